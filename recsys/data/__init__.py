@@ -1,0 +1,1 @@
+"""Purchases: how they are read, kept in arrays, and split for evaluation."""

@@ -1,0 +1,34 @@
+"""One spelling for every JSON value, so that equal values have equal bytes, digests and signatures."""
+
+import hashlib
+import json
+
+from recsys.errors import InputError
+from recsys.types import Json
+
+
+def canonical_json(value: Json) -> bytes:
+    """The value as UTF-8 JSON with sorted keys, no white space and no escapes but the required ones.
+
+    Numbers are written as Python writes them (the shortest text that reads back as the same number). This is RFC 8785
+    but for exponents of floats and keys outside the Basic Multilingual Plane, neither of which the evidence uses.
+
+    Raises:
+        InputError: a number is NaN or infinite, which JSON cannot say.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        msg = "expected finite numbers in a JSON document, got NaN or infinity; write null or a string instead"
+        raise InputError(msg) from error
+    return text.encode()
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of the bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_digest(value: Json) -> str:
+    """The SHA-256 of the value's canonical bytes, in hex."""
+    return digest(canonical_json(value))

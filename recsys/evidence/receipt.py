@@ -1,0 +1,65 @@
+"""The erasure receipt: what was removed where, signed, with no customer id inside."""
+
+import hashlib
+import hmac
+import json
+import unicodedata
+from datetime import datetime
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from recsys.clock import isoformat
+from recsys.errors import VerificationError
+from recsys.evidence.canonical import canonical_json
+from recsys.evidence.signing import Document, sign, verify
+from recsys.types import ErasureRequest, Json
+
+RECEIPT_TYPE = "privrec.erasure-receipt.v1"
+STATEMENT = (
+    "The customer's purchase history and data key were destroyed and the customer's term was subtracted from the sum that "
+    "models are released from. A model released earlier is bounded by its stated (epsilon, delta) until it is retired. "
+    "Not covered: answers already sent, copies outside this installation, and backups of the key file."
+)
+
+
+def subject_commitment(user_id: str, salt: bytes) -> str:
+    """What stands for the customer in a receipt: whoever holds the salt can show that it is theirs, nobody else can guess."""
+    return hmac.new(salt, unicodedata.normalize("NFC", user_id).encode(), hashlib.sha256).hexdigest()
+
+
+def write_receipt(request: ErasureRequest, *, completed_at: datetime, signing_key: Ed25519PrivateKey) -> bytes:
+    """The signed receipt of a finished erasure, as canonical JSON bytes."""
+    body: Document = {
+        "type": RECEIPT_TYPE,
+        "request_id": request.request_id,
+        "subject": request.subject,
+        "reason": request.reason,
+        "received_at": isoformat(request.received_at),
+        "due_at": isoformat(request.due_at),
+        "completed_at": isoformat(completed_at),
+        "steps": cast("Json", dict(request.details)),
+        "statement": STATEMENT,
+    }
+    return canonical_json(sign(body, signing_key))
+
+
+def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
+    """The body of the receipt, once it is found to be canonical and signed by this key.
+
+    Raises:
+        VerificationError: the bytes are not the canonical bytes of a receipt signed by this key; one changed byte is enough.
+    """
+    try:
+        document = json.loads(receipt)
+    except ValueError as error:
+        msg = "expected a JSON receipt, got bytes that do not parse; the file was changed or cut"
+        raise VerificationError(msg) from error
+    if not isinstance(document, dict) or canonical_json(document) != receipt.rstrip(b"\n"):
+        msg = "expected the canonical bytes of a receipt, got another spelling; use the file as it was written"
+        raise VerificationError(msg)
+    body = verify(document, public_key)
+    if body.get("type") != RECEIPT_TYPE:
+        msg = f"expected a document of type {RECEIPT_TYPE}, got {body.get('type')!r}; it is signed, but it is not an erasure receipt"
+        raise VerificationError(msg)
+    return body

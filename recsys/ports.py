@@ -1,0 +1,223 @@
+"""What the rooms above need from the outside world, as protocols.
+
+`recsys.store` satisfies them with SQL, Redis and files; `recsys.store.memory` satisfies them in memory, and one set of
+contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey` here: `Pseudonyms` makes it from the id.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from recsys.data.history import History, Merge, Purchases
+from recsys.models.factors import ItemFactors
+from recsys.types import (
+    ApiKey,
+    CatalogueItem,
+    CustomerState,
+    ErasureRequest,
+    ErasureState,
+    Json,
+    ModelVersion,
+    Scope,
+    UserKey,
+)
+
+
+class Pseudonyms(Protocol):
+    """Turns ids into keys; needs the secret of this installation."""
+
+    def user_key(self, user_id: str) -> UserKey:
+        """16 bytes: a keyed hash of the id after Unicode normalisation (NFC).
+
+        Raises:
+            InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters. The id is not repeated.
+        """
+
+
+class Catalogue(Protocol):
+    """The public list of products. Positions are given once and never change."""
+
+    def add_items(self, items: Sequence[CatalogueItem]) -> None:
+        """Add the items that are new, in order; update name and category of the others where they are not empty."""
+
+    def items(self) -> tuple[CatalogueItem, ...]:
+        """Every item, by position."""
+
+
+class Histories(Protocol):
+    """Purchase histories: one sealed record per customer, under the customer's own data key."""
+
+    def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
+        """Merge purchases into the customers' histories, in one transaction; None for a suppressed customer (nothing taken).
+
+        The revision of a customer goes up by one where at least one purchase was accepted.
+
+        Raises:
+            StorageError: the disk is full or the database refused; nothing of the batch is there.
+        """
+
+    def state(self, user_key: UserKey) -> CustomerState:
+        """Whether the customer is known or suppressed, and the revision of the history. One indexed read."""
+
+    def history(self, user_key: UserKey) -> History:
+        """The customer's purchases; empty for an unknown customer.
+
+        Raises:
+            ArtifactError: the record does not open: it was changed, or the keys are another installation's.
+        """
+
+    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
+        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out."""
+
+
+class Sums(Protocol):
+    """Sums before noise, sealed, each with the terms of the customers that are in it."""
+
+    def create_sum(self, sum_id: str, content: bytes, terms: Iterable[tuple[UserKey, bytes]]) -> None:
+        """Keep a new sum and every customer's term, in one transaction.
+
+        Terms of customers who were suppressed meanwhile must not be passed; the store refuses them.
+
+        Raises:
+            InputError: a term belongs to a suppressed customer; read the histories again and rebuild.
+        """
+
+    def load_sum(self, sum_id: str) -> bytes:
+        """The content of a sum.
+
+        Raises:
+            NotFoundError: no such sum.
+            ArtifactError: it does not open.
+        """
+
+    def latest_sum(self) -> str | None:
+        """The id of the sum that was created last."""
+
+    def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
+        """The customer's term in every sum that holds one, by sum id."""
+
+
+class Erasures(Protocol):
+    """The durable queue of erasure requests."""
+
+    def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+        """Record the request and suppress the customer, in one transaction: the moment of acknowledgement.
+
+        If an open or finished request of the same customer exists, nothing is written and that request comes back.
+        """
+
+    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
+        """Destroy history, data key and terms of the request's customer, replace the sums, and set state ERASED.
+
+        One transaction; `details` are merged into the request's. Freed pages are overwritten (SQLite: secure_delete) and the
+        write-ahead log is truncated, so that the bytes are in no file. Doing it again changes nothing.
+        """
+
+    def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
+        """Set the state and merge the details. Doing it again changes nothing; going back is refused (StateError)."""
+
+    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
+        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back."""
+
+    def request(self, request_id: str) -> ErasureRequest:
+        """The request.
+
+        Raises:
+            NotFoundError: no such request.
+        """
+
+    def requests(self) -> tuple[ErasureRequest, ...]:
+        """Every request, oldest first."""
+
+    def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """The requests that are not receipted, oldest first, each with its customer."""
+
+    def receipt(self, request_id: str) -> bytes:
+        """The signed receipt.
+
+        Raises:
+            NotFoundError: no such request, or it has no receipt yet (the message says which).
+        """
+
+
+class LedgerLog(Protocol):
+    """An append-only list of ledger entries."""
+
+    def entries(self) -> list[dict[str, Json]]:
+        """Every entry, oldest first."""
+
+    def append(self, entry: dict[str, Json]) -> None:
+        """Append the entry durably.
+
+        Raises:
+            StateError: another process appended first (the entry's `index` is not the next one); read again and retry.
+        """
+
+
+class Registry(Protocol):
+    """Model versions and their files."""
+
+    def save(self, factors: ItemFactors, version: ModelVersion) -> None:
+        """Keep the files of a version: all of them or none. Saving the same version again changes nothing."""
+
+    def load(self, version: str) -> tuple[ItemFactors, ModelVersion]:
+        """A version's factors and manifest, once both are found to match their digests.
+
+        Raises:
+            NotFoundError: no such version, or it was withdrawn (its factors are gone).
+            ArtifactError: a file is cut or changed by a byte.
+        """
+
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """Every version with its status, oldest first."""
+
+    def live(self) -> str | None:
+        """The version that is served. One cheap read: it is asked for with every request."""
+
+    def promote(self, version: str) -> None:
+        """Make the version live, and the one before retired.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load`; the version before stays live.
+        """
+
+    def withdraw(self, version: str) -> None:
+        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
+
+
+class Cache(Protocol):
+    """Finished lists, by customer. Never the record: it may be empty or down at any moment.
+
+    Every method raises CacheUnavailableError when the server does not answer.
+    """
+
+    def get(self, user_key: UserKey) -> bytes | None:
+        """The value, or None."""
+
+    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        """Keep the values; returns how many."""
+
+    def delete(self, user_key: UserKey) -> None:
+        """Forget the customer's value."""
+
+    def ping(self) -> None:
+        """Return if the server answers."""
+
+
+class ApiKeys(Protocol):
+    """API keys, hashed at rest."""
+
+    def create(self, name: str, scopes: frozenset[Scope]) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown this once."""
+
+    def authenticate(self, secret: str) -> ApiKey | None:
+        """The key of this secret, unless there is none or it is revoked."""
+
+    def list(self) -> tuple[ApiKey, ...]:
+        """Every key, oldest first."""
+
+    def revoke(self, key_id: str) -> None:
+        """Make the key useless from now on.
+
+        Raises:
+            NotFoundError: no such key.
+        """

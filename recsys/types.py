@@ -1,0 +1,215 @@
+"""The values that cross rooms. Standard library only; every one is immutable.
+
+A customer's id from outside is a `user_id: str`. Inside, a customer is a `UserKey`: 16 bytes of a keyed hash of the id,
+so that no store, cache, file or log holds the id itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, TypeAlias
+
+UserKey = NewType("UserKey", bytes)
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class Task(StrEnum):
+    """What a list of recommendations is for."""
+
+    ANY = "any"
+    """Buy again or anything: what the customer bought before may come back."""
+    DISCOVER = "discover"
+    """First purchases only: what the customer bought before is left out."""
+
+
+class Reason(StrEnum):
+    """Why an item is in a list, in words that a customer can be shown."""
+
+    BOUGHT_BEFORE = "bought_before"
+    MODEL = "model"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogueItem:
+    """One product of the public catalogue."""
+
+    item_id: str
+    name: str = ""
+    category: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purchase:
+    """One line of a customer's history. `event_id` is unique within the customer and makes the write idempotent."""
+
+    item_id: str
+    timestamp: datetime
+    quantity: float = 1.0
+    event_id: str
+
+
+class EventStatus(StrEnum):
+    """What became of one posted event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    RETURN = "return"
+    SUPPRESSED = "suppressed"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestReport:
+    """What an ingestion did with the rows it was given: the counts add up to `rows`."""
+
+    rows: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    returns: int = 0
+    """Rows with a quantity of zero or less: counted, and not taken as purchases."""
+    suppressed: int = 0
+    """Rows of customers who were erased: refused."""
+    unmapped: int = 0
+    """Rows without a usable item."""
+
+    def __add__(self, other: "IngestReport") -> "IngestReport":
+        """The report of both ingestions together."""
+        return IngestReport(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerState:
+    """What the store says about a customer before anything is served.
+
+    `revision` counts the changes of the history: a cached list is valid only for the revision it was computed from.
+    """
+
+    known: bool
+    suppressed: bool
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recommendation:
+    """One item of a list."""
+
+    item_id: str
+    name: str
+    score: float
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recommendations:
+    """A ranked list, never without the version of the model that made it (None: no model is live)."""
+
+    items: tuple[Recommendation, ...]
+    task: Task
+    personalized: bool
+    version: str | None
+    generated_at: datetime
+    degraded: bool = False
+    """Whether the cache was down, so that the list was computed for this request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacyBudget:
+    """A total (epsilon, delta) under add/remove of one customer. `epsilon` may be infinite: no guarantee is claimed."""
+
+    epsilon: float
+    delta: float
+    unit: str = "customer"
+    neighboring_relation: str = "add_or_remove_one"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacySpend:
+    """One Gaussian release: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
+
+    purpose: str
+    noise_multiplier: float
+    sensitivity: float
+    statistic: str
+    data_digest: str
+
+
+class ModelStatus(StrEnum):
+    """Where a version stands: only its status ever changes."""
+
+    CANDIDATE = "candidate"
+    LIVE = "live"
+    RETIRED = "retired"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelVersion:
+    """A registered model. `version` is the digest of the manifest, so it names these bytes and no others."""
+
+    version: str
+    trainer: str
+    created_at: datetime
+    model_digest: str
+    config: Mapping[str, Json]
+    privacy: Mapping[str, Json]
+    """The guarantee in full: budget, releases with sensitivities, and what is not covered."""
+    sum_id: str | None = None
+    """The sealed sum it was released from, if the trainer keeps one."""
+    parent: str | None = None
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    status: ModelStatus = ModelStatus.CANDIDATE
+
+
+class ErasureState(StrEnum):
+    """How far an erasure has come. The states are passed in this order, and each step can be repeated."""
+
+    SUPPRESSED = "suppressed"
+    """Received and acknowledged: nothing personal is served from this moment."""
+    ERASED = "erased"
+    """Events, data key and the customer's terms in every sum are gone, in one transaction."""
+    RELEASED = "released"
+    """Models were released again, withdrawn, or bounded until the next release: the receipt says which."""
+    PURGED = "purged"
+    """Cached lists are gone and were read back."""
+    RECEIPTED = "receipted"
+    """The signed receipt is written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErasureRequest:
+    """One request to forget a customer. `subject` is a salted commitment: the salt goes to the customer alone."""
+
+    request_id: str
+    subject: str
+    reason: str
+    received_at: datetime
+    due_at: datetime
+    state: ErasureState
+    release: bool
+    """Whether the operator spends privacy budget on releasing the affected models again at once."""
+    details: Mapping[str, Json] = field(default_factory=dict)
+    """What the finished steps found and did; no customer id."""
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    RECOMMEND = "recommend"
+    WRITE = "write"
+    ERASE = "erase"
+    OPERATE = "operate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiKey:
+    """An API key as the store knows it: the secret itself is kept nowhere, only its hash."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    revoked: bool = False
