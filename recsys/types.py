@@ -131,10 +131,11 @@ class PrivacySpend:
     """One Gaussian release: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
 
     purpose: str
-    noise_multiplier: float
-    sensitivity: float
     statistic: str
-    data_digest: str
+    sensitivity: float
+    noise_multiplier: float
+    sum_id: str
+    """The sum that the statistic is of."""
 
 
 class ModelStatus(StrEnum):

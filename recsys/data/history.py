@@ -62,6 +62,10 @@ class History:
         """The distinct items bought, as sorted catalogue positions."""
         return np.unique(self.purchases["item"])
 
+    def until(self, moment_ms: int) -> "History":
+        """The purchases up to and including the moment (milliseconds since 1970, UTC)."""
+        return History(self.purchases[self.purchases["timestamp"] <= moment_ms])
+
     def to_bytes(self) -> bytes:
         """The purchases as bytes; personal data, to be sealed before it is stored."""
         return self.purchases.tobytes()

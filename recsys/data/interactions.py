@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,6 +44,21 @@ class PurchaseLog:
         """The log of the purchases that `keep` (n_purchases,) marks; users and items stay, so that positions still agree."""
         counts = np.bincount(self.user_index[keep], minlength=len(self.users))
         return PurchaseLog(self.users, self.items, np.concatenate([[0], np.cumsum(counts)]), self.purchases[keep])
+
+    def of_users(self, user_index: NDArray[np.int64]) -> "PurchaseLog":
+        """The log of these customers alone, in the order of the sorted positions `user_index`; the items stay."""
+        keep = np.zeros(len(self.users), dtype=np.bool_)
+        keep[user_index] = True
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[keep])])
+        users = tuple(self.users[index] for index in np.flatnonzero(keep))
+        return PurchaseLog(users, self.items, offsets, self.purchases[keep[self.user_index]])
+
+    def compact(self) -> "PurchaseLog":
+        """The log without customers and items that no purchase names; positions are given anew, in the same order."""
+        sold = np.bincount(self.purchases["item"], minlength=len(self.items)) > 0
+        log = self.of_users(np.flatnonzero(np.diff(self.offsets)))
+        log.purchases["item"] = (np.cumsum(sold) - 1)[log.purchases["item"]]
+        return replace(log, items=tuple(self.items[index] for index in np.flatnonzero(sold)))
 
     @classmethod
     def build(cls, users: Sequence[str], items: Sequence[str], user_index: NDArray[np.int64], purchases: Purchases) -> "PurchaseLog":

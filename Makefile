@@ -1,0 +1,67 @@
+# `make demo` and `make test` are all that is needed; both start from a bare checkout and Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+# Each stamp says that the environment holds this installation of the files it depends on. A development installation is
+# editable and has everything that the demo needs, so that the demo uses it where there is one.
+DEMO := $(VENV)/.installed-demo
+DEV := $(VENV)/.installed-dev
+INSTALLED := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
+SOURCES := $(shell find recsys api pipelines -type f -not -name '*.pyc')
+SETTINGS := pyproject.toml constraints.txt
+
+# Two test processes on two cores: a pool of BLAS threads in each would only fight over them.
+test: export OPENBLAS_NUM_THREADS := 1
+# The compose file refuses to be read without its secrets; any value will do to check it.
+lint: export PRIVREC_POSTGRES_PASSWORD := lint
+lint: export PRIVREC_VALKEY_PASSWORD := lint
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Install privrec into .venv and run the whole product on real purchases
+	$(BIN)/privrec demo $(DEMO_ARGS)
+
+test: $(DEV) ## Install the development extra into .venv and run the tests
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered $(TEST_ARGS)
+
+lint: $(DEV) ## Check style, types, import contracts and deployment files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/docker-compose --file docker-compose.yml config --quiet
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/pre-commit validate-config
+
+format: $(DEV) ## Put every Python file into the house's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove the environment and everything that can be made again; privrec-data stays
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'expected Python 3.11 or newer, got' "$$($(PYTHON) --version 2>&1)"'; run make PYTHON=python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): $(SETTINGS) $(SOURCES) | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt '.[demo]'
+	@touch $@
+
+$(DEV): $(SETTINGS) | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@rm -f $(DEMO)
+	@touch $@

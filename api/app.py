@@ -1,0 +1,67 @@
+"""The application: everything it needs is handed in, or read from the environment when it starts."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from api.errors import install_handlers
+from api.middleware import BodyLimit, RequestLog, json_logger
+from api.routes import erasures, events, health, models, recommendations
+from api.services import make_services
+from recsys.store.settings import Settings
+from recsys.store.workspace import Workspace, open_workspace
+
+MAX_BODY_BYTES = 1024 * 1024
+ROUTERS = (recommendations.router, events.router, erasures.router, models.router, health.router)
+DESCRIPTION = """
+Recommendations that do not give any one customer away, purchases as they happen, and the right to be forgotten.
+
+Every path under `/v1` needs an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; `privrec keys` makes them.
+Every error has one form: `{"error": {"code", "message", "request_id"}}`.
+"""
+
+
+def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastAPI:
+    """The application over the workspace; without one it is opened when the server starts, and closed when it stops."""
+    app = FastAPI(
+        title="privrec",
+        version="1",
+        description=DESCRIPTION,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        # A redirect would repeat the path, and with it a customer's id, in a header that proxies log.
+        redirect_slashes=False,
+        lifespan=lifespan_of(settings) if workspace is None else None,
+        # Spans and log records of the framework carry the path, and with it a customer's id; its metrics do not.
+        telemetry={"tracing": False, "logs": False},
+    )
+    if workspace is not None:
+        app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
+    install_handlers(app)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_middleware(RequestLog, logger=json_logger())
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What opens the workspace of the settings while the application runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with open_workspace(settings, lock=False, start_cache=False) as workspace:
+            app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
+            yield
+
+    return lifespan
+
+
+def from_environment() -> FastAPI:
+    """The application with the settings of the environment, for a server that takes a factory.
+
+    Run it as `uvicorn --factory api.app:from_environment --no-access-log --ws none`: the access log of a server holds
+    paths, and paths hold customers' ids. The application writes a request log of its own, without them.
+    """
+    return create_app(Settings.load())

@@ -1,0 +1,100 @@
+"""Purchases, posted as they happen."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+
+from fastapi import Body
+from pydantic import ValidationError
+
+from api.auth import guarded_router
+from api.errors import documented, explain
+from api.schemas import EventBatch, EventResult, EventResults, EventRow
+from api.services import Serving
+from recsys.errors import InputError
+from recsys.identifiers import check_event_id
+from recsys.serving.recommender import Recommender
+from recsys.types import EventStatus, Purchase, Scope
+
+router = guarded_router(Scope.WRITE, tag="events")
+
+ADVICE: Mapping[EventStatus, str] = {
+    EventStatus.INVALID: "expected an item of the catalogue, got another; add it first or correct the item_id",
+    EventStatus.CONFLICT: "expected what this event_id came with before, got other content; the first stays",
+    EventStatus.SUPPRESSED: "expected a customer who was not erased, got one who was; nothing more of them is kept",
+}
+"""What is said of a well-formed row that was not taken."""
+
+
+@router.post(
+    "/v1/events",
+    summary="Record purchases",
+    responses=documented([401, 403, 413, 422, 500, 503]),
+)
+def post_events(serving: Serving, batch: Annotated[EventBatch, Body()]) -> EventResults:
+    """One result a row, in the order they were sent.
+
+    Rows are judged one by one, and what is accepted counts in the customer's very next list. Sending a batch again is
+    safe: an event that is known already is a `duplicate`, and one with other content than before a `conflict`.
+    """
+    checked = [check_row(row) for row in batch.events]
+    recorded = iter(record(serving.recommender, [row for row in checked if isinstance(row, EventRow)]))
+    results = [
+        result(row, next(recorded)) if isinstance(event, EventRow) else result(row, EventStatus.INVALID, event)
+        for row, event in zip(batch.events, checked, strict=True)
+    ]
+    return EventResults(results=results, counts=count_statuses(results))
+
+
+def check_row(row: object) -> EventRow | str:
+    """The row in its strict form, or why it cannot be used."""
+    try:
+        return EventRow.model_validate(row)
+    except ValidationError as error:
+        return explain(error.errors())
+    except InputError as error:
+        return str(error)
+
+
+def record(recommender: Recommender, events: Sequence[EventRow]) -> list[EventStatus]:
+    """What became of each event, in the order given; one call takes all customers, so that all are kept or none."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, event in enumerate(events):
+        positions[event.user_id].append(position)
+    batch = {user_id: [purchase(events[position]) for position in rows] for user_id, rows in positions.items()}
+    statuses = recommender.record(batch) if batch else {}
+    pairs = (pair for user_id, rows in positions.items() for pair in zip(rows, statuses[user_id], strict=True))
+    return [status for _, status in sorted(pairs)]
+
+
+def purchase(event: EventRow) -> Purchase:
+    """The row as a line of a history."""
+    return Purchase(
+        item_id=event.item_id,
+        timestamp=event.timestamp,
+        quantity=event.quantity,
+        event_id=event.event_id,
+    )
+
+
+def result(row: object, status: EventStatus, error: str | None = None) -> EventResult:
+    """What became of the row as it was sent."""
+    return EventResult(event_id=readable_event_id(row), status=status, error=error or ADVICE.get(status))
+
+
+def readable_event_id(row: object) -> str | None:
+    """The event id as it was sent, if the row has one that can be repeated in an answer."""
+    event_id = row.get("event_id") if isinstance(row, dict) else None
+    if not isinstance(event_id, str):
+        return None
+    try:
+        check_event_id(event_id)
+    except InputError:
+        return None
+    return event_id
+
+
+def count_statuses(results: Iterable[EventResult]) -> dict[EventStatus, int]:
+    """How often each status came, with zeros, so that the answer has one form."""
+    counts = Counter(result.status for result in results)
+    return {status: counts[status] for status in EventStatus}

@@ -1,0 +1,50 @@
+"""What the routes work with: made once when the application starts, and found through the request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from recsys.erasure.workflow import ErasureDesk
+from recsys.serving.recommender import Recommender
+from recsys.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """The stores, and the two services that customers meet."""
+
+    workspace: Workspace
+    recommender: Recommender
+    desk: ErasureDesk
+
+
+def make_services(workspace: Workspace, *, due_days: int) -> Services:
+    """The services over the stores of a workspace; an erasure is due `due_days` days after it was asked for."""
+    recommender = Recommender(
+        pseudonyms=workspace.keys,
+        catalogue=workspace.catalogue,
+        histories=workspace.histories,
+        registry=workspace.registry,
+        cache=workspace.cache,
+        clock=workspace.clock,
+    )
+    desk = ErasureDesk(
+        pseudonyms=workspace.keys,
+        erasures=workspace.erasures,
+        cache=workspace.cache,
+        clock=workspace.clock,
+        due_days=due_days,
+    )
+    return Services(workspace=workspace, recommender=recommender, desk=desk)
+
+
+# A plain function would cost every request a hop through the thread pool.
+async def services_of(request: Request) -> Services:
+    """The services of the application that the request came to."""
+    services: Services = request.app.state.services
+    return services
+
+
+Serving = Annotated[Services, Depends(services_of)]
+"""The parameter type of a route that needs the services."""

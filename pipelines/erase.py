@@ -1,0 +1,38 @@
+"""Erasure with everything it needs: the desk that acknowledges, the worker that finishes."""
+
+from recsys.erasure.workflow import ErasureDesk, ErasureWorker
+from recsys.serving.recommender import Progress, Recommender
+from recsys.store.workspace import Workspace
+from recsys.training.release import release_again
+
+
+def recommender(workspace: Workspace) -> Recommender:
+    """The recommender over a workspace."""
+    return Recommender(
+        pseudonyms=workspace.pseudonyms,
+        catalogue=workspace.catalogue,
+        histories=workspace.histories,
+        registry=workspace.registry,
+        cache=workspace.cache,
+        clock=workspace.clock,
+    )
+
+
+def desk(workspace: Workspace) -> ErasureDesk:
+    """The desk over a workspace."""
+    return ErasureDesk(
+        pseudonyms=workspace.pseudonyms,
+        erasures=workspace.erasures,
+        cache=workspace.cache,
+        clock=workspace.clock,
+        due_days=workspace.settings.erasure_due_days,
+    )
+
+
+def worker(workspace: Workspace, progress: Progress = lambda _: None) -> ErasureWorker:
+    """The worker over a workspace: releases through the ledger, publishes with the live model."""
+    return ErasureWorker(
+        workspace,
+        release_again=lambda sum_id, purpose: release_again(workspace, sum_id, purpose=purpose),
+        publish=lambda: recommender(workspace).publish(progress),
+    )

@@ -1,0 +1,90 @@
+"""The API server, and the worker that finishes erasures beside it."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from pipelines.erase import worker
+from recsys.errors import PrivrecError, StateError
+from recsys.store.workspace import Workspace
+
+POLL_SECONDS = 2.0
+"""How often the worker looks for requests; the customer is suppressed before it does."""
+
+APP = "api.app:from_environment"
+"""Named, not imported: the API and the pipelines are siblings."""
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    """What an API process needs to find this installation: its state directory, its cache and its database."""
+    settings = workspace.settings
+    found = {
+        "PRIVREC_STATE_DIR": str(settings.state_dir.resolve()),
+        "PRIVREC_REDIS_URL": settings.redis_url,
+        "PRIVREC_DATABASE_URL": settings.database_url,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def check_port(host: str, port: int) -> None:
+    """Return if the port can be listened on.
+
+    Raises:
+        StateError: another process listens there, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            msg = f"expected to listen on {host} port {port}, got: {error.strerror}; stop what listens there or choose another: --port"
+            raise StateError(msg) from error
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def run_api(host: str, port: int, environ: dict[str, str]) -> None:
+    """Serve until the process is told to stop (SIGINT or SIGTERM)."""
+    import uvicorn  # noqa: PLC0415 - only a server needs it
+
+    check_port(host, port)
+    os.environ.update(environ)
+    uvicorn.run(APP, factory=True, host=host, port=port, access_log=False, ws="none", log_level="warning")
+
+
+@contextmanager
+def worker_thread(workspace: Workspace) -> Iterator[None]:
+    """A thread that finishes erasures while the block runs, and ends with it after the request it is at."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(workspace, stop), name="erasure-worker", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def work(workspace: Workspace, stop: threading.Event) -> None:
+    """Finish pending erasures until told to stop; a store that is away is tried again."""
+    log = structlog.get_logger("privrec.worker")
+    while not stop.is_set():
+        started = time.monotonic()
+        try:
+            finished = worker(workspace).run()
+            for request in finished:
+                log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))
+        except PrivrecError as error:
+            log.warning("erasure postponed", reason=str(error))
+        stop.wait(POLL_SECONDS)

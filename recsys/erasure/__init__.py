@@ -1,0 +1,1 @@
+"""Erasure: stop serving at once, remove from every store and sum, prove it with a signed receipt."""

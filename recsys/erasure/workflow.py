@@ -1,0 +1,195 @@
+"""The way of an erasure request, from the acknowledgement to the receipt.
+
+    suppressed   the desk: recorded and suppressed in one transaction; nothing personal is served from here on
+    erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction
+    released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be unlearned by
+                 subtraction), or stays, bounded by its (epsilon, delta)
+    purged       the cached lists are deleted and read back
+    receipted    the receipt is signed and kept
+
+Every step can be repeated, and a worker that died is followed by one that goes on where the queue says.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Protocol, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recsys.clock import Clock, isoformat
+from recsys.errors import CacheUnavailableError, InputError, StateError
+from recsys.evidence.receipt import subject_commitment, write_receipt
+from recsys.models.customer import unpack_term
+from recsys.models.gram import GramSum
+from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
+from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, UserKey
+
+SALT_BYTES = 16
+MAX_REASON = 500
+
+ReleaseAgain = Callable[[str, str], ModelVersion]
+"""Releases a new version from the sum of this id, for this purpose; books first."""
+Publish = Callable[[], int]
+"""Writes every customer's lists with the live model; returns how many."""
+
+
+class ErasureDesk:
+    """Takes requests: the only part of an erasure that a customer waits for."""
+
+    def __init__(self, *, pseudonyms: Pseudonyms, erasures: Erasures, cache: Cache, clock: Clock, due_days: int) -> None:
+        """A desk over these stores; requests are due `due_days` days after they came."""
+        self._pseudonyms = pseudonyms
+        self._erasures = erasures
+        self._cache = cache
+        self._clock = clock
+        self._due = timedelta(days=due_days)
+
+    def request(self, user_id: str, *, reason: str = "customer request", release: bool = False) -> tuple[ErasureRequest, str]:
+        """The acknowledged request and the salt that opens its subject commitment, which is shown this once and kept nowhere.
+
+        If the customer has a request already, that one comes back, with an empty salt.
+
+        Raises:
+            InputError: the id cannot be one, or the reason is too long.
+            StorageError: the request could not be written; nothing changed.
+        """
+        if len(reason) > MAX_REASON:
+            msg = f"expected a reason of at most {MAX_REASON} characters, got {len(reason)}; shorten it"
+            raise InputError(msg)
+        user_key, salt, now = self._pseudonyms.user_key(user_id), secrets.token_bytes(SALT_BYTES), self._clock()
+        asked = ErasureRequest(
+            request_id=str(uuid.uuid4()),
+            subject=subject_commitment(user_id, salt),
+            reason=reason,
+            received_at=now,
+            due_at=now + self._due,
+            state=ErasureState.SUPPRESSED,
+            release=release,
+        )
+        request = self._erasures.suppress(asked, user_key)
+        self._forget_cached(user_key)
+        return request, salt.hex() if request.request_id == asked.request_id else ""
+
+    def _forget_cached(self, user_key: UserKey) -> None:
+        """Delete the cached lists now if the cache answers; the worker deletes and checks in any case."""
+        try:
+            self._cache.delete(user_key)
+        except CacheUnavailableError:
+            return
+
+
+class ErasureStores(Protocol):
+    """The stores that the worker needs; a workspace has them all."""
+
+    @property
+    def erasures(self) -> Erasures:
+        """The queue."""
+
+    @property
+    def sums(self) -> Sums:
+        """The sealed sums."""
+
+    @property
+    def registry(self) -> Registry:
+        """The model versions."""
+
+    @property
+    def cache(self) -> Cache:
+        """The finished lists."""
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """What receipts are signed with."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+
+class ErasureWorker:
+    """Takes requests through the states. One at a time per installation: the state lock sees to that."""
+
+    def __init__(self, stores: ErasureStores, *, release_again: ReleaseAgain, publish: Publish) -> None:
+        """A worker over these stores; the two functions are the training and the serving room's."""
+        self._stores = stores
+        self._release_again = release_again
+        self._publish = publish
+
+    def run(self) -> tuple[ErasureRequest, ...]:
+        """Finish every pending request, oldest first; returns those that are receipted now.
+
+        Raises:
+            StateError: a store or the cache refused a step. The request stays where it is; run again when the store is back.
+        """
+        return tuple(self._finish(request, user_key) for request, user_key in self._stores.erasures.pending())
+
+    def _finish(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+        steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
+            ErasureState.SUPPRESSED: self._erase,
+            ErasureState.ERASED: self._release,
+            ErasureState.RELEASED: self._purge,
+            ErasureState.PURGED: self._sign,
+        }
+        while request.state is not ErasureState.RECEIPTED:
+            steps[request.state](request, user_key)
+            request = self._stores.erasures.request(request.request_id)
+        return request
+
+    def _erase(self, request: ErasureRequest, user_key: UserKey) -> None:
+        terms = self._stores.sums.terms_of(user_key)
+        replaced = {sum_id: self._subtracted(sum_id, term) for sum_id, term in terms.items()}
+        sums: list[Json] = [{"sum_id": sum_id, "subtracted": bool(content)} for sum_id, content in sorted(replaced.items())]
+        done: dict[str, Json] = {"at": self._now(), "history": "destroyed", "data_key": "destroyed", "sums": sums}
+        self._stores.erasures.erase_customer(request.request_id, replaced, {"erased": done})
+
+    def _subtracted(self, sum_id: str, term: bytes) -> bytes:
+        """The sum without the customer; an empty content stands for a model that keeps no sum."""
+        content = self._stores.sums.load_sum(sum_id)
+        if not content:
+            return content
+        before = GramSum.from_bytes(content)
+        return before.subtract(unpack_term(term, len(before.items))).to_bytes()
+
+    def _release(self, request: ErasureRequest, _: UserKey) -> None:
+        held = {cast("dict[str, Json]", entry)["sum_id"] for entry in cast("list[Json]", _step(request, "erased")["sums"])}
+        affected = [version for version in self._stores.registry.versions() if version.sum_id in held]
+        outcomes: list[Json] = [self._outcome(request, version) for version in affected]
+        published = self._publish() if any(_is_new(outcome) for outcome in outcomes) else 0
+        done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "customers_published": published}
+        self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
+
+    def _outcome(self, request: ErasureRequest, version: ModelVersion) -> Json:
+        """What becomes of one version that was made with the customer in it."""
+        known: dict[str, Json] = {"version": version.version, "trainer": version.trainer, "epsilon": version.privacy.get("epsilon")}
+        if not version.privacy.get("private"):
+            self._stores.registry.withdraw(version.version)
+            return {**known, "outcome": "withdrawn: its factors were deleted"}
+        if version.status is ModelStatus.LIVE and request.release:
+            new = self._release_again(str(version.sum_id), f"erasure {request.request_id}")
+            return {**known, "outcome": "superseded by a release without the customer", "superseded_by": new.version}
+        return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
+
+    def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
+        self._stores.cache.delete(user_key)
+        if self._stores.cache.get(user_key) is not None:
+            msg = "expected no cached list after the deletion, got one; the cache is written by another process: stop it and run again"
+            raise StateError(msg)
+        done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back"}
+        self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
+
+    def _sign(self, request: ErasureRequest, _: UserKey) -> None:
+        receipt = write_receipt(request, completed_at=self._stores.clock(), signing_key=self._stores.signing_key)
+        self._stores.erasures.finish(request.request_id, receipt, {})
+
+    def _now(self) -> str:
+        return isoformat(self._stores.clock())
+
+
+def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", request.details[name])
+
+
+def _is_new(outcome: Json) -> bool:
+    return isinstance(outcome, dict) and "superseded_by" in outcome

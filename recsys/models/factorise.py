@@ -1,0 +1,130 @@
+"""From a released Gram to item factors, in closed form. All of it is post-processing: it costs no budget.
+
+1. De-noise. The eigenvalues of pure noise of scale sigma fill a semicircle of radius sigma sqrt(2 m) (Wigner); an eigenvalue e
+   beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in this scaling).
+   What lies within the edge is dropped.
+2. The ridge autoencoder with zero diagonal (EASE, Steck 2019), its regularisation at least the edge.
+3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors. Where few
+   eigenvalues rise above the noise the tables are exact; where there are more than wanted, the projection is kept that keeps
+   most of what the autoencoder predicts (reduced-rank regression).
+4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the noise this
+   factor is all there is, and the model ranks by popularity: never below the floor.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from scipy.sparse.linalg import eigsh
+
+from recsys.models.customer import SumRule
+from recsys.models.factors import ItemFactors
+
+Matrix = NDArray[np.float64]
+
+REGULARIZATION = 10.0
+"""Ridge regularisation in units of the mean diagonal of the Gram (benchmarks/LOG.md: flat between 3 and 10)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """The part of a released Gram that rises above its noise: `vectors` (m, k) and `values` (k,), largest last."""
+
+    vectors: Matrix
+    values: NDArray[np.float64]
+    edge: float
+
+
+def denoise(gram: Matrix, noise_scale: float) -> Spectrum:
+    """The eigenvectors beyond the edge of the noise and their de-biased eigenvalues.
+
+    Args:
+        gram: (m, m), symmetric
+        noise_scale: standard deviation of the noise on the diagonal (sigma / sqrt(2) off it); 0 for none
+    """
+    values, vectors = linalg.eigh(gram, driver="evd")
+    edge = noise_scale * np.sqrt(2 * len(gram))
+    beyond = values > edge
+    kept = values[beyond]
+    return Spectrum(vectors[:, beyond], (kept + np.sqrt(kept**2 - edge**2)) / 2, float(edge))
+
+
+def autoencoder(gram: Matrix, regularization: float) -> Matrix:
+    """(m, m): B minimising ||X - X B||² + lambda ||B||² with zero diagonal, for X^T X = gram (Steck 2019, equation 8)."""
+    inverse = linalg.inv(gram + regularization * np.eye(len(gram)), assume_a="pos")
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def spectral_autoencoder(spectrum: Spectrum, regularization: float) -> tuple[Matrix, Matrix]:
+    """Encoder and decoder (m, k): `autoencoder` of the spectrum, exact for every item that the customer did not buy.
+
+    With P = (G + lambda I)^-1 and gains g = values / (values + lambda), lambda P = I - V g V^T, so B = (V g V^T - diag h) / (1 - h)
+    with h the diagonal of V g V^T. The part with diag h only lowers items that were bought.
+    """
+    gains = spectrum.values / (spectrum.values + regularization)
+    leverage = (spectrum.vectors**2) @ gains
+    return spectrum.vectors * gains, spectrum.vectors / (1 - leverage)[:, None]
+
+
+def reduced_rank(weights: Matrix, gram: Matrix, rank: int) -> tuple[Matrix, Matrix]:
+    """Encoder and decoder (m, rank): B Q and Q, with Q the top eigenvectors of B^T G B: what keeps most of X B."""
+    predicted = weights.T @ gram @ weights
+    start = np.full(len(gram), 1 / np.sqrt(len(gram)))
+    _, vectors = eigsh((predicted + predicted.T) / 2, k=rank, v0=start)
+    return weights @ vectors, vectors
+
+
+def item_factors(gram: Matrix, rule: SumRule, items: tuple[str, ...], *, noise_scale: float, n_factors: int) -> ItemFactors:
+    """The model: `n_factors` factors at most from the released Gram, and one for popularity.
+
+    Args:
+        gram: (head, head), as released, in units where one customer's term has norm 1
+        rule: the rule that the sum was built with
+        items: (n_items,) the catalogue
+        noise_scale: standard deviation of the noise on the diagonal of `gram`
+        n_factors: the rank of what is kept beside popularity
+    """
+    popularity = rule.unit_direction
+    if rule.deflate:
+        gram = _without(gram, popularity)
+    encoder, decoder = _tables(gram, noise_scale, n_factors)
+    if rule.deflate:
+        encoder = np.column_stack([encoder - np.outer(popularity, popularity @ encoder), popularity])
+        decoder = np.column_stack([decoder, popularity])
+    return _over_catalogue(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items)
+
+
+def _tables(gram: Matrix, noise_scale: float, n_factors: int) -> tuple[Matrix, Matrix]:
+    """Encoder and decoder of the head, (m, at most n_factors)."""
+    mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
+    regularization = max(REGULARIZATION * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
+    if noise_scale:
+        spectrum = denoise(gram, noise_scale)
+        if len(spectrum.values) <= n_factors:
+            return spectral_autoencoder(spectrum, regularization)
+        gram = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
+    return reduced_rank(autoencoder(gram, regularization), gram, min(n_factors, len(gram) - 1))
+
+
+def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
+    """The Gram with the direction projected out on both sides."""
+    moved = gram - np.outer(direction, direction @ gram)
+    return moved - np.outer(moved @ direction, direction)
+
+
+def _over_catalogue(encoder: Matrix, decoder: Matrix, rule: SumRule, items: tuple[str, ...]) -> ItemFactors:
+    """The tables of the head, spread over the catalogue; items outside the head have weight 0."""
+    tables = np.zeros((2, len(items), encoder.shape[1]), dtype=np.float32)
+    tables[:, rule.head] = encoder, decoder
+    weights = np.zeros(len(items), dtype=np.float32)
+    weights[rule.head] = rule.weights / rule.weights.max()
+    return ItemFactors(
+        item_ids=items,
+        encoder=tables[0],
+        factors=tables[1],
+        item_weights=weights,
+        popularity=np.maximum(rule.released_counts, 0).astype(np.float32),
+    )

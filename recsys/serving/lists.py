@@ -1,0 +1,101 @@
+"""The lists of a batch of customers, and how they are kept in the cache."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.data.history import History
+from recsys.evaluation.protocol import top_lists
+from recsys.models.factors import ItemFactors
+from recsys.models.ranking import Scores, model_scores
+from recsys.models.repeat import with_own_repeats
+from recsys.types import Reason, Task
+
+LIST_LENGTH = 100
+"""How many items a cached list holds: the most that a request can ask for."""
+
+Row = tuple[int, float, Reason]
+"""Position in the catalogue, score, reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachedLists:
+    """Both lists of one customer, valid for one version of the model and one revision of the history."""
+
+    version: str
+    revision: int
+    generated_at: datetime
+    lists: dict[Task, tuple[Row, ...]]
+
+    def to_bytes(self) -> bytes:
+        """The lists as JSON."""
+        document = {
+            "version": self.version,
+            "revision": self.revision,
+            "generated_at": self.generated_at.isoformat(),
+            "lists": {task.value: [[item, round(score, 4), reason.value] for item, score, reason in rows] for task, rows in self.lists.items()},
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "CachedLists | None":
+        """The lists that `to_bytes` wrote; None if the bytes are anything else, for a cache is never trusted."""
+        try:
+            document = json.loads(data)
+            return cls(
+                version=document["version"],
+                revision=document["revision"],
+                generated_at=datetime.fromisoformat(document["generated_at"]),
+                lists={
+                    Task(task): tuple((int(item), float(score), Reason(reason)) for item, score, reason in rows)
+                    for task, rows in document["lists"].items()
+                },
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def purchase_counts(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
+    """(n_customers, n_items): how often each customer bought each item."""
+    columns = np.concatenate([np.empty(0, np.int32), *(history.purchases["item"] for history in histories)])
+    rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(histories), n_items))
+
+
+def personal_lists(model: ItemFactors, purchases: sp.csr_matrix) -> list[dict[Task, tuple[Row, ...]]]:
+    """Both lists of each customer: own repeats first and then the model, and the model alone without what was bought.
+
+    Args:
+        model: the live model
+        purchases: (n_customers, n_items), as wide as the catalogue: items that are newer than the model come after its own
+    """
+    known = purchases[:, : len(model.item_ids)]
+    scores = np.full(purchases.shape, -np.inf, dtype=np.float32)
+    scores[:, : len(model.item_ids)] = model_scores(model, known)
+    bought = purchases.toarray()
+    any_item = _rows(with_own_repeats(scores, bought), bought)
+    new_items = _rows(np.where(bought > 0, -np.inf, scores).astype(np.float32), bought)
+    return [{Task.ANY: first, Task.DISCOVER: second} for first, second in zip(any_item, new_items, strict=True)]
+
+
+def popular_list(model: ItemFactors) -> tuple[Row, ...]:
+    """The list for whoever has no personal one: by released counts."""
+    best = top_lists(model.popularity[None].astype(np.float64), LIST_LENGTH)[0]
+    return tuple((int(item), float(model.popularity[item]), Reason.POPULAR) for item in best if item >= 0 and model.popularity[item] > 0)
+
+
+def _rows(scores: Scores, bought: NDArray[np.float32]) -> list[tuple[Row, ...]]:
+    """The best items of each customer with score and reason; what must not be shown is cut off."""
+    return [
+        tuple(
+            (int(item), float(own[item]), Reason.BOUGHT_BEFORE if before[item] else Reason.MODEL)
+            for item in best
+            if item >= 0
+        )
+        for best, own, before in zip(top_lists(scores.astype(np.float64), LIST_LENGTH), scores, bought, strict=True)
+    ]

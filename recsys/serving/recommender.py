@@ -1,0 +1,219 @@
+"""Recommendations for a customer, purchases as they come in, and publishing to the cache.
+
+Rules:
+    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served. Both are read
+       with every request.
+    2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to be new.
+    3. Without a usable cached list the list is computed from the customer's own history; a cache that is down costs time only.
+    4. Unknown and suppressed customers get the same popular list, in the same form.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from recsys.clock import Clock
+from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
+from recsys.errors import CacheUnavailableError, InputError
+from recsys.models.factors import ItemFactors
+from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry
+from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, personal_lists, popular_list, purchase_counts
+from recsys.types import (
+    CustomerState,
+    EventStatus,
+    Purchase,
+    Recommendation,
+    Recommendations,
+    Task,
+    UserKey,
+)
+
+PUBLISH_BATCH = 256
+"""Customers whose lists are computed and written at once."""
+
+Progress = Callable[[int], None]
+"""Told how many customers were finished since it was last told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """The live model with the names of its items, read once per version."""
+
+    version: str
+    factors: ItemFactors
+    popular: tuple[Row, ...]
+
+
+class Recommender:
+    """Answers for customers, over any stores that satisfy the ports. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        pseudonyms: Pseudonyms,
+        catalogue: Catalogue,
+        histories: Histories,
+        registry: Registry,
+        cache: Cache,
+        clock: Clock,
+    ) -> None:
+        """A recommender over these stores."""
+        self._pseudonyms = pseudonyms
+        self._catalogue = catalogue
+        self._histories = histories
+        self._registry = registry
+        self._cache = cache
+        self._clock = clock
+        self._loaded: LoadedModel | None = None
+        self._items: tuple[tuple[str, str], ...] = ()
+        self._positions: dict[str, int] = {}
+
+    def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
+        """The customer's list; popular items, not personalised, for a customer who is unknown or was erased.
+
+        Raises:
+            InputError: n is not within 1 to 100, or the id cannot be one.
+        """
+        if not 1 <= n <= LIST_LENGTH:
+            msg = f"expected n between 1 and {LIST_LENGTH}, got {n}; ask for fewer items"
+            raise InputError(msg)
+        user_key = self._pseudonyms.user_key(user_id)
+        state = self._histories.state(user_key)
+        model = self._live_model()
+        if model is None:
+            return self._answer((), task=task, personalized=False, version=None)
+        if state.suppressed or not state.known:
+            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
+        lists, degraded = self._personal(user_key, state, model)
+        return self._answer(lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded)
+
+    def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
+        """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
+
+        Raises:
+            StorageError: the database refused; nothing was taken.
+        """
+        self._learn_items(purchase.item_id for purchases in events.values() for purchase in purchases)
+        keys = {user_id: self._pseudonyms.user_key(user_id) for user_id in events}
+        statuses = {user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()}
+        usable = {
+            user_id: [purchase for purchase, status in zip(purchases, statuses[user_id], strict=True) if status is EventStatus.ACCEPTED]
+            for user_id, purchases in events.items()
+        }
+        merges = self._histories.append({keys[user_id]: self._array(purchases) for user_id, purchases in usable.items() if purchases})
+        return {user_id: _settled(statuses[user_id], merges.get(keys[user_id])) for user_id in events}
+
+    def publish(self, progress: Progress = lambda _: None) -> int:
+        """Compute and cache every customer's lists with the live model; returns how many customers.
+
+        Raises:
+            InputError: no model is live.
+            CacheUnavailableError: the cache went away; what was written stays valid, run it again.
+        """
+        model = self._live_model()
+        if model is None:
+            msg = "expected a live model to publish, got none; train one first: privrec train"
+            raise InputError(msg)
+        customers, published = self._histories.scan(), 0
+        while batch := list(islice(customers, PUBLISH_BATCH)):
+            published += self._cache.put((key, lists.to_bytes()) for key, lists in self._computed(batch, model))
+            progress(len(batch))
+        return published
+
+    def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool]:
+        """The customer's lists, from the cache if they are valid, and whether the cache is down."""
+        try:
+            cached = self._cached(user_key)
+            if cached and (cached.version, cached.revision) == (model.version, state.revision):
+                return cached, False
+        except CacheUnavailableError:
+            return self._fresh(user_key, state, model), True
+        fresh = self._fresh(user_key, state, model)
+        return fresh, not self._keep(user_key, fresh)
+
+    def _cached(self, user_key: UserKey) -> CachedLists | None:
+        value = self._cache.get(user_key)
+        return None if value is None else CachedLists.from_bytes(value)
+
+    def _keep(self, user_key: UserKey, lists: CachedLists) -> bool:
+        """Whether the cache took the lists."""
+        try:
+            return self._cache.put([(user_key, lists.to_bytes())]) == 1
+        except CacheUnavailableError:
+            return False
+
+    def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
+        [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
+        return lists
+
+    def _computed(
+        self, customers: Sequence[tuple[UserKey, int, History]], model: LoadedModel
+    ) -> Iterator[tuple[UserKey, CachedLists]]:
+        """The lists of a batch of customers; the catalogue may have grown since the model was made."""
+        histories = [history for _, _, history in customers]
+        newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
+        purchases = purchase_counts(histories, max(len(model.factors.item_ids), newest + 1))
+        now = self._clock()
+        for (user_key, revision, _), lists in zip(customers, personal_lists(model.factors, purchases), strict=True):
+            yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
+
+    def _live_model(self) -> LoadedModel | None:
+        """The live model, loaded when the live pointer has moved."""
+        version = self._registry.live()
+        if version is None:
+            return None
+        if self._loaded is None or self._loaded.version != version:
+            factors, _ = self._registry.load(version)
+            self._refresh_items()
+            self._loaded = LoadedModel(version, factors, popular_list(factors))
+        return self._loaded
+
+    def _refresh_items(self) -> None:
+        items = self._catalogue.items()
+        self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
+        self._positions = {item.item_id: position for position, item in enumerate(items)}
+
+    def _learn_items(self, item_ids: Iterable[str]) -> None:
+        """Read the catalogue again if it may have grown by one of these items."""
+        if any(item_id not in self._positions for item_id in item_ids):
+            self._refresh_items()
+
+    def _screen(self, purchase: Purchase) -> EventStatus:
+        """What can be said about a purchase before the history is read."""
+        if purchase.item_id not in self._positions or not np.isfinite(purchase.quantity):
+            return EventStatus.INVALID
+        return EventStatus.ACCEPTED if purchase.quantity > 0 else EventStatus.RETURN
+
+    def _array(self, purchases: Sequence[Purchase]) -> Purchases:
+        return purchases_array(
+            timestamp=[int(purchase.timestamp.timestamp() * 1000) for purchase in purchases],
+            item=[self._positions[purchase.item_id] for purchase in purchases],
+            quantity=[purchase.quantity for purchase in purchases],
+            event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
+        )
+
+    def _answer(
+        self, rows: Sequence[Row], *, task: Task, personalized: bool, version: str | None, degraded: bool = False
+    ) -> Recommendations:
+        if any(item >= len(self._items) for item, _, _ in rows):
+            self._refresh_items()
+        items = tuple(Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=score, reason=reason) for item, score, reason in rows)
+        return Recommendations(
+            items=items, task=task, personalized=personalized, version=version, generated_at=self._clock(), degraded=degraded
+        )
+
+
+def _settled(statuses: list[EventStatus], merge: Merge | None) -> list[EventStatus]:
+    """The statuses once the history has spoken about those that were acceptable."""
+    if merge is None:
+        return [EventStatus.SUPPRESSED if status is EventStatus.ACCEPTED else status for status in statuses]
+    outcomes = iter(zip(merge.duplicate, merge.conflict, strict=True))
+    return [_outcome(*next(outcomes)) if status is EventStatus.ACCEPTED else status for status in statuses]
+
+
+def _outcome(duplicate: bool, conflict: bool) -> EventStatus:  # noqa: FBT001 - two masks of one merge
+    if conflict:
+        return EventStatus.CONFLICT
+    return EventStatus.DUPLICATE if duplicate else EventStatus.ACCEPTED

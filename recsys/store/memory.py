@@ -1,0 +1,203 @@
+"""Every port in memory: real implementations, for tests and for trying things out, and the reference for the others."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.store.memory_operations import MemoryApiKeys, MemoryCache, MemoryLedgerLog, MemoryRegistry
+from recsys.store.rules import (
+    advanced,
+    check_sums_cover,
+    holds_suppressed,
+    is_erased,
+    merge_items,
+    no_receipt,
+    no_request,
+    no_sum,
+    sum_exists,
+)
+from recsys.types import CatalogueItem, CustomerState, ErasureRequest, ErasureState, Json, UserKey
+
+__all__ = [
+    "MemoryApiKeys",
+    "MemoryCache",
+    "MemoryCatalogue",
+    "MemoryErasures",
+    "MemoryHistories",
+    "MemoryLedgerLog",
+    "MemoryRegistry",
+    "MemoryState",
+    "MemorySums",
+]
+
+
+@dataclass(slots=True)
+class MemoryState:
+    """What histories, sums and erasures share, as they share a database elsewhere; one writer at a time."""
+
+    histories: dict[UserKey, tuple[int, History]] = field(default_factory=dict)
+    suppressed: set[UserKey] = field(default_factory=set)
+    sums: dict[str, bytes] = field(default_factory=dict)
+    terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
+    requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
+    receipts: dict[str, bytes] = field(default_factory=dict)
+    writing: threading.RLock = field(default_factory=threading.RLock)
+
+    def request(self, request_id: str) -> ErasureRequest:
+        """The request, or NotFoundError."""
+        if request_id not in self.requests:
+            raise no_request()
+        return self.requests[request_id][0]
+
+    def holding(self, user_key: UserKey) -> dict[str, bytes]:
+        """The customer's terms, by sum."""
+        return {sum_id: terms[user_key] for sum_id, terms in self.terms.items() if user_key in terms}
+
+
+class MemoryCatalogue:
+    """Satisfies `ports.Catalogue`."""
+
+    def __init__(self) -> None:
+        """Begin with no items."""
+        self._items: dict[str, CatalogueItem] = {}
+
+    def add_items(self, items: Sequence[CatalogueItem]) -> None:
+        """Add the items that are new, in order; update name and category of the others where they are not empty."""
+        self._items = merge_items(self._items, items)
+
+    def items(self) -> tuple[CatalogueItem, ...]:
+        """Every item, by position."""
+        return tuple(self._items.values())
+
+
+class MemoryHistories:
+    """Satisfies `ports.Histories`."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        """Share the state, or have one of its own."""
+        self._state = state or MemoryState()
+
+    def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
+        """Merge purchases into the customers' histories; None for a suppressed customer."""
+        with self._state.writing:
+            refused = self._state.suppressed
+            merges = {key: None if key in refused else merge(self.history(key), new) for key, new in batch.items()}
+            for key, done in merges.items():
+                if done and done.accepted:
+                    self._state.histories[key] = (self.state(key).revision + 1, done.history)
+        return merges
+
+    def state(self, user_key: UserKey) -> CustomerState:
+        """Whether the customer is known or suppressed, and the revision of the history."""
+        revision, _ = self._state.histories.get(user_key, (0, EMPTY_HISTORY))
+        return CustomerState(known=revision > 0, suppressed=user_key in self._state.suppressed, revision=revision)
+
+    def history(self, user_key: UserKey) -> History:
+        """The customer's purchases; empty for an unknown customer."""
+        return self._state.histories.get(user_key, (0, EMPTY_HISTORY))[1]
+
+    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
+        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out."""
+        for key, (revision, history) in sorted(self._state.histories.items(), key=lambda item: item[0]):
+            if key not in self._state.suppressed:
+                yield key, revision, history
+
+
+class MemorySums:
+    """Satisfies `ports.Sums`."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        """Share the state, or have one of its own."""
+        self._state = state or MemoryState()
+
+    def create_sum(self, sum_id: str, content: bytes, terms: Iterable[tuple[UserKey, bytes]]) -> None:
+        """Keep a new sum and every customer's term, or neither."""
+        with self._state.writing:
+            if sum_id in self._state.sums:
+                raise sum_exists()
+            kept = dict(terms)
+            if not self._state.suppressed.isdisjoint(kept):
+                raise holds_suppressed()
+            self._state.sums[sum_id], self._state.terms[sum_id] = content, kept
+
+    def load_sum(self, sum_id: str) -> bytes:
+        """The content of a sum, or NotFoundError."""
+        if sum_id not in self._state.sums:
+            raise no_sum()
+        return self._state.sums[sum_id]
+
+    def latest_sum(self) -> str | None:
+        """The id of the sum that was created last."""
+        return next(reversed(self._state.sums), None)
+
+    def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
+        """The customer's term in every sum that holds one, by sum id."""
+        return self._state.holding(user_key)
+
+
+class MemoryErasures:
+    """Satisfies `ports.Erasures`."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        """Share the state, or have one of its own."""
+        self._state = state or MemoryState()
+
+    def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+        """The request, recorded together with the suppression; the customer's earlier request if there is one."""
+        with self._state.writing:
+            for earlier, customer in self._state.requests.values():
+                if customer == user_key:
+                    return earlier
+            self._state.suppressed.add(user_key)
+            self._state.requests[request.request_id] = (request, user_key)
+        return request
+
+    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
+        """Destroy the customer's history and terms, replace the sums, and set state ERASED: all or nothing."""
+        with self._state.writing:
+            if is_erased(self._state.request(request_id)):
+                return
+            user_key = self._state.requests[request_id][1]
+            check_sums_cover(set(sums), set(self._state.holding(user_key)))
+            if not sums.keys() <= self._state.sums.keys():
+                raise no_sum()
+            self.advance(request_id, ErasureState.ERASED, details)
+            self._state.sums.update(sums)
+            self._destroy(user_key)
+
+    def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
+        """Set the state and merge the details; going back or leaving a step out is a StateError."""
+        with self._state.writing:
+            changed = advanced(self._state.request(request_id), state, details)
+            self._state.requests[request_id] = (changed, self._state.requests[request_id][1])
+
+    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
+        """The receipt that is kept from now on: this one, or the one that was there already."""
+        with self._state.writing:
+            self.advance(request_id, ErasureState.RECEIPTED, details)
+            return self._state.receipts.setdefault(request_id, receipt)
+
+    def request(self, request_id: str) -> ErasureRequest:
+        """The request, or NotFoundError."""
+        return self._state.request(request_id)
+
+    def requests(self) -> tuple[ErasureRequest, ...]:
+        """Every request, oldest first."""
+        return tuple(request for request, _ in self._state.requests.values())
+
+    def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """The requests that are not receipted, oldest first, each with its customer."""
+        return tuple(pair for pair in self._state.requests.values() if pair[0].state is not ErasureState.RECEIPTED)
+
+    def receipt(self, request_id: str) -> bytes:
+        """The signed receipt, or NotFoundError."""
+        request = self._state.request(request_id)
+        if request_id not in self._state.receipts:
+            raise no_receipt(request)
+        return self._state.receipts[request_id]
+
+    def _destroy(self, user_key: UserKey) -> None:
+        self._state.histories.pop(user_key, None)
+        for terms in self._state.terms.values():
+            terms.pop(user_key, None)

@@ -1,0 +1,150 @@
+"""The ports of operations in memory: ledger, registry, cache and API keys. Import them from `recsys.store.memory`."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+from recsys.clock import Clock, utc_now
+from recsys.errors import CacheUnavailableError
+from recsys.models.factors import ItemFactors
+from recsys.store.keys import KeyRing
+from recsys.store.registry import Pointer, check_names, status_of, unknown, withdrawn
+from recsys.store.rules import no_key, not_next
+from recsys.store.secret import hash_secret, new_api_key
+from recsys.types import ApiKey, Json, ModelVersion, Scope, UserKey
+
+
+class MemoryLedgerLog:
+    """Satisfies `ports.LedgerLog`."""
+
+    def __init__(self) -> None:
+        """Begin with no entries."""
+        self._entries: list[dict[str, Json]] = []
+        self._writing = threading.Lock()
+
+    def entries(self) -> list[dict[str, Json]]:
+        """Every entry, oldest first."""
+        return [dict(entry) for entry in self._entries]
+
+    def append(self, entry: dict[str, Json]) -> None:
+        """Append the entry, if its index is the next one; StateError if not."""
+        with self._writing:
+            if entry.get("index") != len(self._entries):
+                raise not_next(entry.get("index"), len(self._entries))
+            self._entries.append(dict(entry))
+
+
+class MemoryRegistry:
+    """Satisfies `ports.Registry`."""
+
+    def __init__(self) -> None:
+        """Begin with no versions."""
+        self._models: dict[str, bytes | None] = {}
+        self._versions: dict[str, ModelVersion] = {}
+        self._pointer = Pointer()
+
+    def save(self, factors: ItemFactors, version: ModelVersion) -> None:
+        """Keep a version; saving it again changes nothing."""
+        model = factors.to_bytes()
+        check_names(model, version)
+        self._models.setdefault(version.version, model)
+        self._versions.setdefault(version.version, version)
+
+    def load(self, version: str) -> tuple[ItemFactors, ModelVersion]:
+        """A version's factors and manifest; NotFoundError if there is none or it was withdrawn."""
+        described = self._described(version)
+        model = self._models[version]
+        if model is None:
+            raise withdrawn(version)
+        return ItemFactors.from_bytes(model), described
+
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """Every version with its status, oldest first."""
+        return tuple(sorted(map(self._described, self._versions), key=lambda item: (item.created_at, item.version)))
+
+    def live(self) -> str | None:
+        """The version that is served."""
+        return self._pointer.live
+
+    def promote(self, version: str) -> None:
+        """Make the version live, and the one before retired."""
+        self.load(version)
+        self._pointer = self._pointer.to(version)
+
+    def withdraw(self, version: str) -> None:
+        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
+        self._described(version)
+        self._models[version] = None
+        if self._pointer.live == version:
+            self._pointer = self._pointer.to(None)
+
+    def _described(self, version: str) -> ModelVersion:
+        if version not in self._versions:
+            raise unknown()
+        gone = self._models[version] is None
+        status = status_of(version, self._pointer, is_withdrawn=gone)
+        return replace(self._versions[version], status=status)
+
+
+class MemoryCache:
+    """Satisfies `ports.Cache`; `down = True` makes it answer as a server that is gone."""
+
+    def __init__(self) -> None:
+        """Begin empty and up."""
+        self.down = False
+        self._values: dict[UserKey, bytes] = {}
+
+    def get(self, user_key: UserKey) -> bytes | None:
+        """The value, or None."""
+        self.ping()
+        return self._values.get(user_key)
+
+    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        """Keep the values; returns how many."""
+        self.ping()
+        kept = list(values)
+        self._values.update(kept)
+        return len(kept)
+
+    def delete(self, user_key: UserKey) -> None:
+        """Forget the customer's value."""
+        self.ping()
+        self._values.pop(user_key, None)
+
+    def ping(self) -> None:
+        """Return if the cache is up; CacheUnavailableError if not."""
+        if self.down:
+            msg = "expected the cache to answer, got nothing: it is switched off; set `down` to False"
+            raise CacheUnavailableError(msg)
+
+
+class MemoryApiKeys:
+    """Satisfies `ports.ApiKeys`."""
+
+    def __init__(self, ring: KeyRing | None = None, clock: Clock = utc_now) -> None:
+        """Hash secrets with the ring's key."""
+        self._ring, self._clock = ring or KeyRing.ephemeral(), clock
+        self._keys: dict[bytes, ApiKey] = {}
+
+    def create(self, name: str, scopes: frozenset[Scope]) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown this once."""
+        key, secret = new_api_key(name, scopes, self._clock())
+        self._keys[hash_secret(self._ring, secret)] = key
+        return key, secret
+
+    def authenticate(self, secret: str) -> ApiKey | None:
+        """The key of this secret, unless there is none or it is revoked."""
+        key = self._keys.get(hash_secret(self._ring, secret))
+        return key if key and not key.revoked else None
+
+    def list(self) -> tuple[ApiKey, ...]:
+        """Every key, oldest first."""
+        return tuple(self._keys.values())
+
+    def revoke(self, key_id: str) -> None:
+        """Make the key useless from now on; NotFoundError if there is none."""
+        for hashed, key in self._keys.items():
+            if key.key_id == key_id:
+                self._keys[hashed] = replace(key, revoked=True)
+                return
+        raise no_key()

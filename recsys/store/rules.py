@@ -1,0 +1,97 @@
+"""The rules that every store keeps, in memory or not, and the errors it refuses with: pure functions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from recsys.errors import InputError, NotFoundError, StateError
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json
+
+ORDER = tuple(ErasureState)
+
+
+def merge_items(known: Mapping[str, CatalogueItem], items: Iterable[CatalogueItem]) -> dict[str, CatalogueItem]:
+    """The catalogue by item id, in the order of positions, once the items are in: empty words never replace others."""
+    merged = dict(known)
+    for item in items:
+        old = merged.get(item.item_id, item)
+        merged[item.item_id] = replace(old, name=item.name or old.name, category=item.category or old.category)
+    return merged
+
+
+def advanced(request: ErasureRequest, state: ErasureState, details: Mapping[str, Json]) -> ErasureRequest:
+    """The request in the state, with the details merged; what is receipted no longer changes.
+
+    Raises:
+        StateError: the state is an earlier one, or a step in between was left out.
+    """
+    if request.state is state is ErasureState.RECEIPTED:
+        return request
+    ahead = ORDER.index(state) - ORDER.index(request.state)
+    if ahead not in {0, 1}:
+        msg = (
+            f"expected erasure {request.request_id} to stay {request.state} or to take the next step, got {state}; "
+            "run the steps in their order"
+        )
+        raise StateError(msg)
+    return replace(request, state=state, details={**request.details, **details})
+
+
+def is_erased(request: ErasureRequest) -> bool:
+    """Whether history, key and terms of the request's customer are gone."""
+    return ORDER.index(request.state) >= ORDER.index(ErasureState.ERASED)
+
+
+def check_sums_cover(listed: set[str], holding: set[str]) -> None:
+    """Nothing, if every sum that holds the customer's term is about to be replaced.
+
+    Raises:
+        StateError: one is not; without its term the customer could never be subtracted from it again.
+    """
+    if not holding <= listed:
+        missing = ", ".join(sorted(holding - listed))
+        msg = (
+            f"expected a replacement for every sum with the customer's term, got none for {missing}; subtract it there"
+        )
+        raise StateError(msg)
+
+
+def no_request() -> NotFoundError:
+    """The error for a request that does not exist; what was asked for is not repeated, it may be a customer's id."""
+    msg = "expected the id of an erasure request, got another; use the id that the request was answered with"
+    return NotFoundError(msg)
+
+
+def no_receipt(request: ErasureRequest) -> NotFoundError:
+    """The error for a request that is still on its way."""
+    msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; ask again later"
+    return NotFoundError(msg)
+
+
+def no_sum() -> NotFoundError:
+    """The error for a sum that does not exist."""
+    msg = "expected the id of a sum, got one that there is none of; train a model to make one"
+    return NotFoundError(msg)
+
+
+def sum_exists() -> InputError:
+    """The error for a sum that was made before."""
+    msg = "expected the id of a new sum, got one that exists; a sum changes by erasure only: take another id"
+    return InputError(msg)
+
+
+def holds_suppressed() -> InputError:
+    """The error for terms of customers who asked to be forgotten."""
+    msg = "expected terms of customers who are not suppressed, got one; read the histories again and rebuild the sum"
+    return InputError(msg)
+
+
+def not_next(index: Json, expected: int) -> StateError:
+    """The error for a ledger entry that another process was faster than."""
+    msg = f"expected ledger entry {expected} next, got {index}; another process was faster: read the ledger and retry"
+    return StateError(msg)
+
+
+def no_key() -> NotFoundError:
+    """The error for an API key that does not exist."""
+    msg = "expected the id of an API key, got one that there is none of; list the keys and take an id from there"
+    return NotFoundError(msg)

@@ -1,0 +1,47 @@
+"""The settings of an installation, read from the environment (`PRIVREC_...`); none of them is derived from data."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recsys.errors import InputError
+
+
+class Settings(BaseSettings):
+    """Where the state is, which servers hold it, and how long things may take."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PRIVREC_", frozen=True, env_ignore_empty=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    state_dir: Path = Path("privrec-data")
+    """The directory of keys, models and (without a database URL) the SQLite database. Its parent must exist."""
+    database_url: str | None = Field(default=None, repr=False)
+    """`postgresql://...` or `sqlite:///...`; without it SQLite in the state directory. May hold a password."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """`redis://...`, `rediss://...` or `unix://...`; without it a Valkey server is started beside the process."""
+    host: str = "127.0.0.1"
+    """The address that the API listens on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """The port that the API listens on; 0 takes a free one."""
+    erasure_due_days: int = Field(default=30, ge=1)
+    """Days until an erasure is due: one month, as GDPR Art. 12(3) has it."""
+    cache_timeout_seconds: float = Field(default=0.25, gt=0)
+    """How long a request waits for the cache before it computes its list itself."""
+    cache_memory_mb: int = Field(default=256, ge=16)
+    """The memory of the embedded cache; beyond it the lists that were not read for longest go."""
+
+    @classmethod
+    def load(cls, **given: object) -> "Settings":
+        """The settings from the environment, with what is given here in their place.
+
+        Raises:
+            InputError: a value is of the wrong kind or out of range; the message names the setting, not the value.
+        """
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            msg = f"expected valid settings, got {wrong}; correct the PRIVREC_ variables or the options of those names"
+            raise InputError(msg) from None

@@ -1,0 +1,162 @@
+"""The durable queue of erasure requests in SQL, and the one transaction that erases a customer."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, Row, select
+
+from recsys.clock import isoformat
+from recsys.evidence.canonical import canonical_json
+from recsys.store.keys import KeyRing
+from recsys.store.rules import advanced, check_sums_cover, is_erased, no_receipt, no_request, no_sum
+from recsys.store.sql.engine import insert_all, next_sequence, truncate_log, writing
+from recsys.store.sql.sums import seal_sum
+from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
+from recsys.types import ErasureRequest, ErasureState, Json, UserKey
+
+
+class SqlErasures:
+    """Satisfies `ports.Erasures`."""
+
+    def __init__(self, engine: Engine, ring: KeyRing) -> None:
+        """Use the database of the engine and the keys that its sums are sealed under."""
+        self._engine, self._ring = engine, ring
+
+    def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+        """The request, recorded together with the suppression; the customer's earlier request if there is one."""
+        with writing(self._engine) as connection:
+            earlier = connection.execute(select(erasures).where(erasures.c.user_key == user_key)).one_or_none()
+            if earlier:
+                return _request(earlier)
+            sequence = next_sequence(connection, erasures.c.sequence)
+            insert_all(connection, suppressed, [{"user_key": user_key}])
+            insert_all(connection, erasures, [_row(request) | {"sequence": sequence, "user_key": user_key}])
+        return request
+
+    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
+        """Destroy history, data key and terms of the request's customer, replace the sums, and set state ERASED.
+
+        Raises:
+            StateError: a sum holds the customer's term and is not among those replaced; nothing was done.
+            StorageError: the database refused (nothing was done), or a reader holds the log (do it again to empty it).
+        """
+        with writing(self._engine) as connection:
+            row = _row_of(connection, request_id)
+            if not is_erased(_request(row)):
+                self._replace_sums(connection, row.user_key, sums)
+                _destroy(connection, row.user_key)
+                _set(connection, advanced(_request(row), ErasureState.ERASED, details))
+        truncate_log(self._engine)
+
+    def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
+        """Set the state and merge the details.
+
+        Raises:
+            NotFoundError: no such request.
+            StateError: the state is not the next one.
+        """
+        with writing(self._engine) as connection:
+            _set(connection, advanced(_request(_row_of(connection, request_id)), state, details))
+
+    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
+        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+
+        Raises:
+            StateError: a step was left out.
+            StorageError: the log could not be emptied, so that the receipt would promise too much.
+        """
+        truncate_log(self._engine)
+        with writing(self._engine) as connection:
+            row = _row_of(connection, request_id)
+            if row.receipt is not None:
+                return bytes(row.receipt)
+            _set(connection, advanced(_request(row), ErasureState.RECEIPTED, details), receipt=receipt)
+        return receipt
+
+    def request(self, request_id: str) -> ErasureRequest:
+        """The request.
+
+        Raises:
+            NotFoundError: no such request.
+        """
+        with self._engine.connect() as connection:
+            return _request(_row_of(connection, request_id))
+
+    def requests(self) -> tuple[ErasureRequest, ...]:
+        """Every request, oldest first."""
+        with self._engine.connect() as connection:
+            return tuple(_request(row) for row in connection.execute(_OLDEST_FIRST))
+
+    def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """The requests that are not receipted, oldest first, each with its customer."""
+        query = _OLDEST_FIRST.where(erasures.c.state != ErasureState.RECEIPTED)
+        with self._engine.connect() as connection:
+            return tuple((_request(row), UserKey(row.user_key)) for row in connection.execute(query))
+
+    def receipt(self, request_id: str) -> bytes:
+        """The signed receipt.
+
+        Raises:
+            NotFoundError: no such request, or it has no receipt yet.
+        """
+        with self._engine.connect() as connection:
+            row = _row_of(connection, request_id)
+        if row.receipt is None:
+            raise no_receipt(_request(row))
+        return bytes(row.receipt)
+
+    def _replace_sums(self, connection: Connection, user_key: bytes, contents: Mapping[str, bytes]) -> None:
+        holding = connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == user_key))
+        check_sums_cover(set(contents), set(holding))
+        for sum_id, content in contents.items():
+            values = {"content": seal_sum(self._ring, sum_id, content)}
+            if connection.execute(sums.update().where(sums.c.sum_id == sum_id).values(values)).rowcount != 1:
+                raise no_sum()
+
+
+def _destroy(connection: Connection, user_key: bytes) -> None:
+    connection.execute(customers.delete().where(customers.c.user_key == user_key))
+    connection.execute(terms.delete().where(terms.c.user_key == user_key))
+
+
+def _set(connection: Connection, request: ErasureRequest, **values: bytes) -> None:
+    changed = {"state": request.state.value, "details": canonical_json(dict(request.details)).decode(), **values}
+    connection.execute(erasures.update().where(erasures.c.request_id == request.request_id).values(changed))
+
+
+def _row_of(connection: Connection, request_id: str) -> Row[Any]:
+    row = connection.execute(select(erasures).where(erasures.c.request_id == request_id)).one_or_none()
+    if row is None:
+        raise no_request()
+    return row
+
+
+def _row(request: ErasureRequest) -> dict[str, Any]:
+    return {
+        "request_id": request.request_id,
+        "subject": request.subject,
+        "reason": request.reason,
+        "received_at": isoformat(request.received_at),
+        "due_at": isoformat(request.due_at),
+        "state": request.state.value,
+        "release": request.release,
+        "details": canonical_json(dict(request.details)).decode(),
+    }
+
+
+def _request(row: Row[Any]) -> ErasureRequest:
+    return ErasureRequest(
+        request_id=row.request_id,
+        subject=row.subject,
+        reason=row.reason,
+        received_at=datetime.fromisoformat(row.received_at),
+        due_at=datetime.fromisoformat(row.due_at),
+        state=ErasureState(row.state),
+        release=row.release,
+        details=cast("dict[str, Json]", json.loads(row.details)),
+    )
+
+
+_OLDEST_FIRST = select(erasures).order_by(erasures.c.sequence)

@@ -1,0 +1,110 @@
+"""Purchase histories in SQL: one sealed record a customer (see `recsys.store.records`)."""
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection, Engine, bindparam, exists, select
+
+from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.store.chunks import chunks
+from recsys.store.keys import KeyRing
+from recsys.store.records import Record, new_record, next_record, open_record
+from recsys.store.sql.engine import insert_all, writing
+from recsys.store.sql.tables import customers, suppressed
+from recsys.types import CustomerState, UserKey
+
+PAGE = 500
+"""Customers read at once: a few MB of records, and below every driver's limit of parameters."""
+
+
+class SqlHistories:
+    """Satisfies `ports.Histories`."""
+
+    def __init__(self, engine: Engine, ring: KeyRing) -> None:
+        """Use the database of the engine and the keys that its records are sealed under."""
+        self._engine, self._ring = engine, ring
+
+    def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
+        """Merge purchases into the customers' histories, in one transaction; None for a suppressed customer.
+
+        Raises:
+            StorageError: the disk is full or the database refused; nothing of the batch is there.
+            ArtifactError: a record does not open; nothing of the batch is there.
+        """
+        with writing(self._engine) as connection:
+            refused = _suppressed_among(connection, list(batch))
+            before = _records_of(connection, [key for key in batch if key not in refused])
+            merges = {key: None if key in refused else self._merged(before.get(key), new) for key, new in batch.items()}
+            changed = {key: done.history for key, done in merges.items() if done and done.accepted}
+            self._write(connection, before, changed)
+        return merges
+
+    def state(self, user_key: UserKey) -> CustomerState:
+        """Whether the customer is known or suppressed, and the revision of the history."""
+        with self._engine.connect() as connection:
+            revision, is_suppressed = connection.execute(_STATE, {"key": user_key}).one()
+        return CustomerState(known=revision is not None, suppressed=bool(is_suppressed), revision=revision or 0)
+
+    def history(self, user_key: UserKey) -> History:
+        """The customer's purchases; empty for an unknown customer.
+
+        Raises:
+            ArtifactError: the record does not open.
+        """
+        with self._engine.connect() as connection:
+            record = _records_of(connection, [user_key]).get(user_key)
+        return open_record(self._ring, record) if record else EMPTY_HISTORY
+
+    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
+        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out.
+
+        Read page by page, so that no transaction stays open while the caller works.
+        """
+        page = self._page_after(b"")
+        while page:
+            for record in page:
+                yield record.user_key, record.revision, open_record(self._ring, record)
+            page = self._page_after(page[-1].user_key)
+
+    def _page_after(self, user_key: bytes) -> list[Record]:
+        with self._engine.connect() as connection:
+            return [Record(**row) for row in connection.execute(_PAGE_AFTER, {"key": user_key}).mappings()]
+
+    def _merged(self, before: Record | None, new: Purchases) -> Merge:
+        return merge(open_record(self._ring, before) if before else EMPTY_HISTORY, new)
+
+    def _write(
+        self, connection: Connection, before: Mapping[UserKey, Record], changed: Mapping[UserKey, History]
+    ) -> None:
+        first = [new_record(self._ring, key, history) for key, history in changed.items() if key not in before]
+        later = [next_record(self._ring, before[key], history) for key, history in changed.items() if key in before]
+        insert_all(connection, customers, [_row(record) | {"user_key": record.user_key} for record in first])
+        if later:
+            connection.execute(_UPDATE, [_row(record) | {"key": record.user_key} for record in later])
+
+
+def _row(record: Record) -> dict[str, bytes | int]:
+    return {"data_key": record.data_key, "record": record.record, "revision": record.revision}
+
+
+def _suppressed_among(connection: Connection, user_keys: list[UserKey]) -> set[UserKey]:
+    query = select(suppressed.c.user_key)
+    pages = (query.where(suppressed.c.user_key.in_(page)) for page in chunks(user_keys, PAGE))
+    return {UserKey(key) for page in pages for key in connection.scalars(page)}
+
+
+def _records_of(connection: Connection, user_keys: list[UserKey]) -> dict[UserKey, Record]:
+    pages = (select(customers).where(customers.c.user_key.in_(page)) for page in chunks(user_keys, PAGE))
+    return {row["user_key"]: Record(**row) for page in pages for row in connection.execute(page).mappings()}
+
+
+_UPDATE = customers.update().where(customers.c.user_key == bindparam("key"))
+_STATE = select(
+    select(customers.c.revision).where(customers.c.user_key == bindparam("key")).scalar_subquery(),
+    exists().where(suppressed.c.user_key == bindparam("key")),
+)
+_PAGE_AFTER = (
+    select(customers)
+    .where(customers.c.user_key > bindparam("key"), ~exists().where(suppressed.c.user_key == customers.c.user_key))
+    .order_by(customers.c.user_key)
+    .limit(PAGE)
+)

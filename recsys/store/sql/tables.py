@@ -1,0 +1,85 @@
+"""The tables. Everything that is personal is sealed, and no table holds a customer's id."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What the database belongs to: the fingerprint of the keys that its records are sealed under."""
+
+items = Table(
+    "items",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("item_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("category", Text, nullable=False),
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("user_key", LargeBinary, primary_key=True),
+    Column("data_key", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row a customer: deleting it destroys the only key of the record."""
+
+suppressed = Table("suppressed", metadata, Column("user_key", LargeBinary, primary_key=True))
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("sum_id", Text, nullable=False, unique=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+terms = Table(
+    "terms",
+    metadata,
+    Column("user_key", LargeBinary, primary_key=True),
+    Column("sum_id", Text, ForeignKey("sums.sum_id"), primary_key=True),
+    Column("term", LargeBinary, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("user_key", LargeBinary, nullable=False, unique=True),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("due_at", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("release", Boolean, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("receipt", LargeBinary),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_id", Text, nullable=False, unique=True),
+    Column("secret_hash", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+)

@@ -1,0 +1,181 @@
+"""An installation, opened: every port over its database, files and cache, under its keys."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import URL, Engine
+
+from recsys.clock import Clock, utc_now
+from recsys.errors import StateError
+from recsys.ports import ApiKeys, Cache, Catalogue, Erasures, Histories, LedgerLog, Pseudonyms, Registry, Sums
+from recsys.store.cache import NoCache, RedisCache
+from recsys.store.embedded import EmbeddedValkey
+from recsys.store.files import sweep
+from recsys.store.keys import KeyRing
+from recsys.store.lock import StateLock
+from recsys.store.memory import (
+    MemoryApiKeys,
+    MemoryCache,
+    MemoryCatalogue,
+    MemoryErasures,
+    MemoryHistories,
+    MemoryLedgerLog,
+    MemoryRegistry,
+    MemoryState,
+    MemorySums,
+)
+from recsys.store.registry import FileRegistry
+from recsys.store.settings import Settings
+from recsys.store.sql.api_keys import SqlApiKeys
+from recsys.store.sql.catalogue import SqlCatalogue
+from recsys.store.sql.engine import open_engine
+from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.ledger import SqlLedgerLog
+from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.sums import SqlSums
+
+DATABASE = "privrec.sqlite"
+KEYS = "keys"
+MODELS = "models"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """The ports of one installation, with its settings, keys and clock."""
+
+    settings: Settings
+    keys: KeyRing
+    catalogue: Catalogue
+    histories: Histories
+    sums: Sums
+    erasures: Erasures
+    ledger_log: LedgerLog
+    registry: Registry
+    cache: Cache
+    api_keys: ApiKeys
+    clock: Clock = utc_now
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What turns a customer's id into a key."""
+        return self.keys
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """What receipts are signed with."""
+        return self.keys.signing_key
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """What receipts are verified with."""
+        return self.keys.public_key
+
+
+@contextmanager
+def open_workspace(
+    settings: Settings, *, clock: Clock = utc_now, lock: bool = True, start_cache: bool = True
+) -> Iterator[Workspace]:
+    """The workspace of the settings, closed at the end of the block.
+
+    Args:
+        settings: Where everything is.
+        clock: The time.
+        lock: Whether to own the state directory; a process that does not must only read.
+        start_cache: Whether to start a Valkey server if no URL of one is given; if not, the cache is always empty.
+
+    Raises:
+        StateError: the directory, a key, the database or the cache is in the way; the message says how.
+    """
+    with ExitStack() as stack:
+        state_dir = _state_directory(settings.state_dir)
+        if lock:
+            stack.enter_context(StateLock(state_dir))
+            sweep(state_dir)
+            sweep(state_dir / KEYS)
+        ring = KeyRing.load(state_dir / KEYS)
+        registry = FileRegistry(state_dir / MODELS, owner=lock)
+        engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
+        cache = stack.enter_context(_cache(settings, ring, start=start_cache, owner=lock))
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock)
+
+
+def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now) -> Workspace:
+    """A workspace that is kept nowhere."""
+    ring, state = KeyRing.ephemeral(), MemoryState()
+    return Workspace(
+        settings=settings or Settings(),
+        keys=ring,
+        catalogue=MemoryCatalogue(),
+        histories=MemoryHistories(state),
+        sums=MemorySums(state),
+        erasures=MemoryErasures(state),
+        ledger_log=MemoryLedgerLog(),
+        registry=MemoryRegistry(),
+        cache=MemoryCache(),
+        api_keys=MemoryApiKeys(ring, clock),
+        clock=clock,
+    )
+
+
+def _sql_workspace(  # noqa: PLR0913, PLR0917 - one argument a part
+    settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
+) -> Workspace:
+    return Workspace(
+        settings=settings,
+        keys=ring,
+        catalogue=SqlCatalogue(engine),
+        histories=SqlHistories(engine, ring),
+        sums=SqlSums(engine, ring),
+        erasures=SqlErasures(engine, ring),
+        ledger_log=SqlLedgerLog(engine),
+        registry=registry,
+        cache=cache,
+        api_keys=SqlApiKeys(engine, ring, clock),
+        clock=clock,
+    )
+
+
+@contextmanager
+def _database(url: str | URL, ring: KeyRing) -> Iterator[Engine]:
+    engine = open_engine(url)
+    try:
+        migrate(engine)
+        bind_keys(engine, ring.fingerprint)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _cache(settings: Settings, ring: KeyRing, *, start: bool, owner: bool) -> Iterator[Cache]:
+    with ExitStack() as stack:
+        url = settings.redis_url
+        if url is None and start:
+            server = EmbeddedValkey(settings.state_dir, memory_mb=settings.cache_memory_mb, owner=owner)
+            url = stack.enter_context(server).url
+        if url is None:
+            yield NoCache()
+        else:
+            cache = RedisCache(url, ring, settings.cache_timeout_seconds)
+            stack.callback(cache.close)
+            yield cache
+
+
+def _embedded_url(state_dir: Path) -> URL:
+    return URL.create("sqlite", database=str(state_dir / DATABASE))
+
+
+def _state_directory(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path.resolve()
+    except OSError as error:
+        msg = (
+            f"expected to create or open the state directory {path}, got {error.strerror}; "
+            "create its parent directory or set PRIVREC_STATE_DIR to one that this user can write"
+        )
+        raise StateError(msg) from error

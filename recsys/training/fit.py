@@ -1,0 +1,71 @@
+"""From purchases to a model and the sum it was released from, for every trainer. Nothing is booked or stored here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.models.als import ALSConfig, train_als
+from recsys.models.customer import SumRule, counts_terms
+from recsys.models.factorise import item_factors
+from recsys.models.factors import ItemFactors
+from recsys.models.gram import COUNTS_SENSITIVITY, GramSum, release_counts, release_gram
+from recsys.models.popularity import popularity_model
+from recsys.privacy.noise import OS_ENTROPY, Entropy
+from recsys.training.terms import Terms, Trainer
+
+LARGEST_HEAD = 4096
+"""Items that the Gram covers at most: 128 MiB of integers."""
+LARGEST_PRIVATE_HEAD = 2048
+SMALLEST_HEAD = 100
+"""Under noise the head is the items that rise above it, within these bounds."""
+HEAD_NOISE = 1.5
+"""How many standard deviations of its noise an item's released count must reach to be in the head."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A model, and the sum it was released from; None where nothing can be subtracted (ALS)."""
+
+    factors: ItemFactors
+    content: GramSum | None
+
+
+def fit(purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, entropy: Entropy = OS_ENTROPY, seed: int = 0) -> Fitted:
+    """The model of these customers under these terms. Whoever releases it books `terms.first_spends` before the call.
+
+    Args:
+        purchased: (n_customers, n_items); what is stored was bought
+        items: (n_items,) the public catalogue
+        terms: the trainer and its noise
+        entropy: where noise comes from
+        seed: for the initial factors of ALS
+    """
+    if terms.trainer is Trainer.ALS:
+        return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
+    size = head_size(released, terms.counts_noise_multiplier) if terms.trainer is Trainer.GRAM else 0
+    content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
+    if terms.trainer is Trainer.POPULARITY:
+        return Fitted(popularity_model(released, items), content)
+    return Fitted(fit_again(content, terms, entropy=entropy), content)
+
+
+def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> ItemFactors:
+    """The model released from a sum. Whoever releases it books `terms.next_spend` before the call.
+
+    The Gram is drawn anew under the rule that the first release made; a popularity model draws its counts anew.
+    """
+    if terms.gram_noise_multiplier is None:
+        return popularity_model(release_counts(content.counts, terms.counts_noise_multiplier, entropy), content.items)
+    gram = release_gram(content.gram, terms.gram_noise_multiplier, entropy)
+    return item_factors(gram, content.rule, content.items, noise_scale=terms.noise_scale, n_factors=terms.n_factors)
+
+
+def head_size(released_counts: NDArray[np.float64], noise_multiplier: float) -> int:
+    """How many items the Gram covers: those whose released count rises above the noise it was released with."""
+    if not noise_multiplier:
+        return min(LARGEST_HEAD, int(np.count_nonzero(released_counts > 0)))
+    visible = np.count_nonzero(released_counts > HEAD_NOISE * noise_multiplier * COUNTS_SENSITIVITY)
+    return int(np.clip(visible, SMALLEST_HEAD, LARGEST_PRIVATE_HEAD))

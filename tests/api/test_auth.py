@@ -1,0 +1,100 @@
+from itertools import product
+
+import pytest
+
+from recsys.types import Scope
+from tests.api.shop import Shop
+
+ROUTES = {
+    ("GET", "/v1/users/ada/recommendations"): Scope.RECOMMEND,
+    ("POST", "/v1/events"): Scope.WRITE,
+    ("POST", "/v1/erasures"): Scope.ERASE,
+    ("GET", "/v1/erasures/0f"): Scope.ERASE,
+    ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
+    ("GET", "/v1/models"): Scope.OPERATE,
+}
+OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
+
+
+def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
+    documented = {
+        (method.upper(), path.format(user_id="ada", request_id="0f"))
+        for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
+        for method in operations
+    }
+
+    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/ready")}
+
+
+@pytest.mark.parametrize(("route", "scope"), list(product(ROUTES, Scope)))
+def test_a_key_opens_the_routes_of_its_scope_and_no_other(shop: Shop, route: tuple[str, str], scope: Scope) -> None:
+    response = shop.client.request(*route, headers=shop.headers(scope))
+
+    if scope is ROUTES[route]:
+        assert response.status_code not in {401, 403}
+    else:
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "forbidden"
+        assert f"scope {ROUTES[route]}" in response.json()["error"]["message"]
+
+
+HEADERS = {
+    "no key": {},
+    "unknown key": {"Authorization": "Bearer nobodys-secret"},
+    "unknown key in the other header": {"X-API-Key": "nobodys-secret"},
+    "empty key": {"Authorization": "Bearer "},
+    "only a scheme": {"Authorization": "Bearer"},
+    "another scheme": {"Authorization": "Basic YTpi"},
+    "letters beyond ASCII": {"X-API-Key": "\u00fc"},
+}
+
+
+@pytest.mark.parametrize(("route", "kind"), list(product(ROUTES, HEADERS)))
+def test_without_a_known_key_every_route_is_shut(shop: Shop, route: tuple[str, str], kind: str) -> None:
+    headers = {name.encode(): value.encode("latin-1") for name, value in HEADERS[kind].items()}
+    response = shop.client.request(*route, headers=headers)
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.json()["error"]["code"] == "unauthenticated"
+    assert "nobodys-secret" not in response.text
+
+
+def test_a_revoked_key_opens_nothing_from_then_on(shop: Shop) -> None:
+    key, secret = shop.workspace.api_keys.create("web", frozenset(Scope))
+    headers = {"X-API-Key": secret}
+    assert shop.client.get("/v1/models", headers=headers).status_code == 200
+    shop.workspace.api_keys.revoke(key.key_id)
+
+    assert shop.client.get("/v1/models", headers=headers).status_code == 401
+
+
+def test_a_key_with_several_scopes_opens_each_of_them(shop: Shop) -> None:
+    _, secret = shop.workspace.api_keys.create("web", frozenset({Scope.RECOMMEND, Scope.OPERATE}))
+    headers = {"X-API-Key": secret}
+
+    assert shop.client.get("/v1/models", headers=headers).status_code == 200
+    assert shop.client.get("/v1/users/ada/recommendations", headers=headers).status_code == 200
+    assert shop.client.post("/v1/events", headers=headers, json={"events": []}).status_code == 403
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 5000])
+def test_a_strangers_body_is_not_even_parsed(shop: Shop, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    assert shop.client.post("/v1/events", content=content, headers=headers).status_code == 401
+    reader = headers | shop.headers(Scope.RECOMMEND)
+    assert shop.client.post("/v1/events", content=content, headers=reader).status_code == 403
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_health_and_documentation_need_no_key(shop: Shop, path: str) -> None:
+    assert shop.client.get(path).status_code == 200
+
+
+def test_the_documentation_names_both_headers_as_alternatives(shop: Shop) -> None:
+    schema = shop.client.get("/openapi.json").json()
+
+    assert {scheme["type"] for scheme in schema["components"]["securitySchemes"].values()} == {"http", "apiKey"}
+    assert schema["paths"]["/v1/models"]["get"]["security"] == [{"bearer": []}, {"header": []}]
+    assert "security" not in schema["paths"]["/health/live"]["get"]

@@ -1,0 +1,133 @@
+import pytest
+
+from recsys.evidence.receipt import subject_commitment
+from recsys.types import Scope
+from tests.api.shop import POPULAR, Shop, event, item_ids
+
+RECEIPT = b'{"body":{"type":"privrec.erasure-receipt.v1"},"key_id":"k","signature":"s"}'
+
+
+def test_an_erasure_is_acknowledged_with_its_id_its_dates_and_the_salt(shop: Shop) -> None:
+    response = shop.erase(user_id="ada")
+    accepted = response.json()
+
+    assert response.status_code == 202
+    assert accepted.keys() == {"request_id", "state", "received_at", "due_at", "subject_salt"}
+    assert accepted["state"] == "suppressed"
+    assert (accepted["received_at"], accepted["due_at"]) == ("2026-03-01T12:00:00.000Z", "2026-03-31T12:00:00.000Z")
+    assert response.headers["Location"] == f"/v1/erasures/{accepted['request_id']}"
+    assert response.headers["Cache-Control"] == "private, no-store"
+
+
+def test_the_salt_shows_that_the_receipt_is_the_customers(shop: Shop) -> None:
+    accepted = shop.erase(user_id="ada").json()
+    request = shop.workspace.erasures.request(accepted["request_id"])
+
+    assert subject_commitment("ada", bytes.fromhex(accepted["subject_salt"])) == request.subject
+
+
+def test_the_personal_list_is_gone_at_once_and_new_purchases_are_refused(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"))
+    assert shop.recommend()["personalized"] is True
+    shop.erase(user_id="ada")
+
+    after = shop.recommend()
+    assert after["personalized"] is False
+    assert item_ids(after) == list(POPULAR[:20])
+    assert shop.statuses(event("2"), event("1", user_id="bo")) == ["suppressed", "accepted"]
+
+
+def test_the_personal_list_is_gone_even_while_the_cache_is_down(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"))
+    shop.recommend()
+    shop.workspace.cache.down = True  # type: ignore[attr-defined]
+
+    assert shop.erase(user_id="ada").status_code == 202
+    shop.workspace.cache.down = False  # type: ignore[attr-defined]
+    assert shop.recommend()["personalized"] is False
+
+
+def test_asking_twice_finds_the_first_request_and_no_salt(shop: Shop) -> None:
+    first, second = shop.erase(user_id="ada").json(), shop.erase(user_id="ada").json()
+
+    assert second["request_id"] == first["request_id"]
+    assert (len(first["subject_salt"]) > 0, second["subject_salt"]) == (True, "")
+
+
+def test_an_erasure_can_be_followed_until_it_is_due(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada", reason="by letter", release=True).json()["request_id"]
+    status = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()
+    shop.clock.wind(days=29, hours=1)
+    late = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()
+    shop.clock.wind(days=2)
+    overdue = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()
+
+    assert (status["state"], status["days_left"]) == ("suppressed", 30)
+    assert (late["days_left"], overdue["days_left"]) == (0, -2)
+    assert shop.workspace.erasures.request(request_id).reason == "by letter"
+    assert shop.workspace.erasures.request(request_id).release is True
+
+
+def test_the_receipt_is_404_until_it_is_finished_and_then_its_exact_bytes(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada").json()["request_id"]
+    early = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE)
+    shop.finish_erasure(request_id, RECEIPT)
+    receipt = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE)
+
+    assert (early.status_code, early.json()["error"]["code"]) == (404, "not_found")
+    assert receipt.content == RECEIPT
+    assert receipt.headers["Content-Type"] == "application/json"
+    assert shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()["state"] == "receipted"
+
+
+def test_a_receipt_that_is_missing_says_whether_the_request_is_unknown_or_unfinished(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada").json()["request_id"]
+    unfinished = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE).json()["error"]["message"]
+    unknown = shop.get("/v1/erasures/0f0f/receipt", Scope.ERASE).json()["error"]["message"]
+
+    assert "so far" in unfinished
+    assert "so far" not in unknown
+    assert "id of an erasure request" in unknown
+
+
+@pytest.mark.parametrize("path", ["/v1/erasures/0f0f", "/v1/erasures/0f0f/receipt"])
+def test_an_unknown_request_is_not_found(shop: Shop, path: str) -> None:
+    response = shop.get(path, Scope.ERASE)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("request_id", ["a.b", "%00", "x" * 101, "ada@example.org"])
+def test_what_cannot_be_a_request_is_refused_and_not_repeated(shop: Shop, request_id: str) -> None:
+    response = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE)
+
+    assert response.status_code == 422
+    assert request_id not in response.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"user_id": ""},
+        {"user_id": "u" * 10_000},
+        {"user_id": "a\x00b"},
+        {"user_id": 7},
+        {"user_id": "ada", "reason": ""},
+        {"user_id": "ada", "reason": "r" * 501},
+        {"user_id": "ada", "reason": "nul\x00"},
+        {"user_id": "ada", "release": "yes"},
+        {"user_id": "ada", "why": "typo"},
+    ],
+)
+def test_a_request_that_cannot_be_used_suppresses_nobody(shop: Shop, body: dict[str, object]) -> None:
+    response = shop.erase(**body)
+
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "invalid_input"
+    assert shop.workspace.erasures.requests() == ()
+
+
+def test_a_customer_who_is_unknown_can_be_erased_too(shop: Shop) -> None:
+    assert shop.erase(user_id="never-seen").status_code == 202
+    assert shop.statuses(event("1", user_id="never-seen")) == ["suppressed"]

@@ -1,0 +1,107 @@
+import pytest
+
+from recsys.types import Scope
+from tests.api.shop import COFFEES, POPULAR, TEAS, Shop, event, item_ids
+
+
+def test_an_unknown_customer_gets_popular_items_in_the_form_of_a_known_ones_list(shop: Shop) -> None:
+    shop.statuses(event("1"))
+    known, unknown = shop.recommend("ada"), shop.recommend("nobody-knows-me")
+
+    assert (known["personalized"], unknown["personalized"]) == (True, False)
+    assert item_ids(unknown) == list(POPULAR[:20])
+    assert {item["reason"] for item in unknown["items"]} == {"popular"}
+    assert known.keys() == unknown.keys()
+    assert known["items"][0].keys() == unknown["items"][0].keys() == {"item_id", "name", "score", "reason"}
+
+
+def test_a_list_names_its_items_its_task_its_version_and_its_time(shop: Shop) -> None:
+    answer = shop.recommend(n="3", task="discover")
+
+    assert answer["version"] == shop.version
+    assert answer["task"] == "discover"
+    assert answer["generated_at"] == "2026-03-01T12:00:00.000Z"
+    assert answer["degraded"] is False
+    assert [item["name"] for item in answer["items"]] == [f"Finest {item}" for item in POPULAR[:3]]
+
+
+def test_a_posted_purchase_counts_in_the_very_next_list(shop: Shop) -> None:
+    before = shop.recommend()
+    shop.statuses(event("1", item_id="tea-2"))
+    discover, anything = shop.recommend(task="discover"), shop.recommend()
+
+    assert not before["personalized"]
+    assert set(item_ids(discover)[: len(TEAS) - 1]) == set(TEAS) - {"tea-2"}
+    assert item_ids(anything)[0] == "tea-2"
+    assert anything["items"][0]["reason"] == "bought_before"
+
+
+def test_each_further_purchase_replaces_the_list_that_was_cached(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-2"))
+    shop.recommend(task="discover")
+    shop.statuses(event("2", item_id="tea-3"))
+
+    assert not {"tea-2", "tea-3"} & set(item_ids(shop.recommend(task="discover")))
+
+
+def test_a_list_has_no_more_items_than_asked_for_and_twenty_by_default(shop: Shop) -> None:
+    assert len(shop.recommend(n="1")["items"]) == 1
+    assert item_ids(shop.recommend()) == list(POPULAR[:20])
+    assert item_ids(shop.recommend(n="100")) == list(POPULAR)
+
+
+@pytest.mark.parametrize("params", [{"n": "0"}, {"n": "101"}, {"n": "-1"}, {"n": "many"}, {"task": "guess"}])
+def test_a_parameter_out_of_range_is_refused_by_name(shop: Shop, params: dict[str, str]) -> None:
+    response = shop.ask(**params)
+
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "invalid_input"
+    assert f"query.{next(iter(params))}" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("user_id", ["a" * 257, "x" * 10_000, "line%0Abreak", "nul%00", "%C2%85", ""])
+def test_an_id_that_no_shop_can_mean_is_refused_and_not_repeated(shop: Shop, user_id: str) -> None:
+    response = shop.ask(user_id)
+
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "invalid_input"
+    assert "customer id" in response.json()["error"]["message"]
+    assert not user_id or user_id not in response.text
+
+
+@pytest.mark.parametrize("user_id", ["a%2Fb", "ü@example.org", "..%2Fetc", "%25", "a%20b", "ada%3Fn=3"])
+def test_an_id_may_hold_slashes_and_any_letters(shop: Shop, user_id: str) -> None:
+    assert shop.recommend(user_id)["personalized"] is False
+
+
+def test_a_list_is_kept_by_no_shared_cache(shop: Shop) -> None:
+    response = shop.ask()
+
+    assert response.headers["Cache-Control"] == "private, no-store"
+
+
+def test_a_cache_that_is_down_makes_the_answer_degraded_and_no_worse(shop: Shop) -> None:
+    shop.statuses(event("1"))
+    healthy = shop.recommend()
+    shop.workspace.cache.down = True  # type: ignore[attr-defined]
+    degraded = shop.recommend()
+
+    assert (healthy["degraded"], degraded["degraded"]) == (False, True)
+    assert item_ids(degraded) == item_ids(healthy)
+    assert shop.statuses(event("2", item_id="coffee-1")) == ["accepted"]
+    assert "coffee-1" not in item_ids(shop.recommend(task="discover"))
+
+
+def test_both_headers_carry_the_same_key(shop: Shop) -> None:
+    path, secret = "/v1/users/ada/recommendations", shop.secrets[Scope.RECOMMEND]
+
+    assert shop.client.get(path, headers={"X-API-Key": secret}).status_code == 200
+    assert shop.client.get(path, headers={"Authorization": f"bearer {secret}"}).status_code == 200
+    assert shop.client.get(path, headers={"Authorization": f"Basic {secret}"}).status_code == 401
+
+
+def test_the_model_decides_what_goes_together(shop: Shop) -> None:
+    shop.statuses(event("1", "ada", "tea-0"), event("2", "bo", "coffee-0"))
+
+    assert item_ids(shop.recommend("ada", task="discover"))[0] in TEAS
+    assert item_ids(shop.recommend("bo", task="discover"))[0] in COFFEES

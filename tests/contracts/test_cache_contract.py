@@ -1,0 +1,85 @@
+"""What every cache keeps: in memory, and on a real Valkey server."""
+
+import pytest
+from redis import Redis
+
+from recsys.errors import CacheUnavailableError
+from recsys.store.cache import RedisCache
+from recsys.store.embedded import EmbeddedValkey
+from recsys.store.keys import KeyRing
+from recsys.store.memory import MemoryCache
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory):
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server.url
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def cache(request):
+    if request.param == "memory":
+        yield MemoryCache()
+        return
+    url = request.getfixturevalue("valkey_url")
+    with Redis.from_url(url) as client:
+        client.flushall()
+    cache = RedisCache(url, KeyRing.ephemeral(), timeout=5)
+    yield cache
+    cache.close()
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def dead_cache(request, tmp_path):
+    if request.param == "memory":
+        cache = MemoryCache()
+        cache.down = True
+        yield cache
+        return
+    cache = RedisCache(f"unix://{tmp_path}/nothing", KeyRing.ephemeral(), timeout=0.1)
+    yield cache
+    cache.close()
+
+
+def test_a_value_comes_back_until_it_is_deleted(cache, customer):
+    assert cache.put([(customer(1), b"one"), (customer(2), b"two")]) == 2
+    cache.delete(customer(1))
+    cache.delete(customer(1))
+    assert (cache.get(customer(1)), cache.get(customer(2))) == (None, b"two")
+
+
+def test_the_last_value_counts(cache, customer):
+    cache.put([(customer(1), b"old"), (customer(1), b"new")])
+    cache.put([(customer(1), b"newest")])
+    assert cache.get(customer(1)) == b"newest"
+
+
+def test_more_values_than_are_sent_at_once_are_all_kept(cache, customer):
+    assert cache.put((customer(number), b"%d" % number) for number in range(1001)) == 1001
+    assert [cache.get(customer(number)) for number in (0, 500, 1000)] == [b"0", b"500", b"1000"]
+
+
+def test_an_empty_value_is_a_value(cache, customer):
+    cache.put([(customer(1), b"")])
+    assert cache.get(customer(1)) == b""
+
+
+def test_a_cache_that_is_up_answers(cache):
+    assert cache.ping() is None
+    assert cache.put([]) == 0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cache, key: cache.get(key),
+        lambda cache, key: cache.put([(key, b"secret list")]),
+        lambda cache, key: cache.delete(key),
+        lambda cache, _key: cache.ping(),
+    ],
+)
+def test_a_cache_that_is_down_says_so_without_naming_key_or_value(dead_cache, customer, ask):
+    with pytest.raises(CacheUnavailableError) as caught:
+        ask(dead_cache, customer(1))
+    assert "secret" not in str(caught.value)
+    assert customer(1).hex() not in str(caught.value)

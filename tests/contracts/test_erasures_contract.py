@@ -1,0 +1,152 @@
+"""What every queue of erasures keeps."""
+
+import pytest
+
+from recsys.data.history import EMPTY_HISTORY
+from recsys.errors import NotFoundError, StateError
+from recsys.types import CustomerState, ErasureState
+
+STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
+
+
+@pytest.fixture
+def known(ports, customer, buy, erasure_request):
+    """Two customers in two sums; the first asked to be forgotten."""
+    ports.histories.append({customer(1): buy(("a", 1)), customer(2): buy(("a", 2))})
+    for sum_id in ("s", "t"):
+        ports.sums.create_sum(sum_id, b"both", [(customer(1), b"one"), (customer(2), b"two")])
+    ports.sums.create_sum("other", b"second only", [(customer(2), b"two")])
+    ports.erasures.suppress(erasure_request("r"), customer(1))
+    return ports
+
+
+def finish(ports, request_id: str, receipt: bytes) -> bytes:
+    ports.erasures.erase_customer(request_id, {}, {})
+    for state in STEPS[1:]:
+        ports.erasures.advance(request_id, state, {})
+    return ports.erasures.finish(request_id, receipt, {"log": 1})
+
+
+def test_suppression_holds_from_the_moment_of_the_request(ports, customer, erasure_request):
+    request = erasure_request("r", release=False)
+    assert ports.erasures.suppress(request, customer(1)) == request
+    assert ports.erasures.request("r") == request
+    assert ports.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
+
+
+def test_a_second_request_of_a_customer_is_answered_with_the_first(ports, customer, erasure_request):
+    first = ports.erasures.suppress(erasure_request("first"), customer(1))
+    assert ports.erasures.suppress(erasure_request("second"), customer(1)) == first
+    finish(ports, "first", b"receipt")
+    assert ports.erasures.suppress(erasure_request("third"), customer(1)).state is ErasureState.RECEIPTED
+    assert [request.request_id for request in ports.erasures.requests()] == ["first"]
+
+
+def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(known, customer):
+    known.erasures.erase_customer("r", {"s": b"without", "t": b"without too"}, {"events": 1})
+    assert known.histories.history(customer(1)) == EMPTY_HISTORY
+    assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
+    assert known.sums.terms_of(customer(1)) == {}
+    assert [known.sums.load_sum(sum_id) for sum_id in ("s", "t", "other")] == [b"without", b"without too", b"second only"]
+    assert known.erasures.request("r").state is ErasureState.ERASED
+    assert known.erasures.request("r").details == {"events": 1}
+
+
+def test_erasing_one_customer_leaves_the_others_as_they_were(known, customer):
+    before = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    after = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
+    assert after == before
+
+
+def test_erasing_again_changes_nothing(known):
+    known.erasures.erase_customer("r", {"s": b"without", "t": b"without"}, {"events": 1})
+    known.erasures.erase_customer("r", {"s": b"changed", "t": b"changed"}, {"events": 0})
+    assert known.sums.load_sum("s") == b"without"
+    assert known.erasures.request("r").details == {"events": 1}
+
+
+def test_erasing_is_refused_while_a_sum_would_keep_the_customer(known, customer):
+    with pytest.raises(StateError, match="for t;"):
+        known.erasures.erase_customer("r", {"s": b"without"}, {})
+    assert known.sums.load_sum("s") == b"both"
+    assert known.sums.terms_of(customer(1)) == {"s": b"one", "t": b"one"}
+    assert known.histories.state(customer(1)).known
+
+
+def test_erasing_with_an_unknown_sum_does_nothing(known, customer):
+    with pytest.raises(NotFoundError):
+        known.erasures.erase_customer("r", {"s": b"-", "t": b"-", "nothing": b"-"}, {})
+    assert known.sums.load_sum("s") == b"both"
+    assert known.histories.state(customer(1)).known
+    assert known.erasures.request("r").state is ErasureState.SUPPRESSED
+
+
+def test_an_erased_customer_stays_out(known, customer, buy):
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    assert known.histories.append({customer(1): buy(("z", 9))}) == {customer(1): None}
+    assert not known.histories.state(customer(1)).known
+    assert [key for key, _, _ in known.histories.scan()] == [customer(2)]
+
+
+def test_details_of_every_step_are_merged(known):
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {"events": 1})
+    known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
+    known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
+    assert known.erasures.request("r").details == {"events": 1, "models": ["m"]}
+    assert known.erasures.request("r").state is ErasureState.RELEASED
+
+
+def test_a_request_never_goes_back(known):
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.advance("r", ErasureState.RELEASED, {})
+    with pytest.raises(StateError, match="in their order"):
+        known.erasures.advance("r", ErasureState.ERASED, {})
+    assert known.erasures.request("r").state is ErasureState.RELEASED
+
+
+@pytest.mark.parametrize("state", [ErasureState.RELEASED, ErasureState.PURGED, ErasureState.RECEIPTED])
+def test_no_step_can_be_left_out(known, state):
+    with pytest.raises(StateError, match="in their order"):
+        known.erasures.advance("r", state, {})
+    assert known.erasures.request("r").state is ErasureState.SUPPRESSED
+
+
+def test_a_receipt_is_refused_before_the_steps_are_done(known):
+    with pytest.raises(StateError):
+        known.erasures.finish("r", b"receipt", {})
+    with pytest.raises(NotFoundError, match="suppressed so far"):
+        known.erasures.receipt("r")
+
+
+def test_the_first_receipt_stays(ports, customer, erasure_request):
+    ports.erasures.suppress(erasure_request("r"), customer(1))
+    assert finish(ports, "r", b"first") == b"first"
+    assert ports.erasures.finish("r", b"second", {"log": 2}) == b"first"
+    assert ports.erasures.receipt("r") == b"first"
+    assert ports.erasures.request("r").details == {"log": 1}
+
+
+def test_what_is_receipted_no_longer_changes(ports, customer, erasure_request):
+    ports.erasures.suppress(erasure_request("r"), customer(1))
+    finish(ports, "r", b"receipt")
+    ports.erasures.advance("r", ErasureState.RECEIPTED, {"more": True})
+    assert ports.erasures.request("r").details == {"log": 1}
+
+
+def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(ports, customer, erasure_request):
+    for number, request_id in enumerate(("z", "a", "m")):
+        ports.erasures.suppress(erasure_request(request_id), customer(number))
+    finish(ports, "a", b"receipt")
+    assert [request.request_id for request in ports.erasures.requests()] == ["z", "a", "m"]
+    assert [(request.request_id, key) for request, key in ports.erasures.pending()] == [
+        ("z", customer(0)),
+        ("m", customer(2)),
+    ]
+
+
+@pytest.mark.parametrize("method", ["request", "receipt"])
+def test_an_unknown_request_is_not_found_and_not_repeated(ports, method):
+    with pytest.raises(NotFoundError) as caught:
+        getattr(ports.erasures, method)("alice@example.org")
+    assert "alice" not in str(caught.value)
