@@ -5,33 +5,27 @@ Internal, not private: the metrics are computed on customers' purchases without 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import scipy.sparse as sp
 
+from pipelines.console import print_table
 from recsys.data.interactions import PurchaseLog
-from recsys.data.split import heldout_customers_split, temporal_split
+from recsys.data.split import heldout_customers_split, k_core, temporal_split
 from recsys.evaluation.bootstrap import Estimate
 from recsys.evaluation.protocol import Protocol, Scorer
 from recsys.models.factors import ItemFactors
 from recsys.models.ranking import Scores, model_scores
 from recsys.models.repeat import with_own_repeats
-from recsys.types import Json, Task
+from recsys.privacy.accounting import check_parameters
+from recsys.training.fit import fit
+from recsys.training.terms import Terms, TrainConfig
+from recsys.types import Json, Splitting, Task
 
 NOT_PRIVATE = "internal, not private: computed on customers' purchases without noise; do not publish them"
 
 HELD_OUT = 0.1
 """The part of the customers that the protocol heldout-customers keeps out of training."""
-
-
-class Splitting(StrEnum):
-    """How purchases are divided into what a model may go by and what it is asked about."""
-
-    TEMPORAL = "temporal"
-    """The first 80 % of the purchases in time, and the later ones of the same customers."""
-    HELDOUT_CUSTOMERS = "heldout-customers"
-    """Customers the model never saw: 80 % of each one's items to go by, the others to find."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,3 +104,50 @@ def by_own_repeats(model: ItemFactors, known: sp.csr_matrix) -> Scorer:
         return with_own_repeats(model_scores(model, purchases), purchases.toarray())
 
     return score
+
+
+TITLES = {Task.ANY: "Buy again or anything (repeats count)", Task.DISCOVER: "Discover (first purchases only)"}
+
+
+def print_rows(rows: Sequence[Row], *, k: int = 20) -> None:
+    """One table a task, a row a ranker."""
+    for task in dict.fromkeys(row.task for row in rows):
+        cells = [(row.ranker, *_cells(row, k)) for row in rows if row.task is task]
+        print_table(TITLES[task], ["ranker", f"Recall@{k}", "95 %", f"NDCG@{k}", "95 %"], cells)
+
+
+def evaluate_log(
+    log: PurchaseLog,
+    configs: Sequence[TrainConfig],
+    splitting: Splitting,
+    tasks: Sequence[Task],
+    *,
+    core: int = 1,
+    k: int = 20,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda _: None,
+) -> list[Row]:
+    """Each trainer on one division of the log; a row more with own repeats where the task counts them.
+
+    Raises:
+        InputError: too little is left to train or to test on.
+        PrivacyParameterError: an epsilon or a delta makes no promise.
+    """
+    dense = k_core(log, core) if core > 1 else log
+    division, items = divide(dense, splitting, seed=seed), dense.items
+    rows = []
+    for config in configs:
+        check_parameters(config.epsilon, config.delta, division.train.shape[0])
+        step(f"training {config.trainer}")
+        model = fit(division.train, items, Terms.under(config), seed=seed).factors
+        plain, with_repeats = by_model(model, division.known), by_own_repeats(model, division.known)
+        rows += compare({config.trainer.value: plain}, division, tasks, k=k, seed=seed, step=step)
+        if Task.ANY in tasks:
+            name = f"{config.trainer.value} with own repeats"
+            rows += compare({name: with_repeats}, division, [Task.ANY], k=k, seed=seed, step=step)
+    return rows
+
+
+def _cells(row: Row, k: int) -> list[str]:
+    estimates = (row.metrics[f"recall@{k}"], row.metrics[f"ndcg@{k}"])
+    return [cell for e in estimates for cell in (f"{e.mean:.4f}", f"{e.low:.4f}-{e.high:.4f}")]

@@ -1,6 +1,7 @@
 """The API server, and the worker that finishes erasures beside it."""
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -88,3 +89,9 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set the event on SIGTERM or SIGINT, so that the step at hand is finished first."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())

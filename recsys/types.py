@@ -23,6 +23,26 @@ class Task(StrEnum):
     """First purchases only: what the customer bought before is left out."""
 
 
+class Trainer(StrEnum):
+    """How a model is made."""
+
+    GRAM = "gram"
+    """The private sum: item factors in closed form under user-level differential privacy."""
+    POPULARITY = "popularity"
+    """Counts under differential privacy: the same list for everybody."""
+    ALS = "als"
+    """Implicit-feedback ALS without privacy: the baseline."""
+
+
+class Splitting(StrEnum):
+    """How purchases are divided into what a model may go by and what it is asked about."""
+
+    TEMPORAL = "temporal"
+    """The first 80 % of the purchases in time, and the later ones of the same customers."""
+    HELDOUT_CUSTOMERS = "heldout-customers"
+    """Customers the model never saw: 80 % of each one's items to go by, the others to find."""
+
+
 class Reason(StrEnum):
     """Why an item is in a list, in words that a customer can be shown."""
 

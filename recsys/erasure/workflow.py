@@ -2,8 +2,8 @@
 
     suppressed   the desk: recorded and suppressed in one transaction; nothing personal is served from here on
     erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction
-    released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be unlearned by
-                 subtraction), or stays, bounded by its (epsilon, delta)
+    released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be
+                 unlearned by subtraction), or stays, bounded by its (epsilon, delta)
     purged       the cached lists are deleted and read back
     receipted    the receipt is signed and kept
 
@@ -19,7 +19,7 @@ from typing import Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
-from recsys.errors import CacheUnavailableError, InputError, StateError
+from recsys.errors import CacheUnavailableError, InputError, PrivrecError, StateError
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
@@ -38,7 +38,9 @@ Publish = Callable[[], int]
 class ErasureDesk:
     """Takes requests: the only part of an erasure that a customer waits for."""
 
-    def __init__(self, *, pseudonyms: Pseudonyms, erasures: Erasures, cache: Cache, clock: Clock, due_days: int) -> None:
+    def __init__(
+        self, *, pseudonyms: Pseudonyms, erasures: Erasures, cache: Cache, clock: Clock, due_days: int
+    ) -> None:
         """A desk over these stores; requests are due `due_days` days after they came."""
         self._pseudonyms = pseudonyms
         self._erasures = erasures
@@ -46,10 +48,12 @@ class ErasureDesk:
         self._clock = clock
         self._due = timedelta(days=due_days)
 
-    def request(self, user_id: str, *, reason: str = "customer request", release: bool = False) -> tuple[ErasureRequest, str]:
-        """The acknowledged request and the salt that opens its subject commitment, which is shown this once and kept nowhere.
+    def request(
+        self, user_id: str, *, reason: str = "customer request", release: bool = False
+    ) -> tuple[ErasureRequest, str]:
+        """The acknowledged request and the salt that opens its subject commitment.
 
-        If the customer has a request already, that one comes back, with an empty salt.
+        The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with an empty salt.
 
         Raises:
             InputError: the id cannot be one, or the reason is too long.
@@ -120,10 +124,21 @@ class ErasureWorker:
     def run(self) -> tuple[ErasureRequest, ...]:
         """Finish every pending request, oldest first; returns those that are receipted now.
 
+        A request that cannot go on stays where it is and holds up no other; its error is raised once all were tried.
+
         Raises:
-            StateError: a store or the cache refused a step. The request stays where it is; run again when the store is back.
+            BudgetExceededError: a release does not fit the budget; raise the budget and run again.
+            StateError: a store or the cache refused a step; run again when it is back.
         """
-        return tuple(self._finish(request, user_key) for request, user_key in self._stores.erasures.pending())
+        finished, refusals = [], []
+        for request, user_key in self._stores.erasures.pending():
+            try:
+                finished.append(self._finish(request, user_key))
+            except PrivrecError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return tuple(finished)
 
     def _finish(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
@@ -140,8 +155,18 @@ class ErasureWorker:
     def _erase(self, request: ErasureRequest, user_key: UserKey) -> None:
         terms = self._stores.sums.terms_of(user_key)
         replaced = {sum_id: self._subtracted(sum_id, term) for sum_id, term in terms.items()}
-        sums: list[Json] = [{"sum_id": sum_id, "subtracted": bool(content)} for sum_id, content in sorted(replaced.items())]
-        done: dict[str, Json] = {"at": self._now(), "history": "destroyed", "data_key": "destroyed", "sums": sums}
+        sums: list[Json] = [
+            {"sum_id": sum_id, "subtracted": bool(content)} for sum_id, content in sorted(replaced.items())
+        ]
+        # Versions that are made later are made from sums without the customer, this erasure's own release among them.
+        made_with: list[Json] = [v.version for v in self._stores.registry.versions() if v.sum_id in terms]
+        done: dict[str, Json] = {
+            "at": self._now(),
+            "history": "destroyed",
+            "data_key": "destroyed",
+            "sums": sums,
+            "versions": made_with,
+        }
         self._stores.erasures.erase_customer(request.request_id, replaced, {"erased": done})
 
     def _subtracted(self, sum_id: str, term: bytes) -> bytes:
@@ -153,7 +178,9 @@ class ErasureWorker:
         return before.subtract(unpack_term(term, len(before.items))).to_bytes()
 
     def _release(self, request: ErasureRequest, _: UserKey) -> None:
-        held = {cast("dict[str, Json]", entry)["sum_id"] for entry in cast("list[Json]", _step(request, "erased")["sums"])}
+        held = {
+            cast("dict[str, Json]", entry)["sum_id"] for entry in cast("list[Json]", _step(request, "erased")["sums"])
+        }
         affected = [version for version in self._stores.registry.versions() if version.sum_id in held]
         outcomes: list[Json] = [self._outcome(request, version) for version in affected]
         published = self._publish() if any(_is_new(outcome) for outcome in outcomes) else 0
@@ -162,7 +189,11 @@ class ErasureWorker:
 
     def _outcome(self, request: ErasureRequest, version: ModelVersion) -> Json:
         """What becomes of one version that was made with the customer in it."""
-        known: dict[str, Json] = {"version": version.version, "trainer": version.trainer, "epsilon": version.privacy.get("epsilon")}
+        known: dict[str, Json] = {
+            "version": version.version,
+            "trainer": version.trainer,
+            "epsilon": version.privacy.get("epsilon"),
+        }
         if not version.privacy.get("private"):
             self._stores.registry.withdraw(version.version)
             return {**known, "outcome": "withdrawn: its factors were deleted"}

@@ -30,7 +30,7 @@ def bootstrap_interval(
         values: (n,) one per customer
         rng: draws the resamples
         level: the fraction of resampled means within the interval
-        resamples: how many; 1000 settle the ends of a 95 % interval to about a tenth of its width
+        resamples: how many
 
     Raises:
         InputError: there are no values, or one is not finite, or the level is not between 0 and 1.

@@ -58,7 +58,7 @@ def read_manifest(data: bytes) -> ModelVersion:
             raise _unreadable()
         created_at = datetime.fromisoformat(fields["created_at"])
         return ModelVersion(**fields | {"version": version_name(fields), "created_at": created_at})
-    except (ValueError, TypeError, InputError) as error:
+    except (ValueError, TypeError, RecursionError, InputError) as error:
         raise _unreadable() from error
 
 

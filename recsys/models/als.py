@@ -20,7 +20,9 @@ class ALSConfig:
     iterations: int = 15
 
 
-def train_als(purchased: sp.csr_matrix, items: tuple[str, ...], config: ALSConfig, *, seed: int = 0, progress: bool = False) -> ItemFactors:
+def train_als(
+    purchased: sp.csr_matrix, items: tuple[str, ...], config: ALSConfig, *, seed: int = 0, progress: bool = False
+) -> ItemFactors:
     """Item factors by alternating least squares (Hu, Koren and Volinsky 2008). Not private: never to be released as such.
 
     Args:

@@ -96,6 +96,9 @@ def counts_terms(purchased: sp.csr_matrix) -> NDArray[np.int64]:
 
     Tested by: tests/recsys/privacy/test_sensitivity.py::test_one_customer_moves_the_counts_by_at_most_the_stated_bound
     """
+    if not purchased.has_canonical_format:  # an item that is stored twice would weigh twice
+        purchased = purchased.copy()
+        purchased.sum_duplicates()
     items_bought = np.diff(purchased.indptr)
     value = np.floor(np.minimum(1.0, np.sqrt(COUNTS_BOUND / np.maximum(items_bought, 1))) * GRID).astype(np.int64)
     terms = np.zeros(purchased.shape[1], dtype=np.int64)
@@ -118,7 +121,9 @@ def customer_vectors(purchased: sp.csr_matrix, rule: SumRule) -> NDArray[np.floa
     unit = np.divide(own, length, out=np.zeros_like(own), where=length > 0)
     if rule.deflate:
         shared = (own * rule.direction).sum(axis=1, keepdims=True)
-        overlap = np.divide(shared, length * np.sqrt((rule.direction**2).sum()), out=np.zeros_like(length), where=length > 0)
+        overlap = np.divide(
+            shared, length * np.sqrt((rule.direction**2).sum()), out=np.zeros_like(length), where=length > 0
+        )
         residual = 1 - overlap**2
         unit = np.where(residual > SMALLEST_RESIDUAL, unit - overlap * rule.unit_direction, 0) * (length > 0)
         unit /= np.sqrt(np.maximum(residual, SMALLEST_RESIDUAL))

@@ -77,7 +77,9 @@ def reduced_rank(weights: Matrix, gram: Matrix, rank: int) -> tuple[Matrix, Matr
     return weights @ vectors, vectors
 
 
-def item_factors(gram: Matrix, rule: SumRule, items: tuple[str, ...], *, noise_scale: float, n_factors: int) -> ItemFactors:
+def item_factors(
+    gram: Matrix, rule: SumRule, items: tuple[str, ...], *, noise_scale: float, n_factors: int
+) -> ItemFactors:
     """The model: `n_factors` factors at most from the released Gram, and one for popularity.
 
     Args:
@@ -98,7 +100,9 @@ def item_factors(gram: Matrix, rule: SumRule, items: tuple[str, ...], *, noise_s
 
 
 def _tables(gram: Matrix, noise_scale: float, n_factors: int) -> tuple[Matrix, Matrix]:
-    """Encoder and decoder of the head, (m, at most n_factors)."""
+    """Encoder and decoder of the head, (m, at most n_factors); no column where no two items go together."""
+    if len(gram) < 2 or not gram.any():
+        return np.zeros((len(gram), 0)), np.zeros((len(gram), 0))
     mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
     regularization = max(REGULARIZATION * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
     if noise_scale:

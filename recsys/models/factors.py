@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from safetensors.numpy import save as save_tensors
 
 from recsys.errors import ArtifactError
 from recsys.evidence.canonical import canonical_json, digest
+from recsys.types import Json
 
 HEADER = "header"
 """The tensor with the canonical JSON of everything that is no tensor, as bytes."""
@@ -50,7 +52,12 @@ class ItemFactors:
         n_items = len(self.item_ids)
         for name, axes in TENSORS.items():
             tensor = getattr(self, name)
-            if tensor.ndim != axes or len(tensor) != n_items or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+            if (
+                tensor.ndim != axes
+                or len(tensor) != n_items
+                or tensor.dtype != np.float32
+                or not np.isfinite(tensor).all()
+            ):
                 msg = f"expected {name} to be finite float32 with {n_items} rows and {axes} axes, got {tensor.dtype} {tensor.shape}"
                 raise ArtifactError(msg)
             frozen = np.ascontiguousarray(tensor)
@@ -67,7 +74,7 @@ class ItemFactors:
 
     def to_bytes(self) -> bytes:
         """The model as a safetensors file: equal models have equal bytes."""
-        header = {"item_ids": list(self.item_ids), "regularization": self.regularization, "alpha": self.alpha}
+        header: Json = {"item_ids": list(self.item_ids), "regularization": self.regularization, "alpha": self.alpha}
         tensors = {name: np.asarray(getattr(self, name)) for name in TENSORS}
         return save_tensors({**tensors, HEADER: np.frombuffer(canonical_json(header), dtype=np.uint8)})
 
@@ -86,7 +93,8 @@ class ItemFactors:
         try:
             tensors = load_tensors(data)
             header = json.loads(tensors.pop(HEADER).tobytes())
-            return cls(**header | {"item_ids": tuple(header["item_ids"])}, **tensors)
+            fields = header | {"item_ids": tuple(header["item_ids"])}
+            return cls(**fields, **cast("dict[str, Any]", tensors))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             msg = "expected a safetensors file of a privrec model, got bytes that do not read as one; the file was cut or changed"
             raise ArtifactError(msg) from error

@@ -18,7 +18,9 @@ def fold_in(model: ItemFactors, purchased: sp.csr_matrix) -> NDArray[np.float32]
         model: the item tables
         purchased: (n_customers, n_items) over the model's items; what is stored was bought, how often does not matter
     """
-    bought = sp.csr_matrix((np.ones_like(purchased.data, dtype=np.float32), purchased.indices, purchased.indptr), purchased.shape)
+    bought = sp.csr_matrix(
+        (np.ones_like(purchased.data, dtype=np.float32), purchased.indices, purchased.indptr), purchased.shape
+    )
     return _ridge(model, bought) if model.regularization else _sum(model, bought)
 
 

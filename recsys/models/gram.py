@@ -27,6 +27,7 @@ from recsys.models.customer import (
     customer_vectors,
 )
 from recsys.privacy.noise import OS_ENTROPY, Entropy, rounded_gaussian, symmetric_gaussian
+from recsys.types import Json
 
 COUNTS_SENSITIVITY = float(np.sqrt(COUNTS_BOUND))
 """Euclidean norm by which one customer moves the counts."""
@@ -50,7 +51,13 @@ class GramSum:
     def empty(cls, items: tuple[str, ...], rule: SumRule) -> "GramSum":
         """The sum over nobody."""
         head = len(rule.head)
-        return cls(items=items, rule=rule, counts=np.zeros(len(items), np.int64), gram=np.zeros((head, head), np.int64), n_added=0)
+        return cls(
+            items=items,
+            rule=rule,
+            counts=np.zeros(len(items), np.int64),
+            gram=np.zeros((head, head), np.int64),
+            n_added=0,
+        )
 
     def add(self, purchased: sp.csr_matrix) -> "GramSum":
         """The sum with these customers in it; (n_customers, n_items), what is stored was bought."""
@@ -75,7 +82,9 @@ class GramSum:
         if (self.items, self.rule.digest) != (other.items, other.rule.digest):
             msg = f"expected two sums of one rule, got {self.rule.digest[:12]} and {other.rule.digest[:12]}; build both with the same released counts"
             raise InputError(msg)
-        return replace(self, counts=self.counts + other.counts, gram=self.gram + other.gram, n_added=self.n_added + other.n_added)
+        return replace(
+            self, counts=self.counts + other.counts, gram=self.gram + other.gram, n_added=self.n_added + other.n_added
+        )
 
     def _moved(self, purchased: sp.csr_matrix, sign: int) -> "GramSum":
         gram = self.gram.copy()
@@ -87,7 +96,7 @@ class GramSum:
 
     def to_bytes(self) -> bytes:
         """Every number of the sum, to be sealed: equal sums have equal bytes."""
-        rule = {"head_size": self.rule.head_size, "exponent": self.rule.exponent, "deflate": self.rule.deflate}
+        rule: Json = {"head_size": self.rule.head_size, "exponent": self.rule.exponent, "deflate": self.rule.deflate}
         header = canonical_json({"items": list(self.items), "rule": rule, "n_added": self.n_added})
         return save_tensors(
             {
@@ -110,7 +119,11 @@ class GramSum:
             header = json.loads(tensors["header"].tobytes())
             rule = SumRule(released_counts=tensors["released_counts"], **header["rule"])
             return cls(
-                items=tuple(header["items"]), rule=rule, counts=tensors["counts"], gram=tensors["gram"], n_added=header["n_added"]
+                items=tuple(header["items"]),
+                rule=rule,
+                counts=tensors["counts"],
+                gram=tensors["gram"],
+                n_added=header["n_added"],
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             msg = "expected the bytes of a sum, got something else; the record was cut or changed: train again"
@@ -122,7 +135,9 @@ class GramSum:
         return digest(self.to_bytes())
 
 
-def release_counts(counts: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY) -> NDArray[np.float64]:
+def release_counts(
+    counts: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY
+) -> NDArray[np.float64]:
     """(n_items,): customers per item, with Gaussian noise; exact for a noise multiplier of 0.
 
     Guarantees:
@@ -135,7 +150,9 @@ def release_counts(counts: NDArray[np.int64], noise_multiplier: float, entropy: 
     return (counts + rounded_gaussian(noise_multiplier * COUNTS_SENSITIVITY * GRID, len(counts), entropy)) / GRID
 
 
-def release_gram(gram: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY) -> NDArray[np.float64]:
+def release_gram(
+    gram: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY
+) -> NDArray[np.float64]:
     """(head, head): the Gram with symmetric Gaussian noise; exact for a noise multiplier of 0.
 
     Guarantees:

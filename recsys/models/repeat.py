@@ -17,7 +17,8 @@ def with_own_repeats(scores: Scores, purchases: NDArray[np.float32]) -> Scores:
         purchases: (n_customers, n_items) how often each customer bought each item
     """
     finite = np.where(np.isfinite(scores), scores, np.nan)
-    low, high = np.nanmin(finite, axis=1, keepdims=True), np.nanmax(finite, axis=1, keepdims=True)
+    low = np.fmin.reduce(finite, axis=1, keepdims=True)
+    high = np.fmax.reduce(finite, axis=1, keepdims=True)
     share = MODEL_SHARE * (finite - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
     known = np.nan_to_num(share, nan=0.0) + purchases
     return np.where(np.isfinite(scores) | (purchases > 0), known, -np.inf).astype(np.float32)

@@ -15,7 +15,7 @@ from recsys.errors import PrivacyParameterError
 
 def compose(noise_multipliers: Iterable[float]) -> float:
     """The mu of several Gaussian releases together; infinite if one of them carries no noise."""
-    return math.sqrt(sum(1 / z**2 if z > 0 else math.inf for z in noise_multipliers))
+    return math.hypot(*(1 / z if z > 0 else math.inf for z in noise_multipliers))
 
 
 def epsilon_of(mu: float, delta: float) -> float:

@@ -19,7 +19,7 @@ from recsys.privacy.accounting import check_parameters, compose, epsilon_of, mu_
 from recsys.types import Json, PrivacyBudget, PrivacySpend
 
 ROUNDING = 1e-9
-"""Relative slack on mu², for the rounding of floats alone."""
+"""Relative slack on mu, for the rounding of floats alone."""
 
 
 class Log(Protocol):
@@ -66,6 +66,7 @@ class PrivacyLedger:
         """
         check_parameters(budget.epsilon, budget.delta)
         self._append(
+            self.summary().entries,
             {
                 "type": "budget",
                 "epsilon": epsilon_json(budget.epsilon),
@@ -73,19 +74,24 @@ class PrivacyLedger:
                 "unit": budget.unit,
                 "neighboring_relation": budget.neighboring_relation,
                 "note": note,
-            }
+            },
         )
 
     def book(self, spends: Sequence[PrivacySpend]) -> None:
         """Append the spends, all or (over budget) none. Draw the noise after this returns.
 
+        Every spend is linked to the entries that it was checked against, so what another process books meanwhile is not
+        overlooked: the log refuses the spend.
+
         Raises:
             BudgetExceededError: no budget is set, or too little is left of it.
             LedgerTamperedError: the chain does not hold.
+            StateError: another process appended meanwhile; book again. What was appended before that stays booked.
         """
-        self.require(spends)
+        entries = self.require(spends).entries
         for spend in spends:
-            self._append(
+            entries = self._append(
+                entries,
                 {
                     "type": "spend",
                     "purpose": spend.purpose,
@@ -94,25 +100,31 @@ class PrivacyLedger:
                     "noise_multiplier": spend.noise_multiplier,
                     "sensitivity": spend.sensitivity,
                     "sum_id": spend.sum_id,
-                }
+                },
             )
 
-    def require(self, spends: Sequence[PrivacySpend]) -> None:
-        """Return if the spends fit into what is left."""
+    def require(self, spends: Sequence[PrivacySpend]) -> LedgerSummary:
+        """Where the budget stands before the spends, if they fit into what is left.
+
+        Raises:
+            BudgetExceededError: no budget is set, or too little is left of it.
+            LedgerTamperedError: the chain does not hold.
+        """
         summary = self.summary()
         if summary.budget is None:
-            msg = "expected a privacy budget, the ledger has none; set one: privrec ledger --set-epsilon 4 --set-delta 1e-6"
+            msg = "expected a privacy budget, the ledger has none; set one: privrec ledger budget --epsilon 4"
             raise BudgetExceededError(msg)
         needed = compose(spend.noise_multiplier for spend in spends)
-        if needed**2 + summary.mu_spent**2 > summary.mu_budget**2 * (1 + ROUNDING) and not math.isinf(summary.mu_budget):
+        if math.hypot(needed, summary.mu_spent) > summary.mu_budget * (1 + ROUNDING):
             delta = summary.budget.delta
             msg = (
                 f"expected a release that fits the budget, got one of epsilon={epsilon_of(needed, delta):.3g} where "
                 f"epsilon={epsilon_of(summary.mu_left, delta):.3g} is left of {summary.budget.epsilon:g} (delta={delta:g}); nothing was "
                 "drawn: plan more releases from the start (--releases), serve the present model on, or raise the budget by a "
-                "recorded decision: privrec ledger --set-epsilon"
+                "recorded decision: privrec ledger budget"
             )
             raise BudgetExceededError(msg)
+        return summary
 
     def summary(self) -> LedgerSummary:
         """Where the budget stands, from a chain that was verified.
@@ -134,11 +146,13 @@ class PrivacyLedger:
             entries=tuple(entries),
         )
 
-    def _append(self, body: dict[str, Json]) -> None:
-        entries = self._log.entries()
-        verify_chain(entries)
-        self._log.append(link(entries, {**body, "at": isoformat(self._clock())}))
+    def _append(self, entries: tuple[Entry, ...], body: dict[str, Json]) -> tuple[Entry, ...]:
+        entry = link(entries, {**body, "at": isoformat(self._clock())})
+        self._log.append(entry)
+        return (*entries, entry)
 
 
 def _budget(entry: Entry) -> PrivacyBudget:
-    return PrivacyBudget(epsilon=float(cast("str", entry["epsilon"])), delta=cast("float", entry["delta"]), unit=str(entry["unit"]))
+    return PrivacyBudget(
+        epsilon=float(cast("str", entry["epsilon"])), delta=cast("float", entry["delta"]), unit=str(entry["unit"])
+    )

@@ -90,10 +90,12 @@ def _accepted(sigma: float, candidates: int, entropy: Entropy, guard: float) -> 
         | (np.abs(keep_uniform - odds_uniform) < guard)
         | (np.abs(keep - odds) < guard)
     )
-    accept &= ~unsure
-    magnitudes = _rounded(whole[accept].astype(np.uint64), digits[1, accept], shift)
-    exact = [_decide(digits[:, index], scale, shift, entropy) for index in np.flatnonzero(unsure)]
-    magnitudes = np.concatenate([magnitudes, np.array([value for value in exact if value is not None], dtype=np.int64)])
+    magnitudes = _rounded(whole.astype(np.uint64), digits[1], shift)
+    # Each candidate keeps its place: the caller cuts the end off, which must not be where one kind of draw gathers.
+    for index in np.flatnonzero(unsure):
+        exact = _decide(digits[:, index], scale, shift, entropy)
+        accept[index], magnitudes[index] = exact is not None, exact or 0
+    magnitudes = magnitudes[accept]
     signs = np.unpackbits(np.frombuffer(entropy(len(magnitudes) // 8 + 1), dtype=np.uint8))[: len(magnitudes)]
     return np.where(signs, magnitudes, -magnitudes)
 
@@ -121,7 +123,9 @@ def _decide_with(values: list[int], bits: int, scale: float) -> tuple[bool, int]
     """Whether the candidate is accepted, and its V; None if this many digits do not settle it."""
     interval = mpmath.iv
     interval.prec = bits + 64
-    geometric, uniform, keep_uniform, keep = (interval.mpf([value, value + 1]) / interval.mpf(2) ** bits for value in values)
+    geometric, uniform, keep_uniform, keep = (
+        interval.mpf([value, value + 1]) / interval.mpf(2) ** bits for value in values
+    )
     if not values[0]:
         return None
     minus_log = -interval.log(geometric)

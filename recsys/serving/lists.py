@@ -38,7 +38,10 @@ class CachedLists:
             "version": self.version,
             "revision": self.revision,
             "generated_at": self.generated_at.isoformat(),
-            "lists": {task.value: [[item, round(score, 4), reason.value] for item, score, reason in rows] for task, rows in self.lists.items()},
+            "lists": {
+                task.value: [[item, round(score, 4), reason.value] for item, score, reason in rows]
+                for task, rows in self.lists.items()
+            },
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -86,7 +89,11 @@ def personal_lists(model: ItemFactors, purchases: sp.csr_matrix) -> list[dict[Ta
 def popular_list(model: ItemFactors) -> tuple[Row, ...]:
     """The list for whoever has no personal one: by released counts."""
     best = top_lists(model.popularity[None].astype(np.float64), LIST_LENGTH)[0]
-    return tuple((int(item), float(model.popularity[item]), Reason.POPULAR) for item in best if item >= 0 and model.popularity[item] > 0)
+    return tuple(
+        (int(item), float(model.popularity[item]), Reason.POPULAR)
+        for item in best
+        if item >= 0 and model.popularity[item] > 0
+    )
 
 
 def _rows(scores: Scores, bought: NDArray[np.float32]) -> list[tuple[Row, ...]]:

@@ -87,7 +87,9 @@ class Recommender:
         if state.suppressed or not state.known:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
         lists, degraded = self._personal(user_key, state, model)
-        return self._answer(lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded)
+        return self._answer(
+            lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
+        )
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
@@ -97,12 +99,20 @@ class Recommender:
         """
         self._learn_items(purchase.item_id for purchases in events.values() for purchase in purchases)
         keys = {user_id: self._pseudonyms.user_key(user_id) for user_id in events}
-        statuses = {user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()}
+        statuses = {
+            user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()
+        }
         usable = {
-            user_id: [purchase for purchase, status in zip(purchases, statuses[user_id], strict=True) if status is EventStatus.ACCEPTED]
+            user_id: [
+                purchase
+                for purchase, status in zip(purchases, statuses[user_id], strict=True)
+                if status is EventStatus.ACCEPTED
+            ]
             for user_id, purchases in events.items()
         }
-        merges = self._histories.append({keys[user_id]: self._array(purchases) for user_id, purchases in usable.items() if purchases})
+        merges = self._histories.append(
+            {keys[user_id]: self._array(purchases) for user_id, purchases in usable.items() if purchases}
+        )
         return {user_id: _settled(statuses[user_id], merges.get(keys[user_id])) for user_id in events}
 
     def publish(self, progress: Progress = lambda _: None) -> int:
@@ -199,9 +209,17 @@ class Recommender:
     ) -> Recommendations:
         if any(item >= len(self._items) for item, _, _ in rows):
             self._refresh_items()
-        items = tuple(Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=score, reason=reason) for item, score, reason in rows)
+        items = tuple(
+            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=score, reason=reason)
+            for item, score, reason in rows
+        )
         return Recommendations(
-            items=items, task=task, personalized=personalized, version=version, generated_at=self._clock(), degraded=degraded
+            items=items,
+            task=task,
+            personalized=personalized,
+            version=version,
+            generated_at=self._clock(),
+            degraded=degraded,
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -36,7 +37,7 @@ class EmbeddedValkey:
         self._note, self._owner, self._memory_mb = state_dir / SOCKET_FILE, owner, memory_mb
         self._stack, self.url = ExitStack(), ""
 
-    def __enter__(self) -> "EmbeddedValkey":
+    def __enter__(self) -> Self:
         """The running server.
 
         Raises:

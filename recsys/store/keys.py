@@ -5,7 +5,6 @@ Lose `store.key` and every record is unreadable for good, backups included; copy
 
 import secrets
 import stat
-import unicodedata
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -17,14 +16,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from recsys.errors import ArtifactError, InputError, StateError
+from recsys.errors import ArtifactError, StateError
+from recsys.identifiers import check_user_id
 from recsys.store.files import create_once, file_errors
 from recsys.types import UserKey
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 """Random nonces are safe for 2^32 messages under one AES-GCM key (NIST SP 800-38D, 8.3)."""
-MAX_USER_ID_BYTES = 256
 
 
 class Purpose(StrEnum):
@@ -85,7 +84,7 @@ class KeyRing:
         Raises:
             InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters; it is not repeated.
         """
-        return UserKey(self.keyed_hash(Purpose.PSEUDONYM, _checked_id(user_id)))
+        return UserKey(self.keyed_hash(Purpose.PSEUDONYM, check_user_id(user_id).encode()))
 
     def keyed_hash(self, purpose: Purpose, data: bytes) -> bytes:
         """16 bytes that only this installation can compute from the data (BLAKE2b, keyed)."""
@@ -129,20 +128,6 @@ def open_with(cipher: AESGCM, sealed: bytes, context: bytes) -> bytes:
 def _derive(store_key: bytes, purpose: Purpose) -> bytes:
     info = f"privrec/v1/{purpose}".encode()
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(store_key)
-
-
-def _checked_id(user_id: str) -> bytes:
-    normal = unicodedata.normalize("NFC", user_id)
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in normal[: MAX_USER_ID_BYTES + 1]):
-        msg = (
-            "expected a customer id of whole printable characters, got control characters or lone surrogates; clean it"
-        )
-        raise InputError(msg)
-    data = normal.encode(errors="replace")
-    if not 1 <= len(data) <= MAX_USER_ID_BYTES:
-        msg = f"expected a customer id of 1 to {MAX_USER_ID_BYTES} UTF-8 bytes, got {len(data)}; use the shop's own id"
-        raise InputError(msg)
-    return data
 
 
 def _check_private(path: Path) -> None:

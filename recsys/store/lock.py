@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -24,18 +25,17 @@ class StateLock:
         self._holder = state_dir / HOLDER
         self._lock = FileLock(state_dir / LOCK, blocking=False, thread_local=False, mode=0o600, fallback_to_soft=False)
 
-    def __enter__(self) -> "StateLock":
+    def __enter__(self) -> Self:
         """The lock, held.
 
         Raises:
             StateLockedError: another process holds it; the message says which.
         """
-        try:
-            with file_errors("the lock of the state directory"):
+        with file_errors("the lock of the state directory"):
+            try:
                 self._lock.acquire()
-        except Timeout as error:
-            raise StateLockedError(_refusal(self._holder)) from error
-        with file_errors("the holder of the lock"):
+            except Timeout as error:  # an OSError too, hence the inner block
+                raise StateLockedError(_refusal(self._holder)) from error
             replace_file(self._holder, json.dumps({"pid": os.getpid(), "command": command_name(sys.argv)}).encode())
         return self
 

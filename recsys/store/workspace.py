@@ -84,7 +84,8 @@ def open_workspace(
     Args:
         settings: Where everything is.
         clock: The time.
-        lock: Whether to own the state directory; a process that does not must only read.
+        lock: Whether to own the state directory. A process that does not may read, take events, requests and keys, but must
+            not train, release or finish erasures.
         start_cache: Whether to start a Valkey server if no URL of one is given; if not, the cache is always empty.
 
     Raises:
@@ -99,7 +100,8 @@ def open_workspace(
         ring = KeyRing.load(state_dir / KEYS)
         registry = FileRegistry(state_dir / MODELS, owner=lock)
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
-        cache = stack.enter_context(_cache(settings, ring, start=start_cache, owner=lock))
+        settings = _with_cache(settings, stack, start=start_cache, owner=lock)
+        cache = stack.enter_context(_cache(settings, ring))
         yield _sql_workspace(settings, ring, engine, registry, cache, clock)
 
 
@@ -121,7 +123,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now) -
     )
 
 
-def _sql_workspace(  # noqa: PLR0913, PLR0917 - one argument a part
+def _sql_workspace(
     settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
 ) -> Workspace:
     return Workspace(
@@ -150,19 +152,24 @@ def _database(url: str | URL, ring: KeyRing) -> Iterator[Engine]:
         engine.dispose()
 
 
+def _with_cache(settings: Settings, stack: ExitStack, *, start: bool, owner: bool) -> Settings:
+    """The settings with the URL of a cache: the given one, or that of a server started beside this process."""
+    if settings.redis_url is not None or not start:
+        return settings
+    server = EmbeddedValkey(settings.state_dir, memory_mb=settings.cache_memory_mb, owner=owner)
+    return settings.model_copy(update={"redis_url": stack.enter_context(server).url})
+
+
 @contextmanager
-def _cache(settings: Settings, ring: KeyRing, *, start: bool, owner: bool) -> Iterator[Cache]:
-    with ExitStack() as stack:
-        url = settings.redis_url
-        if url is None and start:
-            server = EmbeddedValkey(settings.state_dir, memory_mb=settings.cache_memory_mb, owner=owner)
-            url = stack.enter_context(server).url
-        if url is None:
-            yield NoCache()
-        else:
-            cache = RedisCache(url, ring, settings.cache_timeout_seconds)
-            stack.callback(cache.close)
-            yield cache
+def _cache(settings: Settings, ring: KeyRing) -> Iterator[Cache]:
+    if settings.redis_url is None:
+        yield NoCache()
+        return
+    cache = RedisCache(settings.redis_url, ring, settings.cache_timeout_seconds)
+    try:
+        yield cache
+    finally:
+        cache.close()
 
 
 def _embedded_url(state_dir: Path) -> URL:

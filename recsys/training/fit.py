@@ -13,7 +13,8 @@ from recsys.models.factors import ItemFactors
 from recsys.models.gram import COUNTS_SENSITIVITY, GramSum, release_counts, release_gram
 from recsys.models.popularity import popularity_model
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.terms import Terms, Trainer
+from recsys.training.terms import Terms
+from recsys.types import Trainer
 
 LARGEST_HEAD = 4096
 """Items that the Gram covers at most: 128 MiB of integers."""
@@ -32,7 +33,9 @@ class Fitted:
     content: GramSum | None
 
 
-def fit(purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, entropy: Entropy = OS_ENTROPY, seed: int = 0) -> Fitted:
+def fit(
+    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, entropy: Entropy = OS_ENTROPY, seed: int = 0
+) -> Fitted:
     """The model of these customers under these terms. Whoever releases it books `terms.first_spends` before the call.
 
     Args:

@@ -2,26 +2,14 @@
 
 import math
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import cast
 
 from recsys.models.gram import COUNTS_SENSITIVITY, GRAM_SENSITIVITY
 from recsys.privacy.plan import PrivacyPlan
-from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend
+from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
 
 N_FACTORS = 128
 """At or near the best of 64, 128 and 256 on Online Retail (benchmarks/LOG.md)."""
-
-
-class Trainer(StrEnum):
-    """How a model is made."""
-
-    GRAM = "gram"
-    """The private sum: item factors in closed form under user-level differential privacy."""
-    POPULARITY = "popularity"
-    """Counts under differential privacy: the same list for everybody."""
-    ALS = "als"
-    """Implicit-feedback ALS without privacy: the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +83,10 @@ class Terms:
 
     def first_spends(self, sum_id: str) -> list[PrivacySpend]:
         """What a training costs: the counts, and the Gram built under them."""
-        return [self._counts(sum_id, "train"), *([] if self.gram_noise_multiplier is None else [self._gram(sum_id, "train")])]
+        return [
+            self._counts(sum_id, "train"),
+            *([] if self.gram_noise_multiplier is None else [self._gram(sum_id, "train")]),
+        ]
 
     def next_spend(self, sum_id: str, purpose: str) -> PrivacySpend:
         """What a further release from the same sum costs: one statistic, drawn anew."""

@@ -1,6 +1,6 @@
 """Train a model from the histories in the store, and register it.
 
-    snapshot -> budget checked -> spends booked -> noise drawn, model made -> sum sealed -> version live
+snapshot -> budget checked -> spends booked -> noise drawn, model made -> sum sealed -> version live
 """
 
 import uuid

@@ -9,30 +9,21 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, make_url
 
 from recsys.data.history import Purchases, event_digest, purchases_array
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
-from recsys.ports import ApiKeys, Catalogue, Erasures, Histories, LedgerLog, Sums
 from recsys.store.keys import KeyRing
-from recsys.store.memory import (
-    MemoryApiKeys,
-    MemoryCatalogue,
-    MemoryErasures,
-    MemoryHistories,
-    MemoryLedgerLog,
-    MemoryState,
-    MemorySums,
-)
 from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
@@ -42,54 +33,34 @@ from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
+from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
 BACKENDS = ("memory", "sqlite", "postgresql")
+Database: TypeAlias = Callable[[Path], AbstractContextManager[str]]
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """The ports that share a database."""
-
-    catalogue: Catalogue
-    histories: Histories
-    sums: Sums
-    erasures: Erasures
-    ledger_log: LedgerLog
-    api_keys: ApiKeys
-
-
 @pytest.fixture(params=BACKENDS)
-def ports(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ports]:
+def ports(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
     """Empty ports of every implementation."""
     if request.param == "memory":
-        yield memory_ports()
+        yield memory_workspace(clock=lambda: NOON)
         return
     make_database = request.getfixturevalue(f"{request.param}_database")
     with make_database(tmp_path) as url:
         engine = open_engine(url)
         try:
-            yield sql_ports(engine)
+            yield sql_workspace(engine)
         finally:
             engine.dispose()
 
 
-def memory_ports() -> Ports:
-    state = MemoryState()
-    return Ports(
-        catalogue=MemoryCatalogue(),
-        histories=MemoryHistories(state),
-        sums=MemorySums(state),
-        erasures=MemoryErasures(state),
-        ledger_log=MemoryLedgerLog(),
-        api_keys=MemoryApiKeys(clock=lambda: NOON),
-    )
-
-
-def sql_ports(engine) -> Ports:
+def sql_workspace(engine: Engine) -> Workspace:
     ring = KeyRing.ephemeral()
-    return Ports(
+    return replace(
+        memory_workspace(clock=lambda: NOON),
+        keys=ring,
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
@@ -100,7 +71,7 @@ def sql_ports(engine) -> Ports:
 
 
 @pytest.fixture(scope="session")
-def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Iterator[str]]:
+def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     """A context with the URL of a fresh SQLite database, copied from one that was migrated once."""
     template = tmp_path_factory.mktemp("template") / "template.sqlite"
     _migrate(f"sqlite:///{template}")
@@ -114,7 +85,7 @@ def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path]
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgres_url: str) -> Iterator[Callable[[Path], Iterator[str]]]:
+def postgresql_database(postgres_url: str) -> Iterator[Database]:
     """A context with the URL of an empty PostgreSQL database of this test session."""
     name = f"privrec_test_{secrets.token_hex(8)}"
     url = _named(postgres_url, name)
@@ -153,7 +124,19 @@ def throw_away_server(programs: Path) -> Iterator[str]:
     user = _unprivileged()
     if user:
         shutil.chown(directory, user)
-    initdb = [programs / "initdb", "-D", directory / "data", "-U", "privrec", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+    initdb = [
+        programs / "initdb",
+        "-D",
+        directory / "data",
+        "-U",
+        "privrec",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]
     server = [programs / "postgres", "-D", directory / "data", "-k", directory, "-F", "-c", "listen_addresses="]
     try:
         subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=directory)
@@ -183,11 +166,12 @@ def _wait_for(url: str) -> None:
     while True:
         try:
             _sql(url, "SELECT 1")
-            return
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+        else:
+            return
 
 
 def _sql(url: str, statement: str) -> None:

@@ -11,13 +11,13 @@ from recsys.store.memory import MemoryCache
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory):
+def valkey_url(tmp_path_factory: pytest.TempPathFactory):
     with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server.url
 
 
 @pytest.fixture(params=["memory", "valkey"])
-def cache(request):
+def cache(request: pytest.FixtureRequest):
     if request.param == "memory":
         yield MemoryCache()
         return
@@ -30,7 +30,7 @@ def cache(request):
 
 
 @pytest.fixture(params=["memory", "valkey"])
-def dead_cache(request, tmp_path):
+def dead_cache(request: pytest.FixtureRequest, tmp_path: Path):
     if request.param == "memory":
         cache = MemoryCache()
         cache.down = True
@@ -41,30 +41,30 @@ def dead_cache(request, tmp_path):
     cache.close()
 
 
-def test_a_value_comes_back_until_it_is_deleted(cache, customer):
+def test_a_value_comes_back_until_it_is_deleted(cache: Cache, customer: Callable[[int], UserKey]) -> None:
     assert cache.put([(customer(1), b"one"), (customer(2), b"two")]) == 2
     cache.delete(customer(1))
     cache.delete(customer(1))
     assert (cache.get(customer(1)), cache.get(customer(2))) == (None, b"two")
 
 
-def test_the_last_value_counts(cache, customer):
+def test_the_last_value_counts(cache: Cache, customer: Callable[[int], UserKey]) -> None:
     cache.put([(customer(1), b"old"), (customer(1), b"new")])
     cache.put([(customer(1), b"newest")])
     assert cache.get(customer(1)) == b"newest"
 
 
-def test_more_values_than_are_sent_at_once_are_all_kept(cache, customer):
+def test_more_values_than_are_sent_at_once_are_all_kept(cache: Cache, customer: Callable[[int], UserKey]) -> None:
     assert cache.put((customer(number), b"%d" % number) for number in range(1001)) == 1001
     assert [cache.get(customer(number)) for number in (0, 500, 1000)] == [b"0", b"500", b"1000"]
 
 
-def test_an_empty_value_is_a_value(cache, customer):
+def test_an_empty_value_is_a_value(cache: Cache, customer: Callable[[int], UserKey]) -> None:
     cache.put([(customer(1), b"")])
     assert cache.get(customer(1)) == b""
 
 
-def test_a_cache_that_is_up_answers(cache):
+def test_a_cache_that_is_up_answers(cache: Cache) -> None:
     assert cache.ping() is None
     assert cache.put([]) == 0
 
@@ -78,7 +78,7 @@ def test_a_cache_that_is_up_answers(cache):
         lambda cache, _key: cache.ping(),
     ],
 )
-def test_a_cache_that_is_down_says_so_without_naming_key_or_value(dead_cache, customer, ask):
+def test_a_cache_that_is_down_says_so_without_naming_key_or_value(dead_cache: Cache, customer: Callable[[int], UserKey], ask: Callable[[Cache, UserKey], object]) -> None:
     with pytest.raises(CacheUnavailableError) as caught:
         ask(dead_cache, customer(1))
     assert "secret" not in str(caught.value)

@@ -10,7 +10,7 @@ STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
 
 
 @pytest.fixture
-def known(ports, customer, buy, erasure_request):
+def known(ports: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases], erasure_request: Callable[..., ErasureRequest]):
     """Two customers in two sums; the first asked to be forgotten."""
     ports.histories.append({customer(1): buy(("a", 1)), customer(2): buy(("a", 2))})
     for sum_id in ("s", "t"):
@@ -20,21 +20,21 @@ def known(ports, customer, buy, erasure_request):
     return ports
 
 
-def finish(ports, request_id: str, receipt: bytes) -> bytes:
+def finish(ports: Workspace, request_id: str, receipt: bytes) -> bytes:
     ports.erasures.erase_customer(request_id, {}, {})
     for state in STEPS[1:]:
         ports.erasures.advance(request_id, state, {})
     return ports.erasures.finish(request_id, receipt, {"log": 1})
 
 
-def test_suppression_holds_from_the_moment_of_the_request(ports, customer, erasure_request):
+def test_suppression_holds_from_the_moment_of_the_request(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
     request = erasure_request("r", release=False)
     assert ports.erasures.suppress(request, customer(1)) == request
     assert ports.erasures.request("r") == request
     assert ports.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
 
 
-def test_a_second_request_of_a_customer_is_answered_with_the_first(ports, customer, erasure_request):
+def test_a_second_request_of_a_customer_is_answered_with_the_first(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
     first = ports.erasures.suppress(erasure_request("first"), customer(1))
     assert ports.erasures.suppress(erasure_request("second"), customer(1)) == first
     finish(ports, "first", b"receipt")
@@ -42,31 +42,35 @@ def test_a_second_request_of_a_customer_is_answered_with_the_first(ports, custom
     assert [request.request_id for request in ports.erasures.requests()] == ["first"]
 
 
-def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(known, customer):
+def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     known.erasures.erase_customer("r", {"s": b"without", "t": b"without too"}, {"events": 1})
     assert known.histories.history(customer(1)) == EMPTY_HISTORY
     assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
     assert known.sums.terms_of(customer(1)) == {}
-    assert [known.sums.load_sum(sum_id) for sum_id in ("s", "t", "other")] == [b"without", b"without too", b"second only"]
+    assert [known.sums.load_sum(sum_id) for sum_id in ("s", "t", "other")] == [
+        b"without",
+        b"without too",
+        b"second only",
+    ]
     assert known.erasures.request("r").state is ErasureState.ERASED
     assert known.erasures.request("r").details == {"events": 1}
 
 
-def test_erasing_one_customer_leaves_the_others_as_they_were(known, customer):
+def test_erasing_one_customer_leaves_the_others_as_they_were(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     before = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
     after = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
     assert after == before
 
 
-def test_erasing_again_changes_nothing(known):
+def test_erasing_again_changes_nothing(known: Workspace) -> None:
     known.erasures.erase_customer("r", {"s": b"without", "t": b"without"}, {"events": 1})
     known.erasures.erase_customer("r", {"s": b"changed", "t": b"changed"}, {"events": 0})
     assert known.sums.load_sum("s") == b"without"
     assert known.erasures.request("r").details == {"events": 1}
 
 
-def test_erasing_is_refused_while_a_sum_would_keep_the_customer(known, customer):
+def test_erasing_is_refused_while_a_sum_would_keep_the_customer(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     with pytest.raises(StateError, match="for t;"):
         known.erasures.erase_customer("r", {"s": b"without"}, {})
     assert known.sums.load_sum("s") == b"both"
@@ -74,7 +78,7 @@ def test_erasing_is_refused_while_a_sum_would_keep_the_customer(known, customer)
     assert known.histories.state(customer(1)).known
 
 
-def test_erasing_with_an_unknown_sum_does_nothing(known, customer):
+def test_erasing_with_an_unknown_sum_does_nothing(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     with pytest.raises(NotFoundError):
         known.erasures.erase_customer("r", {"s": b"-", "t": b"-", "nothing": b"-"}, {})
     assert known.sums.load_sum("s") == b"both"
@@ -82,14 +86,14 @@ def test_erasing_with_an_unknown_sum_does_nothing(known, customer):
     assert known.erasures.request("r").state is ErasureState.SUPPRESSED
 
 
-def test_an_erased_customer_stays_out(known, customer, buy):
+def test_an_erased_customer_stays_out(known: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases]) -> None:
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
     assert known.histories.append({customer(1): buy(("z", 9))}) == {customer(1): None}
     assert not known.histories.state(customer(1)).known
     assert [key for key, _, _ in known.histories.scan()] == [customer(2)]
 
 
-def test_details_of_every_step_are_merged(known):
+def test_details_of_every_step_are_merged(known: Workspace) -> None:
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {"events": 1})
     known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
     known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
@@ -97,7 +101,7 @@ def test_details_of_every_step_are_merged(known):
     assert known.erasures.request("r").state is ErasureState.RELEASED
 
 
-def test_a_request_never_goes_back(known):
+def test_a_request_never_goes_back(known: Workspace) -> None:
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
     known.erasures.advance("r", ErasureState.RELEASED, {})
     with pytest.raises(StateError, match="in their order"):
@@ -106,20 +110,20 @@ def test_a_request_never_goes_back(known):
 
 
 @pytest.mark.parametrize("state", [ErasureState.RELEASED, ErasureState.PURGED, ErasureState.RECEIPTED])
-def test_no_step_can_be_left_out(known, state):
+def test_no_step_can_be_left_out(known: Workspace, state: ErasureState) -> None:
     with pytest.raises(StateError, match="in their order"):
         known.erasures.advance("r", state, {})
     assert known.erasures.request("r").state is ErasureState.SUPPRESSED
 
 
-def test_a_receipt_is_refused_before_the_steps_are_done(known):
+def test_a_receipt_is_refused_before_the_steps_are_done(known: Workspace) -> None:
     with pytest.raises(StateError):
         known.erasures.finish("r", b"receipt", {})
     with pytest.raises(NotFoundError, match="suppressed so far"):
         known.erasures.receipt("r")
 
 
-def test_the_first_receipt_stays(ports, customer, erasure_request):
+def test_the_first_receipt_stays(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     assert finish(ports, "r", b"first") == b"first"
     assert ports.erasures.finish("r", b"second", {"log": 2}) == b"first"
@@ -127,14 +131,14 @@ def test_the_first_receipt_stays(ports, customer, erasure_request):
     assert ports.erasures.request("r").details == {"log": 1}
 
 
-def test_what_is_receipted_no_longer_changes(ports, customer, erasure_request):
+def test_what_is_receipted_no_longer_changes(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     finish(ports, "r", b"receipt")
     ports.erasures.advance("r", ErasureState.RECEIPTED, {"more": True})
     assert ports.erasures.request("r").details == {"log": 1}
 
 
-def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(ports, customer, erasure_request):
+def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
     for number, request_id in enumerate(("z", "a", "m")):
         ports.erasures.suppress(erasure_request(request_id), customer(number))
     finish(ports, "a", b"receipt")
@@ -146,7 +150,7 @@ def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(ports,
 
 
 @pytest.mark.parametrize("method", ["request", "receipt"])
-def test_an_unknown_request_is_not_found_and_not_repeated(ports, method):
+def test_an_unknown_request_is_not_found_and_not_repeated(ports: Workspace, method: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         getattr(ports.erasures, method)("alice@example.org")
     assert "alice" not in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 from recsys.errors import StateError
 
 
-def test_entries_come_back_as_they_were_appended(ports):
+def test_entries_come_back_as_they_were_appended(ports: Workspace) -> None:
     entries = [{"index": 0, "purpose": "größe", "mu": 0.1}, {"index": 1, "purpose": None, "nested": {"a": [1, 2.5]}}]
     for entry in entries:
         ports.ledger_log.append(entry)
@@ -15,14 +15,14 @@ def test_entries_come_back_as_they_were_appended(ports):
 
 
 @pytest.mark.parametrize("index", [0, 2, -1, None])
-def test_only_the_next_index_is_taken(ports, index):
+def test_only_the_next_index_is_taken(ports: Workspace, index: Any) -> None:
     ports.ledger_log.append({"index": 0})
     with pytest.raises(StateError, match="retry"):
         ports.ledger_log.append({"index": index, "purpose": "second"})
     assert ports.ledger_log.entries() == [{"index": 0}]
 
 
-def test_of_those_who_append_at_once_one_wins_and_the_others_are_told(ports):
+def test_of_those_who_append_at_once_one_wins_and_the_others_are_told(ports: Workspace) -> None:
     barrier, outcomes = threading.Barrier(4), []
 
     def append(number: int) -> None:
@@ -42,7 +42,7 @@ def test_of_those_who_append_at_once_one_wins_and_the_others_are_told(ports):
     assert len(ports.ledger_log.entries()) == 1
 
 
-def test_changing_an_entry_that_was_read_does_not_change_the_log(ports):
+def test_changing_an_entry_that_was_read_does_not_change_the_log(ports: Workspace) -> None:
     ports.ledger_log.append({"index": 0, "mu": 1})
     ports.ledger_log.entries()[0]["mu"] = 2
     assert ports.ledger_log.entries() == [{"index": 0, "mu": 1}]

@@ -11,12 +11,12 @@ from recsys.types import ModelStatus
 
 
 @pytest.fixture(params=["memory", "files"])
-def registry(request, tmp_path):
+def registry(request: pytest.FixtureRequest, tmp_path: Path):
     return MemoryRegistry() if request.param == "memory" else FileRegistry(tmp_path / "models")
 
 
 @pytest.fixture
-def saved(registry, make_model):
+def saved(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]):
     """Three saved versions, oldest first."""
     models = [make_model(seed) for seed in range(3)]
     for factors, version in reversed(models):
@@ -24,7 +24,7 @@ def saved(registry, make_model):
     return [version for _, version in models]
 
 
-def test_a_saved_version_comes_back(registry, make_model):
+def test_a_saved_version_comes_back(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> None:
     factors, version = make_model()
     registry.save(factors, version)
     loaded, described = registry.load(version.version)
@@ -32,16 +32,16 @@ def test_a_saved_version_comes_back(registry, make_model):
     assert described == version
 
 
-def test_versions_come_oldest_first(registry, saved):
+def test_versions_come_oldest_first(registry: Registry, saved: list[ModelVersion]) -> None:
     assert registry.versions() == tuple(saved)
 
 
-def test_no_version_is_live_before_one_is_promoted(registry, saved):
+def test_no_version_is_live_before_one_is_promoted(registry: Registry, saved: list[ModelVersion]) -> None:
     assert saved
     assert registry.live() is None
 
 
-def test_promoting_retires_the_version_before(registry, saved):
+def test_promoting_retires_the_version_before(registry: Registry, saved: list[ModelVersion]) -> None:
     registry.promote(saved[0].version)
     registry.promote(saved[2].version)
     assert registry.live() == saved[2].version
@@ -49,14 +49,14 @@ def test_promoting_retires_the_version_before(registry, saved):
     assert statuses == [ModelStatus.RETIRED, ModelStatus.CANDIDATE, ModelStatus.LIVE]
 
 
-def test_promoting_the_live_version_again_and_an_old_one_back_works(registry, saved):
+def test_promoting_the_live_version_again_and_an_old_one_back_works(registry: Registry, saved: list[ModelVersion]) -> None:
     for index in (0, 0, 1, 0):
         registry.promote(saved[index].version)
     statuses = [version.status for version in registry.versions()]
     assert statuses == [ModelStatus.LIVE, ModelStatus.RETIRED, ModelStatus.CANDIDATE]
 
 
-def test_saving_again_changes_nothing(registry, make_model, saved):
+def test_saving_again_changes_nothing(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]) -> None:
     registry.promote(saved[0].version)
     registry.save(*make_model(0))
     assert registry.versions()[0].status is ModelStatus.LIVE
@@ -64,7 +64,7 @@ def test_saving_again_changes_nothing(registry, make_model, saved):
 
 
 @pytest.mark.parametrize("name", ["0" * 32, "", "..", "../keys", "LIVE", "a/b", "0" * 33, "\0"])
-def test_an_unknown_version_is_not_found_and_the_live_one_stays(registry, saved, name):
+def test_an_unknown_version_is_not_found_and_the_live_one_stays(registry: Registry, saved: list[ModelVersion], name: str) -> None:
     registry.promote(saved[0].version)
     for method in (registry.load, registry.promote, registry.withdraw):
         with pytest.raises(NotFoundError):
@@ -72,7 +72,7 @@ def test_an_unknown_version_is_not_found_and_the_live_one_stays(registry, saved,
     assert registry.live() == saved[0].version
 
 
-def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(registry, saved):
+def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(registry: Registry, saved: list[ModelVersion]) -> None:
     registry.promote(saved[0].version)
     registry.withdraw(saved[0].version)
     registry.withdraw(saved[0].version)
@@ -83,28 +83,28 @@ def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(registry, sav
             method(saved[0].version)
 
 
-def test_a_withdrawn_version_does_not_come_back_by_saving_it(registry, make_model, saved):
+def test_a_withdrawn_version_does_not_come_back_by_saving_it(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]) -> None:
     registry.withdraw(saved[0].version)
     registry.save(*make_model(0))
     with pytest.raises(NotFoundError):
         registry.load(saved[0].version)
 
 
-def test_withdrawing_a_version_that_is_not_live_leaves_the_live_one(registry, saved):
+def test_withdrawing_a_version_that_is_not_live_leaves_the_live_one(registry: Registry, saved: list[ModelVersion]) -> None:
     registry.promote(saved[0].version)
     registry.withdraw(saved[1].version)
     assert registry.live() == saved[0].version
 
 
 @pytest.mark.parametrize("change", [{"trainer": "other"}, {"version": "0" * 32}, {"metrics": {"recall20": 1.0}}])
-def test_a_version_under_a_name_that_is_not_its_own_is_refused(registry, make_model, change):
+def test_a_version_under_a_name_that_is_not_its_own_is_refused(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], change: dict[str, Any]) -> None:
     factors, version = make_model()
     with pytest.raises(ArtifactError):
         registry.save(factors, replace(version, **change))
     assert registry.versions() == ()
 
 
-def test_a_version_with_another_models_factors_is_refused(registry, make_model):
+def test_a_version_with_another_models_factors_is_refused(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> None:
     with pytest.raises(ArtifactError):
         registry.save(make_model(1)[0], make_model(0)[1])
     assert registry.versions() == ()

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, 
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
-from recsys.errors import InputError, StorageError
+from recsys.errors import InputError, StateError, StorageError
 from recsys.store.files import file_errors
 
 BUSY_MILLISECONDS = 10_000
@@ -60,7 +60,7 @@ def open_engine(url: str | URL) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(parsed, hide_parameters=True, max_overflow=MAX_OVERFLOW, pool_pre_ping=True)
+        engine = _postgresql_engine(parsed)
     event.listen(engine, "handle_error", _explain)
     return engine
 
@@ -104,6 +104,14 @@ def truncate_log(engine: Engine) -> None:
         raise StorageError(msg)
 
 
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        return create_engine(url, hide_parameters=True, max_overflow=MAX_OVERFLOW, pool_pre_ping=True)
+    except ImportError as error:
+        msg = "expected the PostgreSQL driver, it is not installed; run `pip install 'privrec[postgres]'`"
+        raise StateError(msg) from error
+
+
 def _parsed(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
@@ -142,7 +150,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _explain(context: ExceptionContext) -> None:
     error = context.sqlalchemy_exception
-    if isinstance(error, DBAPIError) and not isinstance(error, ProgrammingError | IntegrityError | DataError):
+    if isinstance(error, DataError):
+        msg = (
+            "expected text and numbers that a database can hold, got a null character or too large a number"
+        )
+        raise InputError(msg) from context.original_exception
+    if isinstance(error, DBAPIError) and not isinstance(error, ProgrammingError | IntegrityError):
         detail = str(error.orig).strip()
         advice = next((advice for word, advice in ADVICE.items() if word in detail.lower()), RECONNECT)
         msg = f"expected the database to answer, got {type(error.orig).__name__}; {advice}"

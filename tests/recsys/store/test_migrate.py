@@ -1,0 +1,63 @@
+"""The schema: built in steps, the same as the tables in code, never silently another's."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import event, inspect, text
+
+from recsys.errors import StateError
+from recsys.store.sql.engine import open_engine, writing
+from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.tables import metadata
+
+
+def test_a_migrated_database_has_the_tables_of_the_code(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert set(metadata.tables) < set(inspect(engine).get_table_names())
+
+
+def test_migrating_again_writes_nothing(engine: Engine) -> None:
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    migrate(engine)
+    assert statements
+    assert [statement for statement in statements if not statement.startswith(("BEGIN", "SELECT", "PRAGMA"))] == []
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StateError, match="newer privrec"):
+        migrate(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_a_migration_that_fails_leaves_no_part_of_the_schema(state_dir: Path) -> None:
+    engine = open_engine(f"sqlite:///{state_dir / 'other.sqlite'}")
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def fail_in_the_middle(_connection, _cursor, statement, *_):
+        if "CREATE TABLE api_keys" in statement:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        migrate(engine)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_a_state_directory_with_a_percent_sign_works(tmp_path: Path) -> None:
+    (tmp_path / "100%s").mkdir()
+    engine = open_engine(f"sqlite:///{tmp_path / '100%s' / 'db'}")
+    migrate(engine)
+    assert "customers" in inspect(engine).get_table_names()
+    engine.dispose()
+
+
+def test_a_database_belongs_to_the_keys_it_was_first_opened_with(engine: Engine) -> None:
+    bind_keys(engine, "a" * 32)
+    bind_keys(engine, "a" * 32)
+    with pytest.raises(StateError, match="keys/"):
+        bind_keys(engine, "b" * 32)
