@@ -30,7 +30,18 @@ def running_api(workspace: Workspace) -> Iterator[str]:
         StateError: the process did not get ready.
     """
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", APP, "--port", str(port), "--no-access-log", "--ws", "none"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        APP,
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--ws",
+        "none",
+    ]
     environ = {**os.environ, **environment(workspace)}
     process = subprocess.Popen([*command, "--log-level", "warning"], env=environ, stderr=subprocess.DEVNULL)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
@@ -50,7 +61,10 @@ def _wait_until_live(process: "subprocess.Popen[bytes]", url: str) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    msg = f"expected the API to answer within {START_SECONDS:g} seconds, got nothing; start it by hand to see why: privrec serve"
+    msg = (
+        f"expected the API to answer within {START_SECONDS:g} seconds, got nothing; "
+        "start it by hand to see why: privrec serve"
+    )
     raise StateError(msg)
 
 
@@ -89,5 +103,7 @@ class Client:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
                 return dict(json.load(response))
         except urllib.error.HTTPError as error:
-            msg = f"expected the API to answer {method} {path.split('/')[2]}, got status {error.code}; see the API's log"
+            msg = (
+                f"expected the API to answer {method} {path.split('/')[2]}, got status {error.code}; see the API's log"
+            )
             raise StateError(msg) from error

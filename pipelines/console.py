@@ -1,7 +1,7 @@
 """What the command line prints: tables and progress for people, one JSON document for scripts."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -11,9 +11,9 @@ from rich.table import Table
 
 from recsys.types import IngestReport, Json
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 """Results."""
-status_console = Console(stderr=True, highlight=False)
+status_console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress and remarks, so that `--json` output can be piped."""
 
 
@@ -34,7 +34,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 def print_report(report: IngestReport, *, as_json: bool) -> None:
     """What an ingestion did with the rows."""
-    counts = {name: count for name, count in asdict(report).items() if count or name in {"rows", "accepted", "duplicates", "returns"}}
+    counts = {
+        name: count
+        for name, count in asdict(report).items()
+        if count or name in {"rows", "accepted", "duplicates", "returns"}
+    }
     if as_json:
         print_json(dict[str, Json](asdict(report)))
     else:
@@ -58,8 +62,3 @@ def steps(description: str) -> Iterator[Callable[[str], None]]:
     ) as progress:
         task = progress.add_task(description, total=None)
         yield lambda step: progress.update(task, description=f"{description}: {step}")
-
-
-def print_mapping(title: str, values: Mapping[str, object]) -> None:
-    """Names and values, one a line."""
-    print_table(title, ["", ""], list(values.items()), left=2)

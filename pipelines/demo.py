@@ -1,6 +1,5 @@
 """The whole product, once through, on real purchases: what `privrec demo` does."""
 
-import json
 import math
 import shutil
 import subprocess
@@ -25,7 +24,6 @@ from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.fit import fit
-from recsys.training.release import release_again
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot, train
 from recsys.types import IngestReport, Scope, Task, Trainer
@@ -45,7 +43,6 @@ class DemoConfig:
     delta: float = 1e-6
     household: str = "1"
     fresh: bool = False
-    results: Path | None = None
 
     @property
     def training(self) -> TrainConfig:
@@ -57,7 +54,7 @@ Figures = dict[str, float]
 
 
 def run_demo(settings: Settings, config: DemoConfig) -> Figures:
-    """Run every step and print what it shows; the figures come back, and go to `config.results` if that is set.
+    """Run every step and print what it shows; the figures come back.
 
     Raises:
         PrivrecError: a step could not be done; running again goes on from there.
@@ -74,8 +71,6 @@ def run_demo(settings: Settings, config: DemoConfig) -> Figures:
         _show_ledger(workspace)
     figures = _figures(report, rows) | {"demo.seconds": round(time.monotonic() - started, 1)}
     _say_what_next(settings)
-    if config.results is not None:
-        config.results.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
@@ -88,7 +83,10 @@ def start_fresh(state_dir: Path) -> None:
     if not state_dir.exists():
         return
     if any(state_dir.iterdir()) and not (state_dir / "keys" / "store.key").exists():
-        msg = f"expected {state_dir} to be a state directory of privrec, got a directory without its keys; delete it yourself if you mean it"
+        msg = (
+            f"expected {state_dir} to be a state directory of privrec, got a directory without its keys; "
+            "delete it yourself if you mean it"
+        )
         raise StateError(msg)
     shutil.rmtree(state_dir)
 
@@ -117,7 +115,8 @@ def _train(workspace: Workspace, config: DemoConfig) -> None:
     with steps("training") as step:
         version = train(workspace, config.training, until=_milliseconds(CUT), step=step)
     console.print(
-        f"version {version.version} is live: epsilon={version.privacy['epsilon']:.2f} of the {config.epsilon:g} that both planned "
+        f"version {version.version} is live: epsilon={version.privacy['epsilon']:.2f} of the "
+        f"{config.epsilon:g} that both planned "
         f"releases may cost, delta={config.delta:g}, for a household with everything it bought"
     )
 
@@ -157,15 +156,17 @@ def _verdict(rows: list[Row], config: DemoConfig) -> str:
     if private.low > floor.high:
         return "For first purchases the private model beats popularity: the intervals do not overlap."
     return (
-        f"For first purchases the private model ({private.mean:.3f}) is within the noise of DP popularity ({floor.mean:.3f}): with this few "
-        f"households, epsilon={config.epsilon:g} over two releases buys next to nothing beyond popularity. What works here are a household's own repeats, "
+        f"For first purchases the private model ({private.mean:.3f}) is within the noise of DP popularity "
+        f"({floor.mean:.3f}): with this few "
+        f"households, epsilon={config.epsilon:g} over two releases buys next to nothing beyond popularity. "
+        "What works here are a household's own repeats, "
         "which cost no privacy."
     )
 
 
 def _publish(workspace: Workspace) -> None:
     _headline(4, "Everybody's lists into the cache")
-    with bar("publishing", sum(1 for _ in workspace.histories.scan())) as advance:
+    with bar("publishing", _number_of_customers(workspace)) as advance:
         customers = recommender(workspace).publish(advance)
     console.print(f"{customers:,} households' lists are in the cache, sealed, under names that say nothing")
 
@@ -199,14 +200,19 @@ def _buy(client: Client, household: str) -> None:
     result = client.post_purchase(household, item["item_id"])
     after = client.recommendations(household, n=SHOWN, task=Task.DISCOVER)
     gone = item["item_id"] not in {other["item_id"] for other in after["items"]}
-    console.print(f"bought {item['name']} ({result}): on the very next answer it is {'no longer' if gone else 'STILL'} suggested as new")
+    console.print(
+        f"bought {item['name']} ({result}): on the very next answer it is {'no longer' if gone else 'STILL'} "
+        "suggested as new"
+    )
 
 
 def _erase(workspace: Workspace, client: Client, household: str) -> str:
     request = client.request_erasure(household)
     answer = client.recommendations(household, n=SHOWN)
-    console.print(f"acknowledged; the very next answer is {'STILL personal' if answer['personalized'] else 'the popular list'}")
-    with bar("subtracting, releasing, publishing", len_of_customers(workspace)) as advance:
+    console.print(
+        f"acknowledged; the very next answer is {'STILL personal' if answer['personalized'] else 'the popular list'}"
+    )
+    with bar("subtracting, releasing, publishing", _number_of_customers(workspace)) as advance:
         worker(workspace, advance).run()
     state = client.erasure(request["request_id"])
     for entry in state["details"]["released"]["versions"]:
@@ -214,15 +220,18 @@ def _erase(workspace: Workspace, client: Client, household: str) -> str:
     return str(request["request_id"])
 
 
-def len_of_customers(workspace: Workspace) -> int:
-    """How many customers have a history."""
+def _number_of_customers(workspace: Workspace) -> int:
     return sum(1 for _ in workspace.histories.scan())
 
 
 def _verify(workspace: Workspace, request_id: str) -> None:
     """Check the receipt in a process of its own, then with one byte changed."""
     state_dir = workspace.settings.state_dir
-    key, receipt, tampered = state_dir / "public-key.pem", state_dir / "receipt.json", state_dir / "receipt-tampered.json"
+    key, receipt, tampered = (
+        state_dir / "public-key.pem",
+        state_dir / "receipt.json",
+        state_dir / "receipt-tampered.json",
+    )
     signed = workspace.erasures.receipt(request_id)
     key.write_bytes(public_pem(workspace.public_key))
     receipt.write_bytes(signed)
@@ -230,23 +239,35 @@ def _verify(workspace: Workspace, request_id: str) -> None:
     for path in (receipt, tampered):
         command = [sys.executable, "-m", "pipelines.cli", "verify", str(path), "--public-key", str(key)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-        console.print(f"privrec verify {path} --public-key {key}\n  exit {done.returncode}: {(done.stdout or done.stderr).splitlines()[0]}")
+        console.print(
+            f"privrec verify {path} --public-key {key}\n  exit {done.returncode}: "
+            f"{(done.stdout or done.stderr).splitlines()[0]}"
+        )
 
 
 def _show_ledger(workspace: Workspace) -> None:
     _headline(7, "What it cost")
     summary = PrivacyLedger(workspace.ledger_log, workspace.clock).summary()
     spends = [entry for entry in summary.entries if entry["type"] == "spend"]
-    print_table("Privacy ledger", ["purpose", "statistic", "noise multiplier"], [(s["purpose"], s["statistic"], f"{s['noise_multiplier']:.3f}") for s in spends], left=2)
+    print_table(
+        "Privacy ledger",
+        ["purpose", "statistic", "noise multiplier"],
+        [(s["purpose"], s["statistic"], f"{s['noise_multiplier']:.3f}") for s in spends],
+        left=2,
+    )
     if summary.budget:
-        left = epsilon_of(summary.mu_left, summary.budget.delta) if summary.mu_left > 1e-6 else 0.0
-        console.print(f"spent epsilon={summary.epsilon_spent:.3f} of {summary.budget.epsilon:g}; left for one more release: {left:.3f}")
+        left = epsilon_of(summary.mu_left, summary.budget.delta)
+        console.print(
+            f"spent epsilon={summary.epsilon_spent:.3f} of {summary.budget.epsilon:g}; left for one more release: "
+            f"{left:.3f}"
+        )
 
 
 def _say_what_next(settings: Settings) -> None:
     _headline(8, "Next")
     console.print(
-        f"privrec serve --state-dir {settings.state_dir}     the API, with documentation at /docs (make a key: privrec keys create)\n"
+        f"privrec serve --state-dir {settings.state_dir}     the API, with documentation at /docs (make a "
+        "key: privrec keys create)\n"
         "privrec train --data yours.parquet      your own purchases (--help tells the columns)\n"
         "docs/quickstart.md                      the same, step by step"
     )

@@ -50,7 +50,9 @@ class Row:
 
     def to_json(self) -> dict[str, Json]:
         """The row for a script."""
-        values: dict[str, Json] = {name: {"mean": e.mean, "low": e.low, "high": e.high, "n": e.n} for name, e in self.metrics.items()}
+        values: dict[str, Json] = {
+            name: {"mean": e.mean, "low": e.low, "high": e.high, "n": e.n} for name, e in self.metrics.items()
+        }
         return {"ranker": self.ranker, "task": self.task.value, "metrics": values}
 
 
@@ -87,7 +89,9 @@ def compare(
         protocol = Protocol.build(division.known, division.later, task)
         for name, scorer in rankers.items():
             step(f"{name}, {task}")
-            rows.append(Row(ranker=name, task=task, metrics=protocol.evaluate(scorer, k=k, rng=np.random.default_rng(seed))))
+            rows.append(
+                Row(ranker=name, task=task, metrics=protocol.evaluate(scorer, k=k, rng=np.random.default_rng(seed)))
+            )
     return rows
 
 

@@ -38,7 +38,9 @@ def ingest(workspace: Workspace, read: ReadResult, progress: Progress = lambda _
     return report
 
 
-def _customers(workspace: Workspace, log: PurchaseLog, to_store: NDArray[np.int32]) -> Iterator[tuple[UserKey, Purchases]]:
+def _customers(
+    workspace: Workspace, log: PurchaseLog, to_store: NDArray[np.int32]
+) -> Iterator[tuple[UserKey, Purchases]]:
     """Every customer's key and purchases, items in the positions of the store."""
     for index, user_id in enumerate(log.users):
         purchases = log.purchases[log.offsets[index] : log.offsets[index + 1]].copy()

@@ -44,7 +44,10 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            msg = f"expected to listen on {host} port {port}, got: {error.strerror}; stop what listens there or choose another: --port"
+            msg = (
+                f"expected to listen on {host} port {port}, got: {error.strerror}; "
+                "stop what listens there or choose another: --port"
+            )
             raise StateError(msg) from error
 
 
@@ -85,7 +88,9 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         try:
             finished = worker(workspace).run()
             for request in finished:
-                log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))
+                log.info(
+                    "erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3)
+                )
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
         stop.wait(POLL_SECONDS)

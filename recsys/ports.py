@@ -1,7 +1,8 @@
 """What the rooms above need from the outside world, as protocols.
 
 `recsys.store` satisfies them with SQL, Redis and files; `recsys.store.memory` satisfies them in memory, and one set of
-contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey` here: `Pseudonyms` makes it from the id.
+contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey` here: `Pseudonyms` makes it from the
+id.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,8 @@ class Pseudonyms(Protocol):
         """16 bytes: a keyed hash of the id after Unicode normalisation (NFC).
 
         Raises:
-            InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters. The id is not repeated.
+            InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters. The id is not
+            repeated.
         """
 
 
@@ -47,8 +49,9 @@ class Histories(Protocol):
     """Purchase histories: one sealed record per customer, under the customer's own data key."""
 
     def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
-        """Merge purchases into the customers' histories, in one transaction; None for a suppressed customer (nothing taken).
+        """Merge purchases into the customers' histories, in one transaction; None for a suppressed customer.
 
+        Nothing of a suppressed customer is taken.
         The revision of a customer goes up by one where at least one purchase was accepted.
 
         Raises:
@@ -108,8 +111,8 @@ class Erasures(Protocol):
     def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
         """Destroy history, data key and terms of the request's customer, replace the sums, and set state ERASED.
 
-        One transaction; `details` are merged into the request's. Freed pages are overwritten (SQLite: secure_delete) and the
-        write-ahead log is truncated, so that the bytes are in no file. Doing it again changes nothing.
+        One transaction; `details` are merged into the request's. Freed pages are overwritten (SQLite: secure_delete)
+        and the write-ahead log is truncated, so that the bytes are in no file. Doing it again changes nothing.
         """
 
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:

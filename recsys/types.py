@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NewType, TypeAlias
 
 UserKey = NewType("UserKey", bytes)
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 class Task(StrEnum):

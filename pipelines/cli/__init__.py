@@ -1,7 +1,11 @@
-"""The command line. Commands import what they need when they run: `privrec verify` needs neither numpy nor a database."""
+"""The command line.
+
+Commands import what they need when they run: `privrec verify` needs neither numpy nor a database.
+"""
 
 import json
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -21,9 +25,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and with them customers' data
 )
-for command in (operate.demo, data.ingest, data.train, data.evaluate, data.publish, operate.serve, operate.worker):
-    app.command()(command)
-for command in (data.recommend, privacy.erase, privacy.verify):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    operate.demo,
+    data.ingest,
+    data.train,
+    data.evaluate,
+    data.publish,
+    data.recommend,
+    operate.serve,
+    operate.worker,
+    privacy.erase,
+    privacy.verify,
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(privacy.ledger, name="ledger")
 app.add_typer(operate.models, name="models")

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from recsys.data.readers import Columns, ReadResult
     from recsys.store.workspace import Workspace
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="A .csv or .parquet file of purchases.  [default: what was ingested]")]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="A .csv or .parquet file of purchases.  [default: what was ingested]")
+]
 
 
 def ingest(
@@ -45,7 +49,9 @@ def ingest(
 def train(
     *,
     data: DataOption = None,
-    trainer: Annotated[Trainer, typer.Option(help="gram: private factors. popularity: private counts. als: NOT private.")] = Trainer.GRAM,
+    trainer: Annotated[
+        Trainer, typer.Option(help="gram: private factors. popularity: private counts. als: NOT private.")
+    ] = Trainer.GRAM,
     epsilon: options.Epsilon = 4.0,
     delta: options.Delta = 1e-6,
     releases: options.Releases = 1,
@@ -61,8 +67,8 @@ def train(
 ) -> None:
     """Train a model, register it and make it live. With --data the file is ingested first.
 
-    The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4). The first
-    training sets the budget, `privrec ledger budget` sets another one.
+    The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
+    The first training sets the budget, `privrec ledger budget` sets another one.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from recsys.store.workspace import open_workspace
@@ -87,12 +93,15 @@ def evaluate(
         list[Trainer] | None, typer.Option(help="Repeat for several.  [default: popularity, gram and als]")
     ] = None,
     protocol: Annotated[
-        Splitting, typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers.")
+        Splitting,
+        typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers."),
     ] = Splitting.TEMPORAL,
     task: Annotated[
         list[Task] | None, typer.Option(help="any: repeats count. discover: first purchases only.  [default: both]")
     ] = None,
-    core: Annotated[int, typer.Option(min=1, help="Keep customers and items with at least this many of the other.")] = 1,
+    core: Annotated[
+        int, typer.Option(min=1, help="Keep customers and items with at least this many of the other.")
+    ] = 1,
     epsilon: options.Epsilon = 4.0,
     delta: options.Delta = 1e-6,
     factors: options.Factors = 128,
@@ -107,8 +116,8 @@ def evaluate(
 ) -> None:
     """Compare trainers offline: Recall@k and NDCG@k with 95 % bootstrap intervals.
 
-    Nothing is registered and nothing is booked, because nothing leaves: the figures are computed on purchases without noise and
-    are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise.
+    Nothing is registered and nothing is booked, because nothing leaves: the figures are computed on purchases without
+    noise and are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise.
     """
     from pipelines.evaluate import NOT_PRIVATE, evaluate_log, print_rows
     from recsys.training.terms import TrainConfig
@@ -122,7 +131,9 @@ def evaluate(
     with steps("evaluating") as step:
         rows = evaluate_log(log, configs, protocol, task or list(Task), core=core, k=k, seed=seed, step=step)
     if as_json:
-        print_json({"protocol": protocol.value, "core": core, "note": NOT_PRIVATE, "rows": [row.to_json() for row in rows]})
+        print_json(
+            {"protocol": protocol.value, "core": core, "note": NOT_PRIVATE, "rows": [row.to_json() for row in rows]}
+        )
     else:
         print_rows(rows, k=k)
         console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
@@ -131,8 +142,8 @@ def evaluate(
 def publish(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
     """Compute every customer's lists with the live model and write them to the cache.
 
-    With the embedded cache this only shows how long it takes: that cache ends with the command. A server keeps the lists:
-    PRIVREC_REDIS_URL.
+    With the embedded cache this only shows how long it takes: that cache ends with the command. A server keeps the
+    lists: PRIVREC_REDIS_URL.
     """
     from pipelines.erase import recommender
     from recsys.store.workspace import open_workspace
@@ -162,7 +173,8 @@ def recommend(
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         answer = recommender(workspace).recommend(user, n=n, task=task)
     items: list[Json] = [
-        {"item_id": item.item_id, "name": item.name, "score": round(item.score, 4), "reason": item.reason.value} for item in answer.items
+        {"item_id": item.item_id, "name": item.name, "score": round(item.score, 4), "reason": item.reason.value}
+        for item in answer.items
     ]
     if as_json:
         print_json(
@@ -176,7 +188,12 @@ def recommend(
         )
         return
     title = "For this customer" if answer.personalized else "Popular (this customer is unknown or was erased)"
-    print_table(title, ["item", "reason", "score"], [(item.name, item.reason.value, f"{item.score:.3f}") for item in answer.items], left=2)
+    print_table(
+        title,
+        ["item", "reason", "score"],
+        [(item.name, item.reason.value, f"{item.score:.3f}") for item in answer.items],
+        left=2,
+    )
 
 
 def _read(file: Path, columns: "Columns") -> "ReadResult":

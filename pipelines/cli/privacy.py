@@ -17,7 +17,10 @@ def erase(
     *,
     reason: Annotated[str, typer.Option(help="Stands in the receipt; no personal data here.")] = "customer request",
     release: Annotated[
-        bool, typer.Option("--release", help="Spend planned budget on releasing the live model again without the customer, now.")
+        bool,
+        typer.Option(
+            "--release", help="Spend planned budget on releasing the live model again without the customer, now."
+        ),
     ] = False,
     receipt: Annotated[Path | None, typer.Option(help="Write the signed receipt to this file.")] = None,
     state_dir: options.StateDir = None,
@@ -25,8 +28,8 @@ def erase(
 ) -> None:
     """Forget a customer: history, key, cached lists and their part in every sum; then sign a receipt.
 
-    Without --release the live model stays until the next training, bounded by its (epsilon, delta): the receipt says so. The salt
-    that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
+    Without --release the live model stays until the next training, bounded by its (epsilon, delta): the receipt says
+    so. The salt that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
     """
     from pipelines.erase import desk, worker
     from recsys.store.workspace import open_workspace
@@ -43,7 +46,11 @@ def erase(
         print_json(found)  # type: ignore[arg-type]
         return
     console.print(f"erased; request {request.request_id}")
-    console.print(f"salt for the customer: {salt}" if salt else "this customer had been erased before: the receipt is the one from then")
+    console.print(
+        f"salt for the customer: {salt}"
+        if salt
+        else "this customer had been erased before: the receipt is the one from then"
+    )
     if receipt is None:
         console.out(signed.decode())
     else:
@@ -68,7 +75,9 @@ def verify(
     console.print(f"[dim]{body['statement']}[/dim]")
 
 
-ledger = typer.Typer(help="Show the privacy budget: what was spent on what, and what is left.", invoke_without_command=True)
+ledger = typer.Typer(
+    help="Show the privacy budget: what was spent on what, and what is left.", invoke_without_command=True
+)
 
 
 @ledger.callback()
@@ -92,13 +101,20 @@ def show(context: typer.Context, *, state_dir: options.StateDir = None, as_json:
         print_json({"budget": budget, "epsilon_spent": spent, "epsilon_left": rest, "entries": list(summary.entries)})
         return
     rows = [
-        (entry["at"], entry["purpose"], entry["statistic"], f"{entry['noise_multiplier']:.3f}", _epsilon(entry["noise_multiplier"], summary.budget.delta))
+        (
+            entry["at"],
+            entry["purpose"],
+            entry["statistic"],
+            f"{entry['noise_multiplier']:.3f}",
+            _epsilon(entry["noise_multiplier"], summary.budget.delta),
+        )
         for entry in summary.entries
         if entry["type"] == "spend"
     ]
     print_table("Releases", ["when", "purpose", "statistic", "noise multiplier", "epsilon alone"], rows, left=3)
     console.print(
-        f"budget epsilon={summary.budget.epsilon:g} at delta={summary.budget.delta:g}, per {summary.budget.unit}, add or remove one; "
+        f"budget epsilon={summary.budget.epsilon:g} at delta={summary.budget.delta:g}, per "
+        f"{summary.budget.unit}, add or remove one; "
         f"spent [bold]{summary.epsilon_spent:.3f}[/bold]; one more release of up to {left:.3f} fits "
         "(Gaussian releases compose by squares, so these do not add up)"
     )
@@ -132,7 +148,9 @@ def set_budget(
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        PrivacyLedger(workspace.ledger_log, workspace.clock).set_budget(PrivacyBudget(epsilon=epsilon, delta=delta), note=note)
+        PrivacyLedger(workspace.ledger_log, workspace.clock).set_budget(
+            PrivacyBudget(epsilon=epsilon, delta=delta), note=note
+        )
     console.print(f"the budget is epsilon={epsilon:g} at delta={delta:g} now")
 
 
@@ -140,7 +158,9 @@ def _print_empty(*, as_json: bool) -> None:
     if as_json:
         print_json({"budget": None, "epsilon_spent": 0, "epsilon_left": 0, "entries": []})
     else:
-        status_console.print("no budget is set and nothing was released; the first training sets one: privrec train --epsilon 4")
+        status_console.print(
+            "no budget is set and nothing was released; the first training sets one: privrec train --epsilon 4"
+        )
 
 
 def _epsilon(noise_multiplier: Json, delta: float) -> str:

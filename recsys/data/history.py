@@ -18,8 +18,8 @@ Purchases = NDArray[np.void]
 def event_digest(event_id: str) -> int:
     """The 64-bit digest that stands for an event id within one customer's history.
 
-    Two ids of one customer share a digest with probability n²/2^65 (n = 100,000 purchases: 3e-10); the later purchase would
-    then be reported as a conflict, not lost silently.
+    Two ids of one customer share a digest with probability n²/2^65 (n = 100,000 purchases: 3e-10); the later purchase
+    would then be reported as a conflict, not lost silently.
     """
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
 
@@ -78,7 +78,9 @@ class History:
             ArtifactError: the length is no multiple of a purchase's.
         """
         if len(data) % PURCHASE.itemsize:
-            msg = f"expected a history of {PURCHASE.itemsize} bytes a purchase, got {len(data)} bytes; the record was cut"
+            msg = (
+                f"expected a history of {PURCHASE.itemsize} bytes a purchase, got {len(data)} bytes; the record was cut"
+            )
             raise ArtifactError(msg)
         return cls(np.frombuffer(data, dtype=PURCHASE))
 
@@ -103,8 +105,8 @@ class Merge:
 def merge(history: History, new: Purchases) -> Merge:
     """The history with the new purchases in it.
 
-    A purchase whose event is known already is a duplicate if all else is equal and a conflict if not; neither changes the
-    history. Of several new purchases with one event the first counts.
+    A purchase whose event is known already is a duplicate if all else is equal and a conflict if not; neither changes
+    the history. Of several new purchases with one event the first counts.
     """
     everything = np.concatenate([history.purchases, new])
     _, first, group = np.unique(everything["event"], return_index=True, return_inverse=True)

@@ -41,7 +41,7 @@ class PurchaseLog:
         return History(self.purchases[self.offsets[user_index] : self.offsets[user_index + 1]])
 
     def where(self, keep: NDArray[np.bool_]) -> "PurchaseLog":
-        """The log of the purchases that `keep` (n_purchases,) marks; users and items stay, so that positions still agree."""
+        """The log of the purchases that `keep` (n_purchases,) marks; users and items stay, so positions still agree."""
         counts = np.bincount(self.user_index[keep], minlength=len(self.users))
         return PurchaseLog(self.users, self.items, np.concatenate([[0], np.cumsum(counts)]), self.purchases[keep])
 
@@ -61,8 +61,10 @@ class PurchaseLog:
         return replace(log, items=tuple(self.items[index] for index in np.flatnonzero(sold)))
 
     @classmethod
-    def build(cls, users: Sequence[str], items: Sequence[str], user_index: NDArray[np.int64], purchases: Purchases) -> "PurchaseLog":
-        """The log of purchases in any order, `user_index` (n_purchases,) naming each one's customer in sorted `users`."""
+    def build(
+        cls, users: Sequence[str], items: Sequence[str], user_index: NDArray[np.int64], purchases: Purchases
+    ) -> "PurchaseLog":
+        """The log of purchases in any order; `user_index` (n_purchases,) names each one's customer in `users`."""
         order = np.lexsort((purchases["event"], purchases["item"], purchases["timestamp"], user_index))
         offsets = np.concatenate([[0], np.cumsum(np.bincount(user_index, minlength=len(users)))])
         return cls(tuple(users), tuple(items), offsets, purchases[order])
@@ -78,7 +80,9 @@ class PurchaseLog:
         """How often each customer bought each item."""
         ones = np.ones(len(self), dtype=np.float32)
         shape = (len(self.users), len(self.items))
-        return Interactions(self.users, self.items, sp.csr_matrix((ones, (self.user_index, self.purchases["item"])), shape=shape))
+        return Interactions(
+            self.users, self.items, sp.csr_matrix((ones, (self.user_index, self.purchases["item"])), shape=shape)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

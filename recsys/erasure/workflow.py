@@ -53,7 +53,8 @@ class ErasureDesk:
     ) -> tuple[ErasureRequest, str]:
         """The acknowledged request and the salt that opens its subject commitment.
 
-        The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with an empty salt.
+        The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with
+        an empty salt.
 
         Raises:
             InputError: the id cannot be one, or the reason is too long.
@@ -178,17 +179,27 @@ class ErasureWorker:
         return before.subtract(unpack_term(term, len(before.items))).to_bytes()
 
     def _release(self, request: ErasureRequest, _: UserKey) -> None:
-        held = {
-            cast("dict[str, Json]", entry)["sum_id"] for entry in cast("list[Json]", _step(request, "erased")["sums"])
-        }
-        affected = [version for version in self._stores.registry.versions() if version.sum_id in held]
-        outcomes: list[Json] = [self._outcome(request, version) for version in affected]
-        published = self._publish() if any(_is_new(outcome) for outcome in outcomes) else 0
-        done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "customers_published": published}
+        made_with = cast("list[Json]", _step(request, "erased")["versions"])
+        versions = self._stores.registry.versions()
+        replaced = {version.parent for version in versions if version.config.get("purpose") == _purpose(request)}
+        outcomes: list[Json] = [
+            self._outcome(request, version, replaced=version.version in replaced)
+            for version in versions
+            if version.version in made_with
+        ]
+        # How many lists stays out of the receipt: the number of customers is private.
+        published = any(_is_new(outcome) for outcome in outcomes) and self._publish() > 0
+        done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}
         self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
 
-    def _outcome(self, request: ErasureRequest, version: ModelVersion) -> Json:
-        """What becomes of one version that was made with the customer in it."""
+    def _outcome(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> Json:
+        """What becomes of one version that was made with the customer in it.
+
+        Args:
+            request: the request
+            version: the version
+            replaced: whether a worker that died had released its successor already
+        """
         known: dict[str, Json] = {
             "version": version.version,
             "trainer": version.trainer,
@@ -197,15 +208,15 @@ class ErasureWorker:
         if not version.privacy.get("private"):
             self._stores.registry.withdraw(version.version)
             return {**known, "outcome": "withdrawn: its factors were deleted"}
-        if version.status is ModelStatus.LIVE and request.release:
-            new = self._release_again(str(version.sum_id), f"erasure {request.request_id}")
+        if replaced or (version.status is ModelStatus.LIVE and request.release):
+            new = self._release_again(str(version.sum_id), _purpose(request))
             return {**known, "outcome": "superseded by a release without the customer", "superseded_by": new.version}
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
         self._stores.cache.delete(user_key)
         if self._stores.cache.get(user_key) is not None:
-            msg = "expected no cached list after the deletion, got one; the cache is written by another process: stop it and run again"
+            msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
         done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back"}
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
@@ -216,6 +227,11 @@ class ErasureWorker:
 
     def _now(self) -> str:
         return isoformat(self._stores.clock())
+
+
+def _purpose(request: ErasureRequest) -> str:
+    """What the release is for: its name in the ledger and in the manifest of the new version."""
+    return f"erasure {request.request_id}"
 
 
 def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:

@@ -17,14 +17,15 @@ from recsys.types import ErasureRequest, Json
 
 RECEIPT_TYPE = "privrec.erasure-receipt.v1"
 STATEMENT = (
-    "The customer's purchase history and data key were destroyed and the customer's term was subtracted from the sum that "
+    "The customer's purchase history and data key were destroyed and the customer's term was subtracted "
+    "from the sum that "
     "models are released from. A model released earlier is bounded by its stated (epsilon, delta) until it is retired. "
     "Not covered: answers already sent, copies outside this installation, and backups of the key file."
 )
 
 
 def subject_commitment(user_id: str, salt: bytes) -> str:
-    """What stands for the customer in a receipt: whoever holds the salt can show that it is theirs, nobody else can guess."""
+    """What stands for the customer in a receipt: the salt's holder can show that it is theirs, nobody can guess it."""
     return hmac.new(salt, unicodedata.normalize("NFC", user_id).encode(), hashlib.sha256).hexdigest()
 
 
@@ -48,7 +49,8 @@ def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
     """The body of the receipt, once it is found to be canonical and signed by this key.
 
     Raises:
-        VerificationError: the bytes are not the canonical bytes of a receipt signed by this key; one changed byte is enough.
+        VerificationError: the bytes are not the canonical bytes of a receipt signed by this key; one changed byte is
+        enough.
     """
     try:
         document = json.loads(receipt)
@@ -60,6 +62,9 @@ def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
         raise VerificationError(msg)
     body = verify(document, public_key)
     if body.get("type") != RECEIPT_TYPE:
-        msg = f"expected a document of type {RECEIPT_TYPE}, got {body.get('type')!r}; it is signed, but it is not an erasure receipt"
+        msg = (
+            f"expected a document of type {RECEIPT_TYPE}, got {body.get('type')!r}; "
+            "it is signed, but it is not an erasure receipt"
+        )
         raise VerificationError(msg)
     return body

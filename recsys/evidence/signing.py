@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from typing import cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -34,10 +33,15 @@ def read_public_key(pem: bytes) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(pem)
     except ValueError as error:
-        msg = "expected a PEM file with an Ed25519 public key, got other bytes; use the file that `privrec keys public` writes"
+        msg = (
+            "expected a PEM file with an Ed25519 public key, got other bytes; "
+            "use the file that `privrec keys public` writes"
+        )
         raise InputError(msg) from error
     if not isinstance(key, Ed25519PublicKey):
-        msg = f"expected an Ed25519 public key, got {type(key).__name__}; use the file that `privrec keys public` writes"
+        msg = (
+            f"expected an Ed25519 public key, got {type(key).__name__}; use the file that `privrec keys public` writes"
+        )
         raise InputError(msg)
     return key
 
@@ -56,10 +60,16 @@ def verify(document: Document, public_key: Ed25519PublicKey) -> Document:
         VerificationError: a field is missing or added, the key is another one, or a byte was changed.
     """
     if set(document) != {"body", "key_id", "signature"} or not isinstance(document["body"], dict):
-        msg = f"expected a document with body, key_id and signature, got {sorted(document)}; it is not a receipt of privrec"
+        msg = (
+            f"expected a document with body, key_id and signature, got {sorted(document)}; "
+            "it is not a receipt of privrec"
+        )
         raise VerificationError(msg)
     if document["key_id"] != key_id(public_key):
-        msg = f"expected a signature by key {key_id(public_key)}, got key {document['key_id']!r}; ask for that key's public file"
+        msg = (
+            f"expected a signature by key {key_id(public_key)}, got key {document['key_id']!r}; "
+            "ask for that key's public file"
+        )
         raise VerificationError(msg)
     signed: Document = {"body": document["body"], "key_id": document["key_id"]}
     try:
@@ -67,4 +77,4 @@ def verify(document: Document, public_key: Ed25519PublicKey) -> Document:
     except (InvalidSignature, binascii.Error, InputError) as error:
         msg = "expected the signature to match the document, it does not; the document was changed after it was signed"
         raise VerificationError(msg) from error
-    return cast("Document", document["body"])
+    return document["body"]

@@ -23,7 +23,7 @@ class ALSConfig:
 def train_als(
     purchased: sp.csr_matrix, items: tuple[str, ...], config: ALSConfig, *, seed: int = 0, progress: bool = False
 ) -> ItemFactors:
-    """Item factors by alternating least squares (Hu, Koren and Volinsky 2008). Not private: never to be released as such.
+    """Item factors by alternating least squares (Hu, Koren and Volinsky 2008). Not private: not to be released as such.
 
     Args:
         purchased: (n_customers, n_items); what is stored was bought

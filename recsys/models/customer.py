@@ -3,12 +3,13 @@
     counts term   y = min(1, sqrt(B / k)) on the k distinct items bought              ||y|| <= sqrt(B)
     Gram term     x x^T,  x = (w_S / ||w_S|| - a p) / sqrt(1 - a²)  on the head       ||x x^T||_F <= 1
 
-w are item weights, p is the unit vector of weighted popularity and a = <p, w_S> / ||w_S||: what every customer shares with
-popularity is taken out (deflation), so that the whole length is spent on what is particular. w and p come from released counts.
+w are item weights, p is the unit vector of weighted popularity and a = <p, w_S> / ||w_S||: what every customer shares
+with popularity is taken out (deflation), so that the whole length is spent on what is particular. w and p come from
+released counts.
 
-Both terms are rounded toward zero, so that the bounds survive. Every sum over a customer's items runs over integers and is
-exact, and all else is one correctly rounded operation per number: a term has the same bits on every machine, alone or in a
-batch, which is what makes subtraction exact.
+Both terms are rounded toward zero, so that the bounds survive. Every sum over a customer's items runs over integers and
+is exact, and all else is one correctly rounded operation per number: a term has the same bits on every machine, alone
+or in a batch, which is what makes subtraction exact.
 """
 
 from collections.abc import Iterator

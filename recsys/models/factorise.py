@@ -1,14 +1,14 @@
 """From a released Gram to item factors, in closed form. All of it is post-processing: it costs no budget.
 
-1. De-noise. The eigenvalues of pure noise of scale sigma fill a semicircle of radius sigma sqrt(2 m) (Wigner); an eigenvalue e
-   beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in this scaling).
-   What lies within the edge is dropped.
+1. De-noise. The eigenvalues of pure noise of scale sigma fill a semicircle of radius sigma sqrt(2 m) (Wigner); an
+   eigenvalue e beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in
+   this scaling). What lies within the edge is dropped.
 2. The ridge autoencoder with zero diagonal (EASE, Steck 2019), its regularisation at least the edge.
-3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors. Where few
-   eigenvalues rise above the noise the tables are exact; where there are more than wanted, the projection is kept that keeps
-   most of what the autoencoder predicts (reduced-rank regression).
-4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the noise this
-   factor is all there is, and the model ranks by popularity: never below the floor.
+3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors. Where
+   few eigenvalues rise above the noise the tables are exact; where there are more than wanted, the projection is kept
+   that keeps most of what the autoencoder predicts (reduced-rank regression).
+4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the
+   noise this factor is all there is, and the model ranks by popularity: never below the floor.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def denoise(gram: Matrix, noise_scale: float) -> Spectrum:
 
 
 def autoencoder(gram: Matrix, regularization: float) -> Matrix:
-    """(m, m): B minimising ||X - X B||² + lambda ||B||² with zero diagonal, for X^T X = gram (Steck 2019, equation 8)."""
+    """(m, m): B of least ||X - X B||² + lambda ||B||² with zero diagonal, for X^T X = gram (Steck 2019, equation 8)."""
     inverse = linalg.inv(gram + regularization * np.eye(len(gram)), assume_a="pos")
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
@@ -61,8 +61,9 @@ def autoencoder(gram: Matrix, regularization: float) -> Matrix:
 def spectral_autoencoder(spectrum: Spectrum, regularization: float) -> tuple[Matrix, Matrix]:
     """Encoder and decoder (m, k): `autoencoder` of the spectrum, exact for every item that the customer did not buy.
 
-    With P = (G + lambda I)^-1 and gains g = values / (values + lambda), lambda P = I - V g V^T, so B = (V g V^T - diag h) / (1 - h)
-    with h the diagonal of V g V^T. The part with diag h only lowers items that were bought.
+    With P = (G + lambda I)^-1 and gains g = values / (values + lambda), lambda P = I - V g V^T, so
+    B = (V g V^T - diag h) / (1 - h) with h the diagonal of V g V^T. The part with diag h only lowers items that were
+    bought.
     """
     gains = spectrum.values / (spectrum.values + regularization)
     leverage = (spectrum.vectors**2) @ gains
@@ -78,7 +79,13 @@ def reduced_rank(weights: Matrix, gram: Matrix, rank: int) -> tuple[Matrix, Matr
 
 
 def item_factors(
-    gram: Matrix, rule: SumRule, items: tuple[str, ...], *, noise_scale: float, n_factors: int
+    gram: Matrix,
+    rule: SumRule,
+    items: tuple[str, ...],
+    *,
+    noise_scale: float,
+    n_factors: int,
+    regularization: float = REGULARIZATION,
 ) -> ItemFactors:
     """The model: `n_factors` factors at most from the released Gram, and one for popularity.
 
@@ -88,29 +95,30 @@ def item_factors(
         items: (n_items,) the catalogue
         noise_scale: standard deviation of the noise on the diagonal of `gram`
         n_factors: the rank of what is kept beside popularity
+        regularization: of the ridge, in units of the mean diagonal of the Gram
     """
     popularity = rule.unit_direction
     if rule.deflate:
         gram = _without(gram, popularity)
-    encoder, decoder = _tables(gram, noise_scale, n_factors)
+    encoder, decoder = _tables(gram, noise_scale, n_factors, regularization)
     if rule.deflate:
         encoder = np.column_stack([encoder - np.outer(popularity, popularity @ encoder), popularity])
         decoder = np.column_stack([decoder, popularity])
     return _over_catalogue(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items)
 
 
-def _tables(gram: Matrix, noise_scale: float, n_factors: int) -> tuple[Matrix, Matrix]:
+def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: float) -> tuple[Matrix, Matrix]:
     """Encoder and decoder of the head, (m, at most n_factors); no column where no two items go together."""
-    if len(gram) < 2 or not gram.any():
+    if len(gram) <= 1 or not gram.any():
         return np.zeros((len(gram), 0)), np.zeros((len(gram), 0))
     mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
-    regularization = max(REGULARIZATION * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
+    ridge = max(regularization * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
     if noise_scale:
         spectrum = denoise(gram, noise_scale)
         if len(spectrum.values) <= n_factors:
-            return spectral_autoencoder(spectrum, regularization)
+            return spectral_autoencoder(spectrum, ridge)
         gram = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
-    return reduced_rank(autoencoder(gram, regularization), gram, min(n_factors, len(gram) - 1))
+    return reduced_rank(autoencoder(gram, ridge), gram, min(n_factors, len(gram) - 1))
 
 
 def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:

@@ -12,7 +12,6 @@ from safetensors.numpy import save as save_tensors
 
 from recsys.errors import ArtifactError
 from recsys.evidence.canonical import canonical_json, digest
-from recsys.types import Json
 
 HEADER = "header"
 """The tensor with the canonical JSON of everything that is no tensor, as bytes."""
@@ -25,8 +24,9 @@ TENSORS = {"encoder": 2, "factors": 2, "item_weights": 1, "popularity": 1}
 class ItemFactors:
     """Two item tables and two public item vectors.
 
-    A customer who bought the items S is encoded as z = sum over j in S of w_j E_j / ||w_S||, and item i scores F_i · z, with
-    E the encoder, F the factors and w the item weights. An item that the model does not know has weight 0 and factors 0.
+    A customer who bought the items S is encoded as z = sum over j in S of w_j E_j / ||w_S||, and item i scores F_i · z,
+    with E the encoder, F the factors and w the item weights. An item that the model does not know has weight 0 and
+    factors 0.
     """
 
     item_ids: tuple[str, ...]
@@ -39,7 +39,7 @@ class ItemFactors:
     popularity: NDArray[np.float32]
     """(n_items,): released counts (noisy under DP); the list for customers without a history, and the tie-breaker."""
     regularization: float = 0.0
-    """0: encode as above. Above 0: solve the ridge problem of implicit ALS with this regularisation for z (see fold_in)."""
+    """0: encode as above. Above 0: solve the ridge problem of implicit ALS with this regularisation (see fold_in)."""
     alpha: float = 1.0
     """The weight of a purchase in that ridge problem."""
 
@@ -58,13 +58,19 @@ class ItemFactors:
                 or tensor.dtype != np.float32
                 or not np.isfinite(tensor).all()
             ):
-                msg = f"expected {name} to be finite float32 with {n_items} rows and {axes} axes, got {tensor.dtype} {tensor.shape}"
+                msg = (
+                    f"expected {name} to be finite float32 with {n_items} rows and {axes} axes, "
+                    f"got {tensor.dtype} {tensor.shape}; the model was changed: train again"
+                )
                 raise ArtifactError(msg)
             frozen = np.ascontiguousarray(tensor)
             frozen.flags.writeable = False
             object.__setattr__(self, name, frozen)
         if self.encoder.shape != self.factors.shape:
-            msg = f"expected encoder and factors of one shape, got {self.encoder.shape} and {self.factors.shape}"
+            msg = (
+                f"expected encoder and factors of one shape, got {self.encoder.shape} and {self.factors.shape}; "
+                "the model was changed: train again"
+            )
             raise ArtifactError(msg)
 
     @property
@@ -74,9 +80,11 @@ class ItemFactors:
 
     def to_bytes(self) -> bytes:
         """The model as a safetensors file: equal models have equal bytes."""
-        header: Json = {"item_ids": list(self.item_ids), "regularization": self.regularization, "alpha": self.alpha}
+        header = canonical_json(
+            {"item_ids": list(self.item_ids), "regularization": self.regularization, "alpha": self.alpha}
+        )
         tensors = {name: np.asarray(getattr(self, name)) for name in TENSORS}
-        return save_tensors({**tensors, HEADER: np.frombuffer(canonical_json(header), dtype=np.uint8)})
+        return save_tensors({**tensors, HEADER: np.frombuffer(header, dtype=np.uint8)})
 
     @property
     def digest(self) -> str:
@@ -96,5 +104,8 @@ class ItemFactors:
             fields = header | {"item_ids": tuple(header["item_ids"])}
             return cls(**fields, **cast("dict[str, Any]", tensors))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            msg = "expected a safetensors file of a privrec model, got bytes that do not read as one; the file was cut or changed"
+            msg = (
+                "expected a safetensors file of a privrec model, got bytes that do not read as one; "
+                "the file was cut or changed: restore it from a backup or train again"
+            )
             raise ArtifactError(msg) from error

@@ -1,7 +1,7 @@
 """A customer's vector in a finished model, from that customer's own purchases: nothing personal is kept in the model.
 
-Only the person's own data and the released model go in, so under joint differential privacy (the billboard model, Hsu et al.
-2014) a result that is shown to this person alone costs no budget.
+Only the person's own data and the released model go in, so under joint differential privacy (the billboard model, Hsu
+et al. 2014) a result that is shown to this person alone costs no budget.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def _sum(model: ItemFactors, bought: sp.csr_matrix) -> NDArray[np.float32]:
 
 
 def _ridge(model: ItemFactors, bought: sp.csr_matrix) -> NDArray[np.float32]:
-    """z = (F^T F + F^T (C - I) F + lambda I)^-1 F^T C p, equation 4 of Hu, Koren and Volinsky (2008), C = alpha on S."""
+    """z = (F^T F + F^T (C - I) F + lambda I)^-1 F^T C p, equation 4 of Hu, Koren and Volinsky 2008, C = alpha on S."""
     factors = model.factors
     gramian = factors.T @ factors + model.regularization * np.eye(model.n_factors, dtype=np.float32)
     vectors = np.zeros((bought.shape[0], model.n_factors), dtype=np.float32)

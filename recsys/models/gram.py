@@ -1,4 +1,4 @@
-"""The sum over customers that the model is a function of. As sensitive as the histories: sealed at rest, never released as it is.
+"""The sum over customers that the model is a function of. As sensitive as the histories: sealed, never released as is.
 
     counts  c = sum over u of y_u              how often each item sells
     gram    G = sum over u of x_u x_u^T        which items go together
@@ -27,7 +27,6 @@ from recsys.models.customer import (
     customer_vectors,
 )
 from recsys.privacy.noise import OS_ENTROPY, Entropy, rounded_gaussian, symmetric_gaussian
-from recsys.types import Json
 
 COUNTS_SENSITIVITY = float(np.sqrt(COUNTS_BOUND))
 """Euclidean norm by which one customer moves the counts."""
@@ -80,7 +79,10 @@ class GramSum:
             InputError: the two follow different rules.
         """
         if (self.items, self.rule.digest) != (other.items, other.rule.digest):
-            msg = f"expected two sums of one rule, got {self.rule.digest[:12]} and {other.rule.digest[:12]}; build both with the same released counts"
+            msg = (
+                f"expected two sums of one rule, got {self.rule.digest[:12]} and {other.rule.digest[:12]}; "
+                "build both over the same items with the same released counts"
+            )
             raise InputError(msg)
         return replace(
             self, counts=self.counts + other.counts, gram=self.gram + other.gram, n_added=self.n_added + other.n_added
@@ -96,8 +98,17 @@ class GramSum:
 
     def to_bytes(self) -> bytes:
         """Every number of the sum, to be sealed: equal sums have equal bytes."""
-        rule: Json = {"head_size": self.rule.head_size, "exponent": self.rule.exponent, "deflate": self.rule.deflate}
-        header = canonical_json({"items": list(self.items), "rule": rule, "n_added": self.n_added})
+        header = canonical_json(
+            {
+                "items": list(self.items),
+                "rule": {
+                    "head_size": self.rule.head_size,
+                    "exponent": self.rule.exponent,
+                    "deflate": self.rule.deflate,
+                },
+                "n_added": self.n_added,
+            }
+        )
         return save_tensors(
             {
                 "counts": self.counts,
@@ -141,7 +152,7 @@ def release_counts(
     """(n_items,): customers per item, with Gaussian noise; exact for a noise multiplier of 0.
 
     Guarantees:
-        - A Gaussian release with this noise multiplier, COUNTS_SENSITIVITY being its sensitivity: book it before the call.
+        - A Gaussian release with this noise multiplier and COUNTS_SENSITIVITY as sensitivity: book it before the call.
 
     Tested by: tests/recsys/privacy/test_noise.py::test_the_counts_are_released_at_the_stated_scale
     """
@@ -156,7 +167,7 @@ def release_gram(
     """(head, head): the Gram with symmetric Gaussian noise; exact for a noise multiplier of 0.
 
     Guarantees:
-        - A Gaussian release with this noise multiplier, GRAM_SENSITIVITY being its sensitivity: book it before the call.
+        - A Gaussian release with this noise multiplier and GRAM_SENSITIVITY as sensitivity: book it before the call.
 
     Tested by: tests/recsys/privacy/test_noise.py::test_the_gram_is_released_at_the_stated_scale
     """

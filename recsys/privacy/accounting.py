@@ -1,8 +1,8 @@
 """What Gaussian releases cost, exactly.
 
-Unit: one customer with everything they bought. Neighbouring relation: a customer is added or removed. A Gaussian release with
-noise multiplier z (standard deviation over L2 sensitivity) is mu-GDP with mu = 1/z; releases compose, also adaptively, to
-sqrt(sum of mu²) (Dong, Roth and Su 2022), and (epsilon, delta) follows exactly (Balle and Wang 2018).
+Unit: one customer with everything they bought. Neighbouring relation: a customer is added or removed. A Gaussian
+release with noise multiplier z (standard deviation over L2 sensitivity) is mu-GDP with mu = 1/z; releases compose, also
+adaptively, to sqrt(sum of mu²) (Dong, Roth and Su 2022), and (epsilon, delta) follows exactly (Balle and Wang 2018).
 """
 
 import math
@@ -36,18 +36,21 @@ def check_parameters(epsilon: float, delta: float, n_customers: int | None = Non
     """Return if (epsilon, delta) makes a promise worth the name.
 
     Raises:
-        PrivacyParameterError: epsilon is no positive number, delta is not within (0, 1), or delta is above 1 / n_customers, where
-            publishing one customer's whole history at random would satisfy it.
+        PrivacyParameterError: epsilon is no positive number, delta is not within (0, 1), or delta is above
+            1 / n_customers, where publishing one customer's whole history at random would satisfy it.
     """
     if math.isnan(epsilon) or epsilon <= 0:
         msg = f"expected epsilon > 0 (1 is strong, 8 is weak, inf claims no privacy), got {epsilon}"
         raise PrivacyParameterError(msg)
     if not 0 < delta < 1:
-        msg = f"expected delta between 0 and 1, well below one over the number of customers, got {delta}; 1e-6 suits most shops"
+        msg = (
+            f"expected delta between 0 and 1, well below one over the number of customers, got {delta}; "
+            "1e-6 suits most shops"
+        )
         raise PrivacyParameterError(msg)
     if n_customers and delta > 1 / n_customers:
         msg = (
-            f"expected delta below one over the number of customers, got {delta}: with so large a delta, giving away one "
-            "customer's whole history at random would count as private; choose a smaller --delta"
+            f"expected delta below one over the number of customers, got {delta}: with so large a delta, giving away "
+            "one customer's whole history at random would count as private; choose a smaller --delta"
         )
         raise PrivacyParameterError(msg)

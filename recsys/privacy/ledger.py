@@ -119,9 +119,9 @@ class PrivacyLedger:
             delta = summary.budget.delta
             msg = (
                 f"expected a release that fits the budget, got one of epsilon={epsilon_of(needed, delta):.3g} where "
-                f"epsilon={epsilon_of(summary.mu_left, delta):.3g} is left of {summary.budget.epsilon:g} (delta={delta:g}); nothing was "
-                "drawn: plan more releases from the start (--releases), serve the present model on, or raise the budget by a "
-                "recorded decision: privrec ledger budget"
+                f"epsilon={epsilon_of(summary.mu_left, delta):.3g} is left of {summary.budget.epsilon:g} "
+                f"(delta={delta:g}); nothing was drawn: plan more releases from the start (--releases), serve the "
+                "present model on, or raise the budget by a recorded decision: privrec ledger budget"
             )
             raise BudgetExceededError(msg)
         return summary

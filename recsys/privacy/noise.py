@@ -1,13 +1,14 @@
 """Gaussian noise on the integers, sampled exactly.
 
-The noise added to an integer statistic is round(Z) with Z ~ N(0, sigma²). Since round(x + z) = x + round(z) for an integer x, the
-release is the Gaussian mechanism followed by rounding: post-processing, so the exact accounting of the Gaussian mechanism
-(Balle and Wang 2018) holds with no slack, and no bit of a floating-point sum can tell what the statistic was.
+The noise added to an integer statistic is round(Z) with Z ~ N(0, sigma²). Since round(x + z) = x + round(z) for an
+integer x, the release is the Gaussian mechanism followed by rounding: post-processing, so the exact accounting of the
+Gaussian mechanism (Balle and Wang 2018) holds with no slack, and no bit of a floating-point sum can tell what the
+statistic was.
 
-Exactness: Z is drawn by rejection from an exponential envelope (as in Canonne, Kamath and Steinke 2020, on the reals). Every
-decision of the form "is this uniform below that number" compares 64 digits in float64 first. Where the two are closer than
-`guard`, which is far more than float64 can be wrong by, the digits are drawn on and compared in interval arithmetic until the
-decision is certain. docs/decisions/0003 tells why this and not the discrete Gaussian.
+Exactness: Z is drawn by rejection from an exponential envelope (as in Canonne, Kamath and Steinke 2020, on the reals).
+Every decision of the form "is this uniform below that number" compares 64 digits in float64 first. Where the two are
+closer than `guard`, which is far more than float64 can be wrong by, the digits are drawn on and compared in interval
+arithmetic until the decision is certain. docs/decisions/0003 tells why this and not the discrete Gaussian.
 """
 
 import math
@@ -62,8 +63,8 @@ def rounded_gaussian(sigma: float, size: int, entropy: Entropy = OS_ENTROPY, *, 
 def symmetric_gaussian(n: int, sigma: float, entropy: Entropy = OS_ENTROPY) -> Integers:
     """(n, n) symmetric integer noise: standard deviation sigma on the diagonal, sigma / sqrt(2) off it.
 
-    On a symmetric statistic this is the Gaussian mechanism for the Frobenius norm: an entry off the diagonal counts twice in
-    the norm, and so carries half the variance.
+    On a symmetric statistic this is the Gaussian mechanism for the Frobenius norm: an entry off the diagonal counts
+    twice in the norm, and so carries half the variance.
     """
     rows, columns = np.triu_indices(n, 1)
     noise = np.zeros((n, n), dtype=np.int64)
@@ -74,7 +75,10 @@ def symmetric_gaussian(n: int, sigma: float, entropy: Entropy = OS_ENTROPY) -> I
 
 
 def _accepted(sigma: float, candidates: int, entropy: Entropy, guard: float) -> Integers:
-    """The draws that survive rejection, out of this many candidates |Z| = t (V + U): V geometric, U uniform, t a power of 2."""
+    """The draws that survive rejection.
+
+    A candidate for |Z| is t (V + U): V geometric, U uniform, t a power of 2.
+    """
     shift = round(math.log2(sigma))
     scale = sigma / 2.0**shift
     digits = np.frombuffer(entropy(32 * candidates), dtype="<u8").reshape(4, candidates)

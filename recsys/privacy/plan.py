@@ -8,12 +8,12 @@ from recsys.privacy.accounting import check_parameters, mu_of
 from recsys.types import PrivacyBudget
 
 COUNTS_SHARE = 0.03
-"""The part of mu² that the counts get: 2-5 % was best on MovieLens and stayed best across epsilon (benchmarks/LOG.md)."""
+"""The part of mu² that the counts get: 2-5 % was best on MovieLens, across epsilon (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacyPlan:
-    """How a budget is spent: one release of the counts, and `gram_releases` of the Gram (the first, and one per retraining)."""
+    """How a budget is spent: one release of the counts, and `gram_releases` of the Gram (first, and per retraining)."""
 
     budget: PrivacyBudget
     gram_releases: int = 1
@@ -26,7 +26,7 @@ class PrivacyPlan:
         """
         check_parameters(self.budget.epsilon, self.budget.delta)
         if self.gram_releases < 1:
-            msg = f"expected at least one planned release, got {self.gram_releases}"
+            msg = f"expected at least one planned release, got {self.gram_releases}; the first training is one"
             raise PrivacyParameterError(msg)
 
     @property

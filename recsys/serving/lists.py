@@ -55,11 +55,13 @@ class CachedLists:
                 revision=document["revision"],
                 generated_at=datetime.fromisoformat(document["generated_at"]),
                 lists={
-                    Task(task): tuple((int(item), float(score), Reason(reason)) for item, score, reason in rows)
-                    for task, rows in document["lists"].items()
+                    task: tuple(
+                        (int(item), float(score), Reason(reason)) for item, score, reason in document["lists"][task]
+                    )
+                    for task in Task
                 },
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
 
 
@@ -75,7 +77,7 @@ def personal_lists(model: ItemFactors, purchases: sp.csr_matrix) -> list[dict[Ta
 
     Args:
         model: the live model
-        purchases: (n_customers, n_items), as wide as the catalogue: items that are newer than the model come after its own
+        purchases: (n_customers, n_items), as wide as the catalogue: items newer than the model come after its own
     """
     known = purchases[:, : len(model.item_ids)]
     scores = np.full(purchases.shape, -np.inf, dtype=np.float32)

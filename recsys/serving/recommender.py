@@ -1,16 +1,20 @@
 """Recommendations for a customer, purchases as they come in, and publishing to the cache.
 
 Rules:
-    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served. Both are read
-       with every request.
-    2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to be new.
-    3. Without a usable cached list the list is computed from the customer's own history; a cache that is down costs time only.
+    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served. Both
+       are read with every request.
+    2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to
+       be new.
+    3. Without a usable cached list the list is computed from the customer's own history; a cache that is down costs
+       time only.
     4. Unknown and suppressed customers get the same popular list, in the same form.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from datetime import UTC, datetime, timedelta
+from itertools import islice, repeat
 
 import numpy as np
 
@@ -32,6 +36,11 @@ from recsys.types import (
 
 PUBLISH_BATCH = 256
 """Customers whose lists are computed and written at once."""
+
+EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+"""Times are counted in whole milliseconds: through a float some would come out one too early."""
+LARGEST_QUANTITY = float(np.finfo(np.float32).max)
+"""What a history can hold."""
 
 Progress = Callable[[int], None]
 """Told how many customers were finished since it was last told."""
@@ -102,18 +111,13 @@ class Recommender:
         statuses = {
             user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()
         }
-        usable = {
-            user_id: [
-                purchase
-                for purchase, status in zip(purchases, statuses[user_id], strict=True)
-                if status is EventStatus.ACCEPTED
-            ]
-            for user_id, purchases in events.items()
-        }
-        merges = self._histories.append(
-            {keys[user_id]: self._array(purchases) for user_id, purchases in usable.items() if purchases}
-        )
-        return {user_id: _settled(statuses[user_id], merges.get(keys[user_id])) for user_id in events}
+        usable: dict[UserKey, list[Purchase]] = defaultdict(list)  # by key: two spellings of an id are one customer
+        for user_id, purchases in events.items():
+            pairs = zip(purchases, statuses[user_id], strict=True)
+            usable[keys[user_id]] += [purchase for purchase, status in pairs if status is EventStatus.ACCEPTED]
+        merges = self._histories.append({key: self._array(purchases) for key, purchases in usable.items() if purchases})
+        outcomes = {key: _outcomes(merge, len(usable[key])) for key, merge in merges.items()}
+        return {user_id: _settled(statuses[user_id], outcomes.get(keys[user_id], iter(()))) for user_id in events}
 
     def publish(self, progress: Progress = lambda _: None) -> int:
         """Compute and cache every customer's lists with the live model; returns how many customers.
@@ -192,13 +196,13 @@ class Recommender:
 
     def _screen(self, purchase: Purchase) -> EventStatus:
         """What can be said about a purchase before the history is read."""
-        if purchase.item_id not in self._positions or not np.isfinite(purchase.quantity):
+        if purchase.item_id not in self._positions or not abs(purchase.quantity) <= LARGEST_QUANTITY:
             return EventStatus.INVALID
         return EventStatus.ACCEPTED if purchase.quantity > 0 else EventStatus.RETURN
 
     def _array(self, purchases: Sequence[Purchase]) -> Purchases:
         return purchases_array(
-            timestamp=[int(purchase.timestamp.timestamp() * 1000) for purchase in purchases],
+            timestamp=[(purchase.timestamp.astimezone(UTC) - EPOCH) // MILLISECOND for purchase in purchases],
             item=[self._positions[purchase.item_id] for purchase in purchases],
             quantity=[purchase.quantity for purchase in purchases],
             event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
@@ -223,12 +227,16 @@ class Recommender:
         )
 
 
-def _settled(statuses: list[EventStatus], merge: Merge | None) -> list[EventStatus]:
-    """The statuses once the history has spoken about those that were acceptable."""
+def _outcomes(merge: Merge | None, n_purchases: int) -> Iterator[EventStatus]:
+    """What the history says about each purchase that was given to it; None: its customer is suppressed."""
     if merge is None:
-        return [EventStatus.SUPPRESSED if status is EventStatus.ACCEPTED else status for status in statuses]
-    outcomes = iter(zip(merge.duplicate, merge.conflict, strict=True))
-    return [_outcome(*next(outcomes)) if status is EventStatus.ACCEPTED else status for status in statuses]
+        return repeat(EventStatus.SUPPRESSED, n_purchases)
+    return map(_outcome, merge.duplicate, merge.conflict)
+
+
+def _settled(statuses: list[EventStatus], outcomes: Iterator[EventStatus]) -> list[EventStatus]:
+    """The statuses once the history has spoken about those that were acceptable."""
+    return [next(outcomes) if status is EventStatus.ACCEPTED else status for status in statuses]
 
 
 def _outcome(duplicate: bool, conflict: bool) -> EventStatus:  # noqa: FBT001 - two masks of one merge

@@ -84,8 +84,8 @@ def open_workspace(
     Args:
         settings: Where everything is.
         clock: The time.
-        lock: Whether to own the state directory. A process that does not may read, take events, requests and keys, but must
-            not train, release or finish erasures.
+        lock: Whether to own the state directory. A process that does not may read, take events, requests and keys,
+            but must not train, release or finish erasures.
         start_cache: Whether to start a Valkey server if no URL of one is given; if not, the cache is always empty.
 
     Raises:

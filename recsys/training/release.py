@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from recsys.errors import NotFoundError
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
@@ -12,7 +13,7 @@ from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit_again
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
-from recsys.types import Json, ModelVersion
+from recsys.types import Json, ModelStatus, ModelVersion
 
 NOT_COVERED = (
     "the list of items, which is taken to be public",
@@ -71,19 +72,23 @@ def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
 def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy = OS_ENTROPY) -> ModelVersion:
     """A new live version from a sum that has changed, with fresh noise, booked first.
 
-    The rule of the sum (head, weights, popularity) stays as it was released with the sum's first version. If a version for this
-    purpose is there already, it comes back and nothing is spent: the step can be repeated after a crash.
+    The rule of the sum (head, weights, popularity) stays as it was released with the sum's first version. If a version
+    for this purpose is there already, it comes back and nothing is spent: the step can be repeated after a crash.
 
     Raises:
         BudgetExceededError: too little is left; nothing was drawn and the version before stays live.
-        NotFoundError: no such sum.
+        NotFoundError: no such sum, or none that a version was released from.
     """
     line = [version for version in stores.registry.versions() if version.sum_id == sum_id]
     done = next((version for version in line if version.config["purpose"] == purpose), None)
     if done is not None:
-        stores.registry.promote(done.version)
+        if done.status is ModelStatus.CANDIDATE:
+            stores.registry.promote(done.version)
         return done
-    parent = line[-1]
+    if not line:
+        msg = "expected a sum that a version was released from, got another; train a model to make one"
+        raise NotFoundError(msg)
+    parent = next((version for version in line if version.status is ModelStatus.LIVE), line[-1])
     terms = Terms.of(parent)
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])

@@ -1,4 +1,4 @@
-"""What a model version promises and pays: made from one configuration, kept in its manifest, read back when it is released again."""
+"""What a model version promises and pays: made from a configuration, kept in its manifest, read for its successor."""
 
 import math
 from dataclasses import asdict, dataclass

@@ -36,7 +36,7 @@ from recsys.store.sql.tables import metadata
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
-BACKENDS = ("memory", "sqlite", "postgresql")
+BACKENDS = ("memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.service))
 Database: TypeAlias = Callable[[Path], AbstractContextManager[str]]
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -95,7 +95,11 @@ def postgresql_database(postgres_url: str) -> Iterator[Database]:
     @contextmanager
     def database(_directory: Path) -> Iterator[str]:
         # Emptying is much faster than a new database for every test.
-        _sql(url, ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)))
+        engine = open_engine(url)
+        with engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
+        engine.dispose()
         yield url
 
     yield database
@@ -124,20 +128,9 @@ def throw_away_server(programs: Path) -> Iterator[str]:
     user = _unprivileged()
     if user:
         shutil.chown(directory, user)
-    initdb = [
-        programs / "initdb",
-        "-D",
-        directory / "data",
-        "-U",
-        "privrec",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "-N",
-    ]
-    server = [programs / "postgres", "-D", directory / "data", "-k", directory, "-F", "-c", "listen_addresses="]
+    data = ["-D", str(directory / "data")]
+    initdb = [str(programs / "initdb"), *data, "-U", "privrec", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+    server = [str(programs / "postgres"), *data, "-k", str(directory), "-F", "-c", "listen_addresses="]
     try:
         subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=directory)
         with (directory / "log").open("wb") as log:

@@ -3,6 +3,7 @@
 import pytest
 
 from recsys.errors import NotFoundError
+from recsys.store.workspace import Workspace
 from recsys.types import Scope
 
 SCOPES = frozenset({Scope.RECOMMEND, Scope.WRITE})
@@ -24,11 +25,11 @@ def test_another_secret_finds_nothing(ports: Workspace, wrong: str) -> None:
 
 def test_a_revoked_key_is_useless_and_still_listed(ports: Workspace) -> None:
     key, secret = ports.api_keys.create("shop", SCOPES)
-    _, other = ports.api_keys.create("other", frozenset())
+    another, other = ports.api_keys.create("other", frozenset())
     ports.api_keys.revoke(key.key_id)
     ports.api_keys.revoke(key.key_id)
     assert ports.api_keys.authenticate(secret) is None
-    assert ports.api_keys.authenticate(other).name == "other"
+    assert ports.api_keys.authenticate(other) == another
     assert [(listed.name, listed.revoked) for listed in ports.api_keys.list()] == [("shop", True), ("other", False)]
 
 

@@ -1,5 +1,9 @@
 """What every catalogue keeps."""
 
+from contextlib import suppress
+
+from recsys.errors import InputError
+from recsys.store.workspace import Workspace
 from recsys.types import CatalogueItem
 
 
@@ -27,3 +31,10 @@ def test_name_and_category_are_updated_where_they_are_not_empty(ports: Workspace
 def test_an_item_twice_in_one_call_has_one_position_and_the_last_words(ports: Workspace) -> None:
     ports.catalogue.add_items([item("a", "one"), item("b"), item("a", "two")])
     assert ports.catalogue.items() == (item("a", "two"), item("b"))
+
+
+def test_a_name_with_a_null_character_is_kept_or_refused_as_input(ports: Workspace) -> None:
+    # PostgreSQL holds no U+0000 in text; the other stores do.
+    with suppress(InputError):
+        ports.catalogue.add_items([item("a", "null\0")])
+    assert ports.catalogue.items() in {(), (item("a", "null\0"),)}

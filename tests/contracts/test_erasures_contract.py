@@ -1,16 +1,24 @@
 """What every queue of erasures keeps."""
 
+from collections.abc import Callable
+
 import pytest
 
-from recsys.data.history import EMPTY_HISTORY
+from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.errors import NotFoundError, StateError
-from recsys.types import CustomerState, ErasureState
+from recsys.store.workspace import Workspace
+from recsys.types import CustomerState, ErasureRequest, ErasureState, UserKey
 
 STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
 
 
 @pytest.fixture
-def known(ports: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases], erasure_request: Callable[..., ErasureRequest]):
+def known(
+    ports: Workspace,
+    customer: Callable[[int], UserKey],
+    buy: Callable[..., Purchases],
+    erasure_request: Callable[..., ErasureRequest],
+) -> Workspace:
     """Two customers in two sums; the first asked to be forgotten."""
     ports.histories.append({customer(1): buy(("a", 1)), customer(2): buy(("a", 2))})
     for sum_id in ("s", "t"):
@@ -27,14 +35,18 @@ def finish(ports: Workspace, request_id: str, receipt: bytes) -> bytes:
     return ports.erasures.finish(request_id, receipt, {"log": 1})
 
 
-def test_suppression_holds_from_the_moment_of_the_request(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_suppression_holds_from_the_moment_of_the_request(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     request = erasure_request("r", release=False)
     assert ports.erasures.suppress(request, customer(1)) == request
     assert ports.erasures.request("r") == request
     assert ports.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
 
 
-def test_a_second_request_of_a_customer_is_answered_with_the_first(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_a_second_request_of_a_customer_is_answered_with_the_first(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     first = ports.erasures.suppress(erasure_request("first"), customer(1))
     assert ports.erasures.suppress(erasure_request("second"), customer(1)) == first
     finish(ports, "first", b"receipt")
@@ -42,7 +54,9 @@ def test_a_second_request_of_a_customer_is_answered_with_the_first(ports: Worksp
     assert [request.request_id for request in ports.erasures.requests()] == ["first"]
 
 
-def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(known: Workspace, customer: Callable[[int], UserKey]) -> None:
+def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(
+    known: Workspace, customer: Callable[[int], UserKey]
+) -> None:
     known.erasures.erase_customer("r", {"s": b"without", "t": b"without too"}, {"events": 1})
     assert known.histories.history(customer(1)) == EMPTY_HISTORY
     assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0)
@@ -56,7 +70,9 @@ def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(known: 
     assert known.erasures.request("r").details == {"events": 1}
 
 
-def test_erasing_one_customer_leaves_the_others_as_they_were(known: Workspace, customer: Callable[[int], UserKey]) -> None:
+def test_erasing_one_customer_leaves_the_others_as_they_were(
+    known: Workspace, customer: Callable[[int], UserKey]
+) -> None:
     before = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
     after = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
@@ -70,7 +86,9 @@ def test_erasing_again_changes_nothing(known: Workspace) -> None:
     assert known.erasures.request("r").details == {"events": 1}
 
 
-def test_erasing_is_refused_while_a_sum_would_keep_the_customer(known: Workspace, customer: Callable[[int], UserKey]) -> None:
+def test_erasing_is_refused_while_a_sum_would_keep_the_customer(
+    known: Workspace, customer: Callable[[int], UserKey]
+) -> None:
     with pytest.raises(StateError, match="for t;"):
         known.erasures.erase_customer("r", {"s": b"without"}, {})
     assert known.sums.load_sum("s") == b"both"
@@ -86,7 +104,9 @@ def test_erasing_with_an_unknown_sum_does_nothing(known: Workspace, customer: Ca
     assert known.erasures.request("r").state is ErasureState.SUPPRESSED
 
 
-def test_an_erased_customer_stays_out(known: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases]) -> None:
+def test_an_erased_customer_stays_out(
+    known: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases]
+) -> None:
     known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
     assert known.histories.append({customer(1): buy(("z", 9))}) == {customer(1): None}
     assert not known.histories.state(customer(1)).known
@@ -123,7 +143,9 @@ def test_a_receipt_is_refused_before_the_steps_are_done(known: Workspace) -> Non
         known.erasures.receipt("r")
 
 
-def test_the_first_receipt_stays(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_the_first_receipt_stays(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     assert finish(ports, "r", b"first") == b"first"
     assert ports.erasures.finish("r", b"second", {"log": 2}) == b"first"
@@ -131,14 +153,18 @@ def test_the_first_receipt_stays(ports: Workspace, customer: Callable[[int], Use
     assert ports.erasures.request("r").details == {"log": 1}
 
 
-def test_what_is_receipted_no_longer_changes(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_what_is_receipted_no_longer_changes(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     finish(ports, "r", b"receipt")
     ports.erasures.advance("r", ErasureState.RECEIPTED, {"more": True})
     assert ports.erasures.request("r").details == {"log": 1}
 
 
-def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     for number, request_id in enumerate(("z", "a", "m")):
         ports.erasures.suppress(erasure_request(request_id), customer(number))
     finish(ports, "a", b"receipt")

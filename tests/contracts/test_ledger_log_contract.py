@@ -1,17 +1,24 @@
 """What every ledger log keeps."""
 
 import threading
+from typing import Any
 
 import pytest
 
 from recsys.errors import StateError
+from recsys.store.workspace import Workspace
+from recsys.types import Json
+
+ENTRIES: list[dict[str, Json]] = [
+    {"index": 0, "purpose": "größe", "mu": 0.1},
+    {"index": 1, "purpose": None, "nested": {"a": [1, 2.5]}},
+]
 
 
 def test_entries_come_back_as_they_were_appended(ports: Workspace) -> None:
-    entries = [{"index": 0, "purpose": "größe", "mu": 0.1}, {"index": 1, "purpose": None, "nested": {"a": [1, 2.5]}}]
-    for entry in entries:
+    for entry in ENTRIES:
         ports.ledger_log.append(entry)
-    assert ports.ledger_log.entries() == entries
+    assert ports.ledger_log.entries() == ENTRIES
 
 
 @pytest.mark.parametrize("index", [0, 2, -1, None])

@@ -1,22 +1,27 @@
 """What every model registry keeps."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recsys.errors import ArtifactError, NotFoundError
+from recsys.models.factors import ItemFactors
+from recsys.ports import Registry
 from recsys.store.memory import MemoryRegistry
 from recsys.store.registry import FileRegistry
-from recsys.types import ModelStatus
+from recsys.types import ModelStatus, ModelVersion
 
 
 @pytest.fixture(params=["memory", "files"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path):
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
     return MemoryRegistry() if request.param == "memory" else FileRegistry(tmp_path / "models")
 
 
 @pytest.fixture
-def saved(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]):
+def saved(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> list[ModelVersion]:
     """Three saved versions, oldest first."""
     models = [make_model(seed) for seed in range(3)]
     for factors, version in reversed(models):
@@ -24,7 +29,9 @@ def saved(registry: Registry, make_model: Callable[..., tuple[ItemFactors, Model
     return [version for _, version in models]
 
 
-def test_a_saved_version_comes_back(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> None:
+def test_a_saved_version_comes_back(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]
+) -> None:
     factors, version = make_model()
     registry.save(factors, version)
     loaded, described = registry.load(version.version)
@@ -49,14 +56,18 @@ def test_promoting_retires_the_version_before(registry: Registry, saved: list[Mo
     assert statuses == [ModelStatus.RETIRED, ModelStatus.CANDIDATE, ModelStatus.LIVE]
 
 
-def test_promoting_the_live_version_again_and_an_old_one_back_works(registry: Registry, saved: list[ModelVersion]) -> None:
+def test_promoting_the_live_version_again_and_an_old_one_back_works(
+    registry: Registry, saved: list[ModelVersion]
+) -> None:
     for index in (0, 0, 1, 0):
         registry.promote(saved[index].version)
     statuses = [version.status for version in registry.versions()]
     assert statuses == [ModelStatus.LIVE, ModelStatus.RETIRED, ModelStatus.CANDIDATE]
 
 
-def test_saving_again_changes_nothing(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]) -> None:
+def test_saving_again_changes_nothing(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]
+) -> None:
     registry.promote(saved[0].version)
     registry.save(*make_model(0))
     assert registry.versions()[0].status is ModelStatus.LIVE
@@ -64,7 +75,9 @@ def test_saving_again_changes_nothing(registry: Registry, make_model: Callable[.
 
 
 @pytest.mark.parametrize("name", ["0" * 32, "", "..", "../keys", "LIVE", "a/b", "0" * 33, "\0"])
-def test_an_unknown_version_is_not_found_and_the_live_one_stays(registry: Registry, saved: list[ModelVersion], name: str) -> None:
+def test_an_unknown_version_is_not_found_and_the_live_one_stays(
+    registry: Registry, saved: list[ModelVersion], name: str
+) -> None:
     registry.promote(saved[0].version)
     for method in (registry.load, registry.promote, registry.withdraw):
         with pytest.raises(NotFoundError):
@@ -72,7 +85,9 @@ def test_an_unknown_version_is_not_found_and_the_live_one_stays(registry: Regist
     assert registry.live() == saved[0].version
 
 
-def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(registry: Registry, saved: list[ModelVersion]) -> None:
+def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(
+    registry: Registry, saved: list[ModelVersion]
+) -> None:
     registry.promote(saved[0].version)
     registry.withdraw(saved[0].version)
     registry.withdraw(saved[0].version)
@@ -83,28 +98,36 @@ def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(registry: Reg
             method(saved[0].version)
 
 
-def test_a_withdrawn_version_does_not_come_back_by_saving_it(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]) -> None:
+def test_a_withdrawn_version_does_not_come_back_by_saving_it(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]
+) -> None:
     registry.withdraw(saved[0].version)
     registry.save(*make_model(0))
     with pytest.raises(NotFoundError):
         registry.load(saved[0].version)
 
 
-def test_withdrawing_a_version_that_is_not_live_leaves_the_live_one(registry: Registry, saved: list[ModelVersion]) -> None:
+def test_withdrawing_a_version_that_is_not_live_leaves_the_live_one(
+    registry: Registry, saved: list[ModelVersion]
+) -> None:
     registry.promote(saved[0].version)
     registry.withdraw(saved[1].version)
     assert registry.live() == saved[0].version
 
 
 @pytest.mark.parametrize("change", [{"trainer": "other"}, {"version": "0" * 32}, {"metrics": {"recall20": 1.0}}])
-def test_a_version_under_a_name_that_is_not_its_own_is_refused(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], change: dict[str, Any]) -> None:
+def test_a_version_under_a_name_that_is_not_its_own_is_refused(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], change: dict[str, Any]
+) -> None:
     factors, version = make_model()
     with pytest.raises(ArtifactError):
         registry.save(factors, replace(version, **change))
     assert registry.versions() == ()
 
 
-def test_a_version_with_another_models_factors_is_refused(registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> None:
+def test_a_version_with_another_models_factors_is_refused(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]
+) -> None:
     with pytest.raises(ArtifactError):
         registry.save(make_model(1)[0], make_model(0)[1])
     assert registry.versions() == ()

@@ -1,8 +1,12 @@
 """What every store of sums keeps."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from recsys.errors import InputError, NotFoundError
+from recsys.store.workspace import Workspace
+from recsys.types import ErasureRequest, UserKey
 
 
 def test_a_sum_and_its_terms_come_back(ports: Workspace, customer: Callable[[int], UserKey]) -> None:
@@ -19,7 +23,9 @@ def test_the_latest_sum_is_the_one_created_last(ports: Workspace) -> None:
     assert ports.sums.latest_sum() == "a"
 
 
-def test_a_customer_has_a_term_in_every_sum_that_holds_one(ports: Workspace, customer: Callable[[int], UserKey]) -> None:
+def test_a_customer_has_a_term_in_every_sum_that_holds_one(
+    ports: Workspace, customer: Callable[[int], UserKey]
+) -> None:
     ports.sums.create_sum("s", b"1", [(customer(1), b"in s")])
     ports.sums.create_sum("t", b"2", [(customer(2), b"other")])
     ports.sums.create_sum("u", b"3", [(customer(1), b"in u")])
@@ -36,7 +42,9 @@ def test_more_terms_than_are_written_at_once_are_all_kept(ports: Workspace, cust
     assert [ports.sums.terms_of(customer(number))["s"] for number in (0, 1000, 2000)] == [b"0", b"1000", b"2000"]
 
 
-def test_a_sum_with_the_term_of_a_suppressed_customer_is_refused_whole(ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]) -> None:
+def test_a_sum_with_the_term_of_a_suppressed_customer_is_refused_whole(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(2))
     with pytest.raises(InputError, match="rebuild the sum"):
         ports.sums.create_sum("s", b"content", [(customer(1), b"one"), (customer(2), b"two")])
@@ -52,8 +60,10 @@ def test_a_sum_is_created_once(ports: Workspace, customer: Callable[[int], UserK
     assert ports.sums.terms_of(customer(1)) == {"s": b"one"}
 
 
-def test_terms_that_cannot_be_computed_leave_no_part_of_a_sum(ports: Workspace, customer: Callable[[int], UserKey]) -> None:
-    def terms():
+def test_terms_that_cannot_be_computed_leave_no_part_of_a_sum(
+    ports: Workspace, customer: Callable[[int], UserKey]
+) -> None:
+    def terms() -> Iterator[tuple[UserKey, bytes]]:
         yield customer(1), b"one"
         raise RuntimeError
 

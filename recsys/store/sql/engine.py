@@ -151,9 +151,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _explain(context: ExceptionContext) -> None:
     error = context.sqlalchemy_exception
     if isinstance(error, DataError):
-        msg = (
-            "expected text and numbers that a database can hold, got a null character or too large a number"
-        )
+        msg = "expected text and numbers that a database can hold, got a null character or too large a number"
         raise InputError(msg) from context.original_exception
     if isinstance(error, DBAPIError) and not isinstance(error, ProgrammingError | IntegrityError):
         detail = str(error.orig).strip()

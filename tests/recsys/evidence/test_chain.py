@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from recsys.errors import LedgerTamperedError
 from recsys.evidence.canonical import json_digest
 from recsys.evidence.chain import GENESIS, head, link, verify_chain
+from recsys.evidence.signing import Document
 
 BODIES = st.lists(
     st.dictionaries(st.sampled_from(["mu", "purpose"]), st.integers() | st.text("ab")), min_size=1, max_size=5
 )
 
 
-def chain(bodies: list[Document]):
-    entries = []
+def chain(bodies: list[Document]) -> list[Document]:
+    entries: list[Document] = []
     for body in bodies:
         entries.append(link(entries, body))
     return entries
@@ -94,7 +95,9 @@ def test_an_entry_put_between_is_caught(bodies: list[Document], data: st.DataObj
 
 
 @given(BODIES, st.data())
-def test_an_entry_whose_own_digest_was_made_again_is_caught_at_the_next(bodies: list[Document], data: st.DataObject) -> None:
+def test_an_entry_whose_own_digest_was_made_again_is_caught_at_the_next(
+    bodies: list[Document], data: st.DataObject
+) -> None:
     entries = chain([*bodies, {"mu": 1}])
     index = data.draw(st.integers(0, len(bodies) - 1))
     forged = {key: value for key, value in entries[index].items() if key != "digest"} | {"forged": True}

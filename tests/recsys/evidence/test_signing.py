@@ -1,12 +1,14 @@
 """Ed25519 signatures over canonical JSON."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from recsys.errors import InputError, VerificationError
-from recsys.evidence.signing import key_id, public_pem, read_public_key, sign, verify
+from recsys.evidence.signing import Document, key_id, public_pem, read_public_key, sign, verify
 
 KEY = Ed25519PrivateKey.from_private_bytes(
     bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
@@ -20,15 +22,19 @@ def test_the_library_agrees_with_rfc_8032() -> None:
             "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
             "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
             "",
-            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
-            "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+            (
+                "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+                "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+            ),
         ),
         (
             "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
             "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
             "72",
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
-            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+            (
+                "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+                "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+            ),
         ),
     ]
     for secret, public, message, signature in vectors:
@@ -38,7 +44,7 @@ def test_the_library_agrees_with_rfc_8032() -> None:
 
 
 def test_a_signed_body_comes_back() -> None:
-    body = {"purpose": "größe", "steps": [1, 2.5, None]}
+    body: Document = {"purpose": "größe", "steps": [1, 2.5, None]}
     assert verify(sign(body, KEY), KEY.public_key()) == body
 
 

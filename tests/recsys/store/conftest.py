@@ -1,11 +1,14 @@
 """A SQLite database, its keys and small histories."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine
 
-from recsys.data.history import event_digest, purchases_array
+from recsys.data.history import Purchases, event_digest, purchases_array
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.store.keys import KeyRing
@@ -17,19 +20,19 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def ring():
+def ring() -> KeyRing:
     return KeyRing.ephemeral()
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path):
+def state_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "state"
     directory.mkdir(mode=0o700)
     return directory
 
 
 @pytest.fixture
-def engine(state_dir: Path):
+def engine(state_dir: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{state_dir / 'privrec.sqlite'}")
     migrate(engine)
     yield engine
@@ -37,10 +40,10 @@ def engine(state_dir: Path):
 
 
 @pytest.fixture
-def shopping():
+def shopping() -> Callable[..., Purchases]:
     """So many purchases whose quantity is a number that stands out in plain bytes."""
 
-    def purchases(count: int, *, first: Any=0):
+    def purchases(count: int, *, first: int = 0) -> Purchases:
         events = np.array([event_digest(f"event-{first + number}") for number in range(count)], dtype=np.uint64)
         times = 1_700_000_000_000 + np.arange(count)
         return purchases_array(timestamp=times, item=np.arange(count), quantity=np.full(count, 1234.5), event=events)
@@ -49,7 +52,7 @@ def shopping():
 
 
 @pytest.fixture
-def erasure_request():
+def erasure_request() -> ErasureRequest:
     return ErasureRequest(
         request_id="request-1",
         subject="ab" * 32,
@@ -62,8 +65,8 @@ def erasure_request():
 
 
 @pytest.fixture
-def make_model():
-    def model(seed=0):
+def make_model() -> Callable[..., tuple[ItemFactors, ModelVersion]]:
+    def model(seed: int = 0) -> tuple[ItemFactors, ModelVersion]:
         table = np.random.default_rng(seed).normal(size=(200, 16)).astype(np.float32)
         ones = np.ones(200, dtype=np.float32)
         ids = tuple(f"item-{number}" for number in range(200))

@@ -1,17 +1,22 @@
 """After an erasure the customer's bytes are in no file of the state directory."""
 
-import pytest
-from sqlalchemy import event, text
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from recsys.data.history import EMPTY_HISTORY
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.errors import StorageError
-from recsys.store.keys import Purpose
+from recsys.store.keys import KeyRing, Purpose
 from recsys.store.settings import Settings
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import customers, sums, terms
 from recsys.store.workspace import open_workspace
+from recsys.types import ErasureRequest
 
 USER_ID = "alice.in.wonderland@example.org"
 TERM = b"the term of this customer, not to be found" * 4
@@ -22,8 +27,12 @@ WINDOW = 24
 class Shop:
     """A state directory with a customer among others, in a sum."""
 
-    def __init__(self, engine: Engine, ring: KeyRing, request: pytest.FixtureRequest) -> None:
-        self.histories, self.sums, self.erasures = (port(engine, ring) for port in (SqlHistories, SqlSums, SqlErasures))
+    def __init__(self, engine: Engine, ring: KeyRing, request: ErasureRequest) -> None:
+        self.histories, self.sums, self.erasures = (
+            SqlHistories(engine, ring),
+            SqlSums(engine, ring),
+            SqlErasures(engine, ring),
+        )
         self.engine, self.ring, self.request, self.key = engine, ring, request, ring.user_key(USER_ID)
 
     def fill(self, shopping: Callable[..., Purchases]) -> None:
@@ -36,7 +45,7 @@ class Shop:
     def erase(self) -> None:
         self.erasures.erase_customer(self.request.request_id, {"s": NEW_SUM}, {})
 
-    def secrets(self):
+    def secrets(self) -> tuple[list[list[bytes]], list[bytes]]:
         """Every piece of the customer's stored bytes, and the plain ones that must never be there."""
         with self.engine.connect() as connection:
             row = connection.execute(customers.select().where(customers.c.user_key == self.key)).one()
@@ -54,18 +63,18 @@ class Shop:
         return stored, plain
 
 
-def windows(blob):
+def windows(blob: bytes) -> list[bytes]:
     """Pieces of the blob: SQLite breaks long values across pages, so the whole is in no file anyway."""
     return [blob[start : start + WINDOW] for start in range(0, len(blob) - WINDOW + 1, WINDOW)]
 
 
-def everything_in(directory: Path):
+def everything_in(directory: Path) -> bytes:
     """The bytes of every file, the write-ahead log included."""
     return b"\0".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
 
 
 @pytest.fixture
-def shop(engine: Engine, ring: KeyRing, erasure_request: ErasureRequest, shopping: Callable[..., Purchases]):
+def shop(engine: Engine, ring: KeyRing, erasure_request: ErasureRequest, shopping: Callable[..., Purchases]) -> Shop:
     shop = Shop(engine, ring, erasure_request)
     shop.fill(shopping)
     return shop
@@ -83,7 +92,7 @@ def test_an_erased_customers_bytes_are_in_no_file(shop: Shop, state_dir: Path) -
 
 def test_the_search_would_find_bytes_that_are_left_in_free_pages(shop: Shop, state_dir: Path) -> None:
     @event.listens_for(shop.engine, "begin")
-    def leave_freed_pages(connection):
+    def leave_freed_pages(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
     stored, _ = shop.secrets()
@@ -101,7 +110,7 @@ def test_the_write_ahead_log_is_empty_after_an_erasure(shop: Shop, state_dir: Pa
 
 def test_an_erasure_while_a_reader_holds_the_log_says_so_and_can_be_repeated(shop: Shop, state_dir: Path) -> None:
     @event.listens_for(shop.engine, "connect")
-    def do_not_wait(connection, _record):
+    def do_not_wait(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA busy_timeout=1")
 
     with shop.engine.connect() as reader:
@@ -115,7 +124,9 @@ def test_an_erasure_while_a_reader_holds_the_log_says_so_and_can_be_repeated(sho
     assert (state_dir / "privrec.sqlite-wal").stat().st_size == 0
 
 
-def test_a_whole_workspace_holds_no_id_and_no_erased_bytes(tmp_path: Path, erasure_request: ErasureRequest, shopping: Callable[..., Purchases]) -> None:
+def test_a_whole_workspace_holds_no_id_and_no_erased_bytes(
+    tmp_path: Path, erasure_request: ErasureRequest, shopping: Callable[..., Purchases]
+) -> None:
     settings = Settings.load(state_dir=tmp_path / "state")
     with open_workspace(settings, start_cache=False) as workspace:
         key = workspace.pseudonyms.user_key(USER_ID)

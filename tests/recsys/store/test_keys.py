@@ -4,8 +4,12 @@ import stat
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +61,10 @@ def test_a_key_file_that_was_cut_is_refused_and_kept(tmp_path: Path, name: str) 
 
 
 def test_processes_that_start_at_once_agree_on_the_keys(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from recsys.store.keys import KeyRing; print(KeyRing.load(Path(sys.argv[1])).fingerprint)"
+    code = (
+        "import sys; from pathlib import Path; from recsys.store.keys import KeyRing; "
+        "print(KeyRing.load(Path(sys.argv[1])).fingerprint)"
+    )
     command = [sys.executable, "-c", code, str(tmp_path / "keys")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     fingerprints = {process.communicate()[0] for process in running}
@@ -124,3 +131,11 @@ def test_sealing_twice_gives_different_bytes() -> None:
 
 def test_no_two_purposes_share_a_key() -> None:
     assert len({RING.keyed_hash(purpose, b"data") for purpose in Purpose}) == len(Purpose)
+
+
+def test_a_signing_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    KeyRing.load(tmp_path)
+    other = generate_private_key(SECP256R1())
+    (tmp_path / "signing.pem").write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(StateError, match="Ed25519"):
+        KeyRing.load(tmp_path)

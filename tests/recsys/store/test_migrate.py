@@ -1,9 +1,11 @@
 """The schema: built in steps, the same as the tables in code, never silently another's."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import event, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 
 from recsys.errors import StateError
 from recsys.store.sql.engine import open_engine, writing
@@ -38,7 +40,7 @@ def test_a_migration_that_fails_leaves_no_part_of_the_schema(state_dir: Path) ->
     engine = open_engine(f"sqlite:///{state_dir / 'other.sqlite'}")
 
     @event.listens_for(engine, "before_cursor_execute")
-    def fail_in_the_middle(_connection, _cursor, statement, *_):
+    def fail_in_the_middle(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         if "CREATE TABLE api_keys" in statement:
             raise RuntimeError
 

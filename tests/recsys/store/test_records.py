@@ -1,8 +1,12 @@
 """Sealed records: bound to their customer and revision, in the database too."""
 
-import pytest
+from collections.abc import Callable
+from typing import Any
 
-from recsys.data.history import EMPTY_HISTORY, History
+import pytest
+from sqlalchemy import Engine
+
+from recsys.data.history import EMPTY_HISTORY, History, Purchases
 from recsys.errors import ArtifactError
 from recsys.store.keys import KeyRing
 from recsys.store.records import new_record, next_record, open_record
@@ -15,14 +19,18 @@ ANN, BEN = UserKey(b"a" * 16), UserKey(b"b" * 16)
 
 
 @pytest.mark.parametrize("count", [0, 1, 600])
-def test_a_record_opens_to_the_history_it_was_made_of(ring: KeyRing, shopping: Callable[..., Purchases], count: int) -> None:
+def test_a_record_opens_to_the_history_it_was_made_of(
+    ring: KeyRing, shopping: Callable[..., Purchases], count: int
+) -> None:
     history = History(shopping(count))
     record = new_record(ring, ANN, history)
     assert open_record(ring, record) == history
     assert record.revision == 1
 
 
-def test_the_next_record_is_one_revision_later_under_the_same_data_key(ring: KeyRing, shopping: Callable[..., Purchases]) -> None:
+def test_the_next_record_is_one_revision_later_under_the_same_data_key(
+    ring: KeyRing, shopping: Callable[..., Purchases]
+) -> None:
     first = new_record(ring, ANN, EMPTY_HISTORY)
     second = next_record(ring, first, History(shopping(2)))
     assert (second.revision, second.data_key) == (2, first.data_key)
@@ -46,24 +54,26 @@ def test_records_of_another_installation_do_not_open(ring: KeyRing, shopping: Ca
 
 
 @pytest.fixture
-def stored(engine: Engine, ring: KeyRing, shopping: Callable[..., Purchases]):
+def stored(engine: Engine, ring: KeyRing, shopping: Callable[..., Purchases]) -> SqlHistories:
     histories = SqlHistories(engine, ring)
     histories.append({ANN: shopping(3), BEN: shopping(3, first=3)})
     return histories
 
 
-def rows(engine: Engine):
+def rows(engine: Engine) -> dict[UserKey, dict[str, Any]]:
     with engine.connect() as connection:
         return {row["user_key"]: dict(row) for row in connection.execute(customers.select()).mappings()}
 
 
-def change(engine: Engine, user_key, **values) -> None:
+def change(engine: Engine, user_key: UserKey, **values: object) -> None:
     with writing(engine) as connection:
         connection.execute(customers.update().where(customers.c.user_key == user_key).values(values))
 
 
 @pytest.mark.parametrize("columns", [["record"], ["data_key"], ["record", "data_key"]])
-def test_what_was_moved_from_one_customer_to_another_does_not_open(engine: Engine, stored: SqlHistories, columns: list[str]) -> None:
+def test_what_was_moved_from_one_customer_to_another_does_not_open(
+    engine: Engine, stored: SqlHistories, columns: list[str]
+) -> None:
     other = rows(engine)[BEN]
     change(engine, ANN, **{column: other[column] for column in columns})
     with pytest.raises(ArtifactError):
@@ -78,7 +88,9 @@ def test_a_record_under_another_revision_does_not_open(engine: Engine, stored: S
         stored.history(ANN)
 
 
-def test_an_older_record_put_back_under_the_new_revision_does_not_open(engine: Engine, stored: SqlHistories, shopping: Callable[..., Purchases]) -> None:
+def test_an_older_record_put_back_under_the_new_revision_does_not_open(
+    engine: Engine, stored: SqlHistories, shopping: Callable[..., Purchases]
+) -> None:
     older = rows(engine)[ANN]["record"]
     stored.append({ANN: shopping(1, first=9)})
     change(engine, ANN, record=older)
@@ -86,7 +98,9 @@ def test_an_older_record_put_back_under_the_new_revision_does_not_open(engine: E
         stored.history(ANN)
 
 
-def test_a_damaged_record_makes_the_whole_batch_fail(engine: Engine, stored: SqlHistories, shopping: Callable[..., Purchases]) -> None:
+def test_a_damaged_record_makes_the_whole_batch_fail(
+    engine: Engine, stored: SqlHistories, shopping: Callable[..., Purchases]
+) -> None:
     change(engine, ANN, record=b"damaged")
     with pytest.raises(ArtifactError):
         stored.append({ANN: shopping(1, first=9), BEN: shopping(1, first=9)})

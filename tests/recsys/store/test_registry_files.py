@@ -3,21 +3,25 @@
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from recsys.errors import ArtifactError, StorageError
+from recsys.models.factors import ItemFactors
+from recsys.ports import Registry
 from recsys.store.registry import FileRegistry
-from recsys.types import ModelStatus
+from recsys.types import ModelStatus, ModelVersion
 
 
 @pytest.fixture
-def directory(tmp_path: Path):
+def directory(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
 @pytest.fixture
-def two(directory: Path, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]):
+def two(directory: Path, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]) -> tuple[FileRegistry, str, str]:
     """A live version, and a candidate with its directory."""
     registry, live, candidate = FileRegistry(directory), make_model(0), make_model(1)
     registry.save(*live)
@@ -26,7 +30,7 @@ def two(directory: Path, make_model: Callable[..., tuple[ItemFactors, ModelVersi
     return registry, live[1].version, candidate[1].version
 
 
-def refused(registry: Registry, version) -> None:
+def refused(registry: Registry, version: str) -> None:
     for method in (registry.load, registry.promote):
         with pytest.raises(ArtifactError):
             method(version)
@@ -34,7 +38,9 @@ def refused(registry: Registry, version) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "manifest.json"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-def test_a_file_changed_by_a_byte_is_refused_and_the_live_model_stays(directory: Path, two: tuple[FileRegistry, str, str], name: str, share: float) -> None:
+def test_a_file_changed_by_a_byte_is_refused_and_the_live_model_stays(
+    directory: Path, two: tuple[FileRegistry, str, str], name: str, share: float
+) -> None:
     registry, live, candidate = two
     path = directory / candidate / name
     data = bytearray(path.read_bytes())
@@ -47,7 +53,9 @@ def test_a_file_changed_by_a_byte_is_refused_and_the_live_model_stays(directory:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "manifest.json"])
 @pytest.mark.parametrize("keep", [0, 0.5])
-def test_a_file_cut_in_half_is_refused_and_the_live_model_stays(directory: Path, two: tuple[FileRegistry, str, str], name: str, keep: float) -> None:
+def test_a_file_cut_in_half_is_refused_and_the_live_model_stays(
+    directory: Path, two: tuple[FileRegistry, str, str], name: str, keep: float
+) -> None:
     registry, live, candidate = two
     path = directory / candidate / name
     data = path.read_bytes()
@@ -64,7 +72,9 @@ def test_a_file_that_is_missing_is_refused(directory: Path, two: tuple[FileRegis
     assert registry.live() == live
 
 
-def test_a_manifest_with_white_space_or_a_new_line_is_refused(directory: Path, two: tuple[FileRegistry, str, str]) -> None:
+def test_a_manifest_with_white_space_or_a_new_line_is_refused(
+    directory: Path, two: tuple[FileRegistry, str, str]
+) -> None:
     registry, _, candidate = two
     path = directory / candidate / "manifest.json"
     path.write_bytes(path.read_bytes() + b"\n")
@@ -112,7 +122,9 @@ def test_withdrawing_deletes_the_factors_from_the_disk(directory: Path, two: tup
     assert sorted(path.name for path in (directory / live).iterdir()) == ["manifest.json", "withdrawn"]
 
 
-def test_the_owner_finishes_what_an_interrupted_process_began(directory: Path, two: tuple[FileRegistry, str, str]) -> None:
+def test_the_owner_finishes_what_an_interrupted_process_began(
+    directory: Path, two: tuple[FileRegistry, str, str]
+) -> None:
     registry, live, candidate = two
     (directory / ".tmp-dead").mkdir()
     (directory / ".tmp-dead" / "model.safetensors").write_bytes(b"half")
@@ -138,8 +150,12 @@ from recsys.store.registry import FileRegistry
 from recsys.types import ModelVersion
 
 table, ones = np.ones((2000, 64), dtype=np.float32), np.ones(2000, dtype=np.float32)
-factors = ItemFactors(item_ids=tuple(map(str, range(2000))), encoder=table, factors=table, item_weights=ones, popularity=ones)
-version = ModelVersion(version="", trainer="gram", created_at=datetime.now(UTC), model_digest=factors.digest, config={}, privacy={})
+ids = tuple(map(str, range(2000)))
+factors = ItemFactors(item_ids=ids, encoder=table, factors=table, item_weights=ones, popularity=ones)
+now = datetime.now(UTC)
+version = ModelVersion(
+    version="", trainer="gram", created_at=now, model_digest=factors.digest, config={}, privacy={}
+)
 registry = FileRegistry(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -149,7 +165,9 @@ except StorageError as error:
 """
 
 
-def test_a_full_disk_refuses_a_model_whole_and_the_live_one_stays(directory: Path, two: tuple[FileRegistry, str, str]) -> None:
+def test_a_full_disk_refuses_a_model_whole_and_the_live_one_stays(
+    directory: Path, two: tuple[FileRegistry, str, str]
+) -> None:
     registry, live, candidate = two
     done = subprocess.run([sys.executable, "-c", FULL, str(directory)], check=False, capture_output=True, text=True)
     assert "refused: expected to write the model's files" in done.stderr

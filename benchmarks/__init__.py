@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks.NAME [--data DIR] [--quick]` writes `benchmarks/results/NAME.json`."""

@@ -1,0 +1,92 @@
+"""The sum without noise beside implicit's ALS and popularity, on UCI Online Retail: first purchases, temporal 80/20.
+
+Customers and items with at least 5 of the other, quantity > 0. Also the settings around the defaults, so that a default
+can be seen to be no accident; they are looked at on the test purchases, as the peer's settings are.
+"""
+
+import math
+import time
+
+import numpy as np
+import scipy.sparse as sp
+
+from benchmarks.report import options, report
+from pipelines.evaluate import by_model, divide
+from recsys.data.readers import Columns, read_purchases
+from recsys.data.split import k_core
+from recsys.evaluation.protocol import Protocol
+from recsys.models.als import ALSConfig, train_als
+from recsys.models.customer import SumRule, counts_terms
+from recsys.models.factorise import item_factors
+from recsys.models.factors import ItemFactors
+from recsys.models.gram import GramSum, release_counts, release_gram
+from recsys.training.fit import fit
+from recsys.training.terms import Terms, TrainConfig
+from recsys.types import Splitting, Task, Trainer
+
+CORE = 5
+FACTORS = (64, 128, 256)
+REGULARIZATIONS = (3.0, 10.0, 30.0)
+ALS_FACTORS = (64, 128)
+ALS_REGULARIZATIONS = (1.0, 10.0, 30.0)
+ALS_ALPHAS = (1.0, 5.0)
+
+
+def main() -> None:
+    """Measure and report."""
+    chosen = options(__doc__ or "")
+    log = k_core(
+        read_purchases(chosen.data / "onlineretail.parquet", Columns(quantity="quantity")).log,
+        20 if chosen.quick else CORE,
+    )
+    division = divide(log, Splitting.TEMPORAL, seed=0)
+    protocol = Protocol.build(division.known, division.later, Task.DISCOVER)
+
+    def recall(model: ItemFactors) -> float:
+        return float(protocol.per_user(by_model(model, division.known))["recall@20"].mean())
+
+    figures: dict[str, float] = {
+        "onlineretail.customers": len(log.users),
+        "onlineretail.items": len(log.items),
+        "onlineretail.tested": len(protocol.users),
+    }
+    for trainer in (Trainer.POPULARITY, Trainer.GRAM, Trainer.ALS):
+        started = time.process_time()
+        model = fit(division.train, log.items, Terms.under(TrainConfig(trainer=trainer, epsilon=math.inf))).factors
+        seconds = time.process_time() - started
+        figures |= {f"onlineretail.{trainer}.recall20": recall(model), f"onlineretail.{trainer}.cpu_seconds": seconds}
+    if not chosen.quick:
+        figures |= {
+            f"sweep.gram.{name}.recall20": recall(model) for name, model in gram_sweep(division.train, log.items)
+        }
+        figures |= {f"sweep.als.{name}.recall20": recall(model) for name, model in als_sweep(division.train, log.items)}
+    report("no_noise", figures, seeds=[0], quick=chosen.quick)
+
+
+def gram_sweep(train: sp.csr_matrix, items: tuple[str, ...]) -> list[tuple[str, ItemFactors]]:
+    """The sum's model at every setting around the defaults."""
+    released = release_counts(counts_terms(train), 0)
+    rule = SumRule(released_counts=released, head_size=int(np.count_nonzero(released)))
+    gram = release_gram(GramSum.empty(items, rule).add(train).gram, 0)
+    return [
+        (f"factors{n}.reg{reg:g}", item_factors(gram, rule, items, noise_scale=0, n_factors=n, regularization=reg))
+        for n in FACTORS
+        for reg in REGULARIZATIONS
+    ]
+
+
+def als_sweep(train: sp.csr_matrix, items: tuple[str, ...]) -> list[tuple[str, ItemFactors]]:
+    """Implicit's ALS at twelve settings."""
+    configs = [
+        ALSConfig(factors=factors, regularization=reg, alpha=alpha)
+        for factors in ALS_FACTORS
+        for reg in ALS_REGULARIZATIONS
+        for alpha in ALS_ALPHAS
+    ]
+    return [
+        (f"factors{c.factors}.reg{c.regularization:g}.alpha{c.alpha:g}", train_als(train, items, c)) for c in configs
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What every benchmark shares: its options, its results file, its table."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+Figures = Mapping[str, float]
+"""Flat: dotted keys to numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The command line of a benchmark."""
+
+    data: Path
+    """Where the data sets are (see benchmarks/README.md)."""
+    quick: bool
+    """A smoke run: less data, no results file."""
+
+
+def options(description: str) -> Options:
+    """The options of this process's command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="directory with the data sets")
+    parser.add_argument("--quick", action="store_true", help="a smoke run on less data; writes no results file")
+    found = parser.parse_args()
+    return Options(data=found.data, quick=found.quick)
+
+
+def report(name: str, figures: Figures, *, seeds: Sequence[int], quick: bool) -> None:
+    """Print the figures as a table and, unless this is a smoke run, write the results file."""
+    width = max(map(len, figures))
+    for key, value in figures.items():
+        print(f"{key:<{width}}  {value:.6g}")
+    if quick:
+        return
+    document = {
+        "benchmark": name,
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "commit": _git("describe", "--always", "--dirty", "--abbrev=12"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "seeds": list(seeds),
+        "figures": {key: round(float(value), 6) for key, value in figures.items()},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    models = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor()
+    return {"cpu": cpu, "cores": os.cpu_count() or 0, "python": platform.python_version(), "system": platform.system()}
+
+
+def peak_gb() -> float:
+    """The largest resident memory of this process and of any child that has ended, in GB (10^9 bytes)."""
+    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return max(peaks) * 1024 / 1e9
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git
+    return done.stdout.strip() or "unknown"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.errors import PrivacyParameterError
+from recsys.privacy.accounting import compose, epsilon_of, mu_of
+from recsys.privacy.plan import COUNTS_SHARE, PrivacyPlan
+from recsys.types import PrivacyBudget
+
+epsilons = st.floats(0.05, 30)
+deltas = st.floats(-12, -2).map(lambda exponent: 10**exponent)
+releases = st.integers(1, 300)
+
+
+def plan_of(epsilon: float, delta: float, gram_releases: int) -> PrivacyPlan:
+    return PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=delta), gram_releases=gram_releases)
+
+
+@given(epsilon=epsilons, delta=deltas, gram_releases=releases)
+def test_the_counts_and_every_release_of_the_gram_compose_to_the_budget(
+    epsilon: float, delta: float, gram_releases: int
+) -> None:
+    plan = plan_of(epsilon, delta, gram_releases)
+    spent = compose([plan.counts_noise_multiplier, *[plan.gram_noise_multiplier] * gram_releases])
+    assert spent == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
+    assert epsilon_of(spent, delta) == pytest.approx(epsilon, rel=1e-6)
+
+
+@given(epsilon=epsilons, delta=deltas, gram_releases=releases)
+def test_one_statistic_released_alone_composes_to_the_budget(epsilon: float, delta: float, gram_releases: int) -> None:
+    plan = plan_of(epsilon, delta, gram_releases)
+    assert compose([plan.single_noise_multiplier] * gram_releases) == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
+
+
+def test_the_counts_get_their_share() -> None:
+    plan = plan_of(4.0, 1e-6, 3)
+    counts, whole = compose([plan.counts_noise_multiplier]), compose([plan.single_noise_multiplier] * 3)
+    assert (counts / whole) ** 2 == pytest.approx(COUNTS_SHARE)
+
+
+def test_without_a_promise_no_noise_is_planned() -> None:
+    plan = plan_of(math.inf, 1e-6, 2)
+    assert not plan.private
+    assert plan.counts_noise_multiplier == plan.gram_noise_multiplier == plan.single_noise_multiplier == 0
+    assert plan_of(8.0, 1e-6, 2).private
+
+
+@pytest.mark.parametrize("gram_releases", [0, -1])
+def test_a_plan_without_a_release_is_refused(gram_releases: int) -> None:
+    with pytest.raises(PrivacyParameterError, match="at least one planned release"):
+        plan_of(1.0, 1e-6, gram_releases)
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(0.0, 1e-6), (math.nan, 1e-6), (1.0, 0.0), (1.0, 1.0)])
+def test_a_plan_for_a_budget_without_a_promise_is_refused(epsilon: float, delta: float) -> None:
+    with pytest.raises(PrivacyParameterError, match="expected"):
+        plan_of(epsilon, delta, 1)

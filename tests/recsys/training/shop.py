@@ -1,0 +1,89 @@
+"""A small shop in a workspace, with time and randomness that repeat."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from recsys.data.history import Purchases
+from recsys.data.interactions import PurchaseLog
+from recsys.data.worlds import tiny_shop
+from recsys.models.gram import GramSum
+from recsys.privacy.noise import Entropy
+from recsys.store.workspace import Workspace, memory_workspace
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, UserKey
+
+OPENING = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@dataclass
+class TickingClock:
+    """A clock that is a second later with every look, so that the order of versions is never in doubt."""
+
+    now: datetime = field(default=OPENING)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def seeded(seed: int = 0) -> Entropy:
+    """Randomness that repeats."""
+    return np.random.default_rng(seed).bytes
+
+
+def never(_: int) -> bytes:
+    """Randomness that must not be asked for."""
+    pytest.fail("noise was drawn")
+
+
+def small_log(n_customers: int = 40) -> PurchaseLog:
+    """Some three hundred purchases; the ids are too long to occur in a file by chance."""
+    log = tiny_shop(np.random.default_rng(7), n_customers=n_customers, n_items=24, purchases_per_customer=8)
+    return replace(log, users=tuple(f"customer-{user}@mail.example" for user in log.users))
+
+
+def fill(workspace: Workspace, log: PurchaseLog) -> Workspace:
+    """The workspace with the log's items and purchases."""
+    workspace.catalogue.add_items([CatalogueItem(item_id=item, name=f"Item {item}") for item in log.items])
+    workspace.histories.append(dict(by_key(workspace, log)))
+    return workspace
+
+
+def open_shop(log: PurchaseLog) -> Workspace:
+    """A new shop in memory with these purchases."""
+    return fill(memory_workspace(clock=TickingClock()), log)
+
+
+def by_key(workspace: Workspace, log: PurchaseLog) -> Iterator[tuple[UserKey, Purchases]]:
+    """Each customer's key and purchases."""
+    for index, user in enumerate(log.users):
+        yield workspace.pseudonyms.user_key(user), log.history(index).purchases
+
+
+def suppress(workspace: Workspace, user_id: str) -> None:
+    """Acknowledge the customer's request to be forgotten."""
+    asked = ErasureRequest(
+        request_id=f"request {len(workspace.erasures.requests())}",
+        subject="ab" * 32,
+        reason="customer request",
+        received_at=OPENING,
+        due_at=OPENING + timedelta(days=30),
+        state=ErasureState.SUPPRESSED,
+        release=False,
+    )
+    workspace.erasures.suppress(asked, workspace.pseudonyms.user_key(user_id))
+
+
+def spends(workspace: Workspace) -> list[Json]:
+    """The statistics that were booked, oldest first."""
+    return [entry["statistic"] for entry in workspace.ledger_log.entries() if entry["type"] == "spend"]
+
+
+def latest_sum(workspace: Workspace) -> GramSum:
+    """The sum that was created last."""
+    sum_id = workspace.sums.latest_sum()
+    assert sum_id is not None
+    return GramSum.from_bytes(workspace.sums.load_sum(sum_id))

@@ -1,0 +1,98 @@
+"""The trainers, and how many items the Gram covers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from recsys.data.interactions import PurchaseLog
+from recsys.models.gram import COUNTS_SENSITIVITY
+from recsys.training.fit import HEAD_NOISE, LARGEST_HEAD, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, head_size
+from recsys.training.terms import Terms, TrainConfig
+from recsys.types import Trainer
+from tests.recsys.training.shop import never, seeded
+
+
+def terms(trainer: Trainer, epsilon: float = 4.0) -> Terms:
+    return Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon))
+
+
+@pytest.mark.parametrize(
+    ("n_bought", "n_items", "expected"),
+    [(7, 20, 7), (0, 20, 0), (LARGEST_HEAD + 5, LARGEST_HEAD + 9, LARGEST_HEAD)],
+)
+def test_without_noise_the_head_is_every_item_that_was_bought(n_bought: int, n_items: int, expected: int) -> None:
+    counts = np.zeros(n_items)
+    counts[:n_bought] = 3.0
+    assert head_size(counts, 0.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_visible", "expected"),
+    [
+        (0, SMALLEST_HEAD),
+        (SMALLEST_HEAD, SMALLEST_HEAD),
+        (SMALLEST_HEAD + 1, SMALLEST_HEAD + 1),
+        (LARGEST_PRIVATE_HEAD, LARGEST_PRIVATE_HEAD),
+        (LARGEST_PRIVATE_HEAD + 1, LARGEST_PRIVATE_HEAD),
+    ],
+)
+def test_under_noise_the_head_is_what_rises_above_it_within_bounds(n_visible: int, expected: int) -> None:
+    threshold = HEAD_NOISE * 2.0 * COUNTS_SENSITIVITY
+    released = np.full(3000, threshold)
+    released[:n_visible] = np.nextafter(threshold, math.inf)
+    assert head_size(released, 2.0) == expected
+
+
+def test_more_noise_means_a_smaller_head() -> None:
+    released = np.linspace(0, 400, 1000)
+    sizes = [head_size(released, noise) for noise in (0.0, 1.0, 5.0, 20.0, 100.0)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 5
+
+
+def test_the_gram_covers_the_most_popular_items(log: PurchaseLog) -> None:
+    """A catalogue below the smallest head is covered whole."""
+    content = fit(log.interactions().matrix, log.items, terms(Trainer.GRAM), entropy=seeded()).content
+    assert content is not None
+    assert content.gram.shape == (24, 24)
+    assert content.n_added == 40
+
+
+def test_without_privacy_the_gram_is_made_from_the_exact_counts(log: PurchaseLog) -> None:
+    matrix = log.interactions().matrix
+    fitted = fit(matrix, log.items, terms(Trainer.GRAM, math.inf), entropy=never)
+    assert fitted.content is not None
+    np.testing.assert_array_equal(fitted.factors.popularity, np.asarray((matrix > 0).sum(axis=0)).ravel())
+
+
+@pytest.mark.parametrize("trainer", [Trainer.GRAM, Trainer.POPULARITY])
+def test_the_same_noise_gives_the_same_model_and_other_noise_another(log: PurchaseLog, trainer: Trainer) -> None:
+    digests = [
+        fit(log.interactions().matrix, log.items, terms(trainer), entropy=seeded(seed)).factors.digest
+        for seed in (1, 1, 2)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_popularity_keeps_counts_and_no_gram(log: PurchaseLog) -> None:
+    fitted = fit(log.interactions().matrix, log.items, terms(Trainer.POPULARITY), entropy=seeded())
+    assert fitted.content is not None
+    assert fitted.content.gram.shape == (0, 0)
+    assert fitted.content.counts.sum() > 0
+
+
+def test_als_draws_no_noise_and_keeps_no_sum(log: PurchaseLog) -> None:
+    fitted = fit(log.interactions().matrix, log.items, terms(Trainer.ALS), entropy=never)
+    assert fitted.content is None
+    assert fitted.factors.n_factors > 0
+    assert fitted.factors.regularization > 0
+
+
+@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("epsilon", [0.1, 4.0, math.inf])
+def test_a_shop_with_one_customer_and_one_item_can_be_trained_on(trainer: Trainer, epsilon: float) -> None:
+    from scipy.sparse import csr_matrix  # noqa: PLC0415 - this test alone builds a matrix by hand
+
+    fitted = fit(csr_matrix(np.ones((1, 1), dtype=np.float32)), ("only",), terms(trainer, epsilon), entropy=seeded())
+    assert fitted.factors.item_ids == ("only",)
