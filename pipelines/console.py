@@ -8,6 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from recsys.types import IngestReport, Json
 
@@ -15,6 +16,9 @@ console = Console(highlight=False, soft_wrap=True)
 """Results."""
 status_console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress and remarks, so that `--json` output can be piped."""
+
+WIDE = 10_000
+"""Columns of a table that nobody folds."""
 
 
 def print_json(document: Json) -> None:
@@ -28,8 +32,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console.print(table)
+        # Text: a product may be called [red], which is no markup.
+        table.add_row(*(Text(str(cell)) for cell in row))
+    # Only a terminal has a width: in a file or a pipe nothing is folded, so that a version's name can be found.
+    console.print(table, width=None if console.is_terminal else WIDE)
 
 
 def print_report(report: IngestReport, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from recsys.data.split import split_at
 from recsys.errors import StateError
 from recsys.evidence.signing import public_pem
 from recsys.models.popularity import popularity_model
-from recsys.privacy.accounting import epsilon_of
+from recsys.privacy.accounting import check_parameters, epsilon_of
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
@@ -60,6 +60,7 @@ def run_demo(settings: Settings, config: DemoConfig) -> Figures:
         PrivrecError: a step could not be done; running again goes on from there.
     """
     started = time.monotonic()
+    check_parameters(config.epsilon, config.delta)  # before anything is deleted or read
     if config.fresh:
         start_fresh(settings.state_dir)
     with open_workspace(settings) as workspace:
@@ -215,6 +216,8 @@ def _erase(workspace: Workspace, client: Client, household: str) -> str:
     with bar("subtracting, releasing, publishing", _number_of_customers(workspace)) as advance:
         worker(workspace, advance).run()
     state = client.erasure(request["request_id"])
+    left = len(workspace.histories.history(workspace.pseudonyms.user_key(household)))
+    console.print(f"in the store: {left} purchases of household {household}; its key is destroyed")
     for entry in state["details"]["released"]["versions"]:
         console.print(f"version {entry['version'][:12]}…: {entry['outcome']}")
     return str(request["request_id"])

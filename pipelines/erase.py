@@ -1,9 +1,11 @@
 """Erasure with everything it needs: the desk that acknowledges, the worker that finishes."""
 
 from recsys.erasure.workflow import ErasureDesk, ErasureWorker
+from recsys.errors import PrivrecError
 from recsys.serving.recommender import Progress, Recommender
 from recsys.store.workspace import Workspace
 from recsys.training.release import release_again
+from recsys.types import ErasureState
 
 
 def recommender(workspace: Workspace) -> Recommender:
@@ -36,3 +38,17 @@ def worker(workspace: Workspace, progress: Progress = lambda _: None) -> Erasure
         release_again=lambda sum_id, purpose: release_again(workspace, sum_id, purpose=purpose),
         publish=lambda: recommender(workspace).publish(progress),
     )
+
+
+def finish(workspace: Workspace, request_id: str, progress: Progress = lambda _: None) -> bytes:
+    """The receipt of this request, once the worker has been through everything that is pending.
+
+    Raises:
+        PrivrecError: this request could not be finished; another one that is held up is no error here.
+    """
+    try:
+        worker(workspace, progress).run()
+    except PrivrecError:
+        if workspace.erasures.request(request_id).state is not ErasureState.RECEIPTED:
+            raise
+    return workspace.erasures.receipt(request_id)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from pipelines.console import print_table
+from pipelines.console import console, print_table
 from recsys.data.interactions import PurchaseLog
 from recsys.data.split import heldout_customers_split, k_core, temporal_split
+from recsys.errors import InputError
 from recsys.evaluation.bootstrap import Estimate
 from recsys.evaluation.protocol import Protocol, Scorer
 from recsys.models.factors import ItemFactors
@@ -54,6 +55,33 @@ class Row:
             name: {"mean": e.mean, "low": e.low, "high": e.high, "n": e.n} for name, e in self.metrics.items()
         }
         return {"ranker": self.ranker, "task": self.task.value, "metrics": values}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """The rows of one evaluation and how they were made."""
+
+    protocol: Splitting
+    core: int
+    k: int
+    rows: tuple[Row, ...]
+    not_possible: str = ""
+    """Why there are no rows, if there are none."""
+
+    def to_json(self) -> dict[str, Json]:
+        """The evaluation for a script."""
+        rows: list[Json] = [row.to_json() for row in self.rows]
+        return {
+            "protocol": self.protocol.value,
+            "core": self.core,
+            "note": self.not_possible or NOT_PRIVATE,
+            "rows": rows,
+        }
+
+    def show(self) -> None:
+        """Print the tables and what they are."""
+        print_rows(self.rows, k=self.k)
+        console.print(f"[dim]{self.not_possible or f'These figures are {NOT_PRIVATE}'}.[/dim]")
 
 
 def divide(log: PurchaseLog, splitting: Splitting, *, seed: int) -> Division:
@@ -108,6 +136,15 @@ def by_own_repeats(model: ItemFactors, known: sp.csr_matrix) -> Scorer:
         return with_own_repeats(model_scores(model, purchases), purchases.toarray())
 
     return score
+
+
+def evaluate_if_possible(log: PurchaseLog, config: TrainConfig, splitting: Splitting, *, k: int = 20) -> Evaluation:
+    """One trainer's metrics on both tasks; no rows, and the reason, where the purchases cannot be divided."""
+    try:
+        rows = evaluate_log(log, [config], splitting, list(Task), k=k, seed=config.seed)
+    except InputError as error:
+        return Evaluation(protocol=splitting, core=1, k=k, rows=(), not_possible=f"not evaluated: {error}")
+    return Evaluation(protocol=splitting, core=1, k=k, rows=tuple(rows))
 
 
 TITLES = {Task.ANY: "Buy again or anything (repeats count)", Task.DISCOVER: "Discover (first purchases only)"}

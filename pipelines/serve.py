@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,16 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
+
+
+def end_on_sigterm() -> None:
+    """End the process on SIGTERM as if it had returned, so that the cache's server is stopped and not left behind."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
+    sys.exit(0)
 
 
 def stop_on_signals(stop: threading.Event) -> None:

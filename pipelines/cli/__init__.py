@@ -4,6 +4,7 @@ Commands import what they need when they run: `privrec verify` needs neither num
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 
@@ -46,6 +47,8 @@ app.add_typer(operate.keys, name="keys")
 
 def main() -> None:
     """Run the command line; an error of privrec ends with its own exit code and no traceback."""
+    # By default SIGTERM ends a process where it stands, and the cache's server would be left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except PrivrecError as error:

@@ -10,10 +10,15 @@ from pipelines.console import bar, console, print_json, print_report, print_tabl
 from recsys.types import IngestReport, Json, ModelVersion, Splitting, Task, Trainer
 
 if TYPE_CHECKING:
+    from pipelines.evaluate import Evaluation
     from recsys.data.interactions import PurchaseLog
     from recsys.data.readers import Columns, ReadResult
     from recsys.store.workspace import Workspace
 
+Protocol = Annotated[
+    Splitting,
+    typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers."),
+]
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")
 ]
@@ -57,6 +62,11 @@ def train(
     releases: options.Releases = 1,
     factors: options.Factors = 128,
     seed: options.Seed = 0,
+    protocol: Protocol = Splitting.TEMPORAL,
+    evaluated: Annotated[
+        bool,
+        typer.Option("--evaluate/--no-evaluate", help="Also measure the trainer offline, as `privrec evaluate` does."),
+    ] = True,
     user_column: options.UserColumn = "user",
     item_column: options.ItemColumn = "item",
     timestamp_column: options.TimestampColumn = "timestamp",
@@ -68,22 +78,27 @@ def train(
     """Train a model, register it and make it live. With --data the file is ingested first.
 
     The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
-    The first training sets the budget, `privrec ledger budget` sets another one.
+    The first training sets the budget, `privrec ledger budget` sets another one. The metrics that are printed are of a
+    second model, trained on a part of the purchases and thrown away: they are for your own eyes and in no manifest.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
+    from pipelines.evaluate import evaluate_if_possible
     from recsys.store.workspace import open_workspace
     from recsys.training.terms import TrainConfig
+    from recsys.training.train import refuse_early, snapshot
     from recsys.training.train import train as run_training
 
     config = TrainConfig(trainer=trainer, epsilon=epsilon, delta=delta, releases=releases, n_factors=factors, seed=seed)
-    _ = config.plan  # a senseless epsilon is refused before anything is read
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
+        refuse_early(workspace, config, n_customers=len(read.log.users) if read else None)
         if read is not None:
             _ingest(workspace, read)
         with steps("training") as step:
             version = run_training(workspace, config, step=step)
-    _print_version(version, as_json=as_json)
+            step("evaluating")
+            metrics = evaluate_if_possible(snapshot(workspace)[1], config, protocol) if evaluated else None
+    _print_version(version, metrics, as_json=as_json)
 
 
 def evaluate(
@@ -92,10 +107,7 @@ def evaluate(
     trainer: Annotated[
         list[Trainer] | None, typer.Option(help="Repeat for several.  [default: popularity, gram and als]")
     ] = None,
-    protocol: Annotated[
-        Splitting,
-        typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers."),
-    ] = Splitting.TEMPORAL,
+    protocol: Protocol = Splitting.TEMPORAL,
     task: Annotated[
         list[Task] | None, typer.Option(help="any: repeats count. discover: first purchases only.  [default: both]")
     ] = None,
@@ -119,7 +131,7 @@ def evaluate(
     Nothing is registered and nothing is booked, because nothing leaves: the figures are computed on purchases without
     noise and are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise.
     """
-    from pipelines.evaluate import NOT_PRIVATE, evaluate_log, print_rows
+    from pipelines.evaluate import Evaluation, evaluate_log
     from recsys.training.terms import TrainConfig
 
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, None)
@@ -130,13 +142,11 @@ def evaluate(
     log = _log(data, columns, state_dir)
     with steps("evaluating") as step:
         rows = evaluate_log(log, configs, protocol, task or list(Task), core=core, k=k, seed=seed, step=step)
+    evaluation = Evaluation(protocol=protocol, core=core, k=k, rows=tuple(rows))
     if as_json:
-        print_json(
-            {"protocol": protocol.value, "core": core, "note": NOT_PRIVATE, "rows": [row.to_json() for row in rows]}
-        )
+        print_json(evaluation.to_json())
     else:
-        print_rows(rows, k=k)
-        console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
+        evaluation.show()
 
 
 def publish(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
@@ -220,12 +230,15 @@ def _log(data: Path | None, columns: "Columns", state_dir: Path | None) -> "Purc
         return snapshot(workspace)[1]
 
 
-def _print_version(version: ModelVersion, *, as_json: bool) -> None:
+def _print_version(version: ModelVersion, evaluation: "Evaluation | None", *, as_json: bool) -> None:
     from recsys.evidence.manifest import manifest
 
     if as_json:
-        print_json({"version": version.version, **manifest(version)})
+        metrics = evaluation.to_json() if evaluation else None
+        print_json({"version": version.version, **manifest(version), "evaluation": metrics})
         return
+    if evaluation:
+        evaluation.show()
     privacy = version.privacy
     promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
     console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")

@@ -4,6 +4,7 @@ import threading
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pipelines.cli import options
 from pipelines.console import console, print_json, print_table, status_console
@@ -48,12 +49,14 @@ def serve(
     from contextlib import ExitStack
 
     from pipelines.erase import recommender
-    from pipelines.serve import check_port, environment, run_api, worker_thread
+    from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
     from recsys.store.workspace import open_workspace
 
     settings = options.settings(state_dir)
     host, port = host or settings.host, settings.port if port is None else port
+    port = port or free_port()
     check_port(host, port)
+    end_on_sigterm()
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
         if with_worker and workspace.registry.live():
@@ -161,7 +164,7 @@ def create_key(
             {"key_id": key.key_id, "name": name, "secret": secret, "scopes": [each.value for each in sorted(scope)]}
         )
     else:
-        console.print(f"key {key.key_id} ({name}): [bold]{secret}[/bold]")
+        console.print(f"key {key.key_id} ({escape(name)}): [bold]{secret}[/bold]")
 
 
 @keys.command("list")

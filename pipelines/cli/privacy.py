@@ -31,30 +31,19 @@ def erase(
     Without --release the live model stays until the next training, bounded by its (epsilon, delta): the receipt says
     so. The salt that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
     """
-    from pipelines.erase import desk, worker
+    from pipelines.erase import desk, finish
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir)) as workspace:
         request, salt = desk(workspace).request(user, reason=reason, release=release)
+        # Before the work: the salt is kept nowhere, and the work may be refused.
+        _acknowledge(request.request_id, salt, receipt, as_json=as_json)
         with bar("publishing", 0) as advance:
-            worker(workspace, advance).run()
-        signed = workspace.erasures.receipt(request.request_id)
+            signed = finish(workspace, request.request_id, advance)
     if receipt is not None:
-        receipt.write_bytes(signed)
-    found = {"request_id": request.request_id, "subject_salt": salt, "receipt": str(receipt) if receipt else None}
-    if as_json:
-        print_json(found)  # type: ignore[arg-type]
-        return
-    console.print(f"erased; request {request.request_id}")
-    console.print(
-        f"salt for the customer: {salt}"
-        if salt
-        else "this customer had been erased before: the receipt is the one from then"
-    )
-    if receipt is None:
-        console.out(signed.decode())
-    else:
-        console.print(f"check it anywhere: privrec verify {receipt} --public-key KEY  (the key: privrec keys public)")
+        _write(receipt, signed)
+    if not as_json:
+        _show_receipt(signed, receipt)
 
 
 def verify(
@@ -168,6 +157,38 @@ def _epsilon(noise_multiplier: Json, delta: float) -> str:
 
     epsilon = epsilon_of(compose([float(str(noise_multiplier))]), delta)
     return "infinite" if math.isinf(epsilon) else f"{epsilon:.3f}"
+
+
+def _acknowledge(request_id: str, salt: str, receipt: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        path = str(receipt) if receipt else None
+        print_json({"request_id": request_id, "subject_salt": salt, "receipt": path})
+        return
+    console.print(f"acknowledged; request {request_id}")
+    console.print(
+        f"salt for the customer: {salt}"
+        if salt
+        else "this customer had asked before: the receipt is the one of that request"
+    )
+
+
+def _show_receipt(signed: bytes, receipt: Path | None) -> None:
+    if receipt is None:
+        console.out(signed.decode(), highlight=False)
+        return
+    console.print("erased", end="; ")
+    check = f"privrec verify {receipt} --public-key KEY"
+    console.out(f"check it anywhere: {check}  (the key: privrec keys public)", highlight=False)
+
+
+def _write(path: Path, data: bytes) -> None:
+    from recsys.errors import StorageError
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        msg = f"expected to write {path}, got: {error.strerror}; the store keeps the receipt: run it again to write it"
+        raise StorageError(msg) from error
 
 
 def _bytes(path: Path) -> bytes:

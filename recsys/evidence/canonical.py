@@ -14,14 +14,13 @@ def canonical_json(value: Json) -> bytes:
     but for exponents of floats and keys outside the Basic Multilingual Plane, neither of which the evidence uses.
 
     Raises:
-        InputError: a number is NaN or infinite, which JSON cannot say.
+        InputError: a number is NaN or infinite, or a text holds half a surrogate pair: neither has bytes.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
-        msg = "expected finite numbers in a JSON document, got NaN or infinity; write null or a string instead"
+        msg = "expected finite numbers and whole characters, got NaN, infinity or half a surrogate; write null"
         raise InputError(msg) from error
-    return text.encode()
 
 
 def digest(data: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from recsys.clock import isoformat
-from recsys.errors import VerificationError
+from recsys.errors import InputError, VerificationError
 from recsys.evidence.canonical import canonical_json
 from recsys.evidence.signing import Document, sign, verify
 from recsys.types import ErasureRequest, Json
@@ -54,10 +54,11 @@ def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
     """
     try:
         document = json.loads(receipt)
-    except ValueError as error:
+        canonical = canonical_json(document)
+    except (ValueError, RecursionError, InputError) as error:
         msg = "expected a JSON receipt, got bytes that do not parse; the file was changed or cut"
         raise VerificationError(msg) from error
-    if not isinstance(document, dict) or canonical_json(document) != receipt.rstrip(b"\n"):
+    if not isinstance(document, dict) or canonical != receipt.rstrip(b"\n"):
         msg = "expected the canonical bytes of a receipt, got another spelling; use the file as it was written"
         raise VerificationError(msg)
     body = verify(document, public_key)

@@ -8,9 +8,15 @@ adaptively, to sqrt(sum of mu²) (Dong, Roth and Su 2022), and (epsilon, delta) 
 import math
 from collections.abc import Iterable
 
+import numpy as np
 from dp_accounting import get_epsilon_gaussian, get_sigma_gaussian
 
 from recsys.errors import PrivacyParameterError
+
+LARGEST_EPSILON = 1e6
+"""A larger one is either infinite or a slip of the pen; the search for its noise would leave the range of float64."""
+LARGEST_MU = 1e4
+"""Any larger mu is given an infinite epsilon: it is above 5e7, and float64 cannot tell it for sure."""
 
 
 def compose(noise_multipliers: Iterable[float]) -> float:
@@ -20,27 +26,29 @@ def compose(noise_multipliers: Iterable[float]) -> float:
 
 def epsilon_of(mu: float, delta: float) -> float:
     """The smallest epsilon for which mu-GDP implies (epsilon, delta)-DP."""
-    if mu == 0 or math.isinf(mu):
-        return mu
-    return float(get_epsilon_gaussian(1 / mu, delta))
+    if mu == 0 or mu > LARGEST_MU:
+        return math.inf if mu else 0.0
+    with np.errstate(divide="ignore"):  # the logarithm of a delta of 0 is -inf, as it should be
+        return float(get_epsilon_gaussian(1 / mu, delta))
 
 
 def mu_of(epsilon: float, delta: float) -> float:
     """The largest mu for which mu-GDP implies (epsilon, delta)-DP; infinite for an infinite epsilon."""
     if math.isinf(epsilon):
         return math.inf
-    return 1 / float(get_sigma_gaussian(epsilon, delta))
+    with np.errstate(divide="ignore"):
+        return 1 / float(get_sigma_gaussian(epsilon, delta))
 
 
 def check_parameters(epsilon: float, delta: float, n_customers: int | None = None) -> None:
     """Return if (epsilon, delta) makes a promise worth the name.
 
     Raises:
-        PrivacyParameterError: epsilon is no positive number, delta is not within (0, 1), or delta is above
-            1 / n_customers, where publishing one customer's whole history at random would satisfy it.
+        PrivacyParameterError: epsilon is neither a positive number up to 1e6 nor infinite, delta is not within (0, 1),
+            or delta is above 1 / n_customers, where publishing one customer's whole history at random would satisfy it.
     """
-    if math.isnan(epsilon) or epsilon <= 0:
-        msg = f"expected epsilon > 0 (1 is strong, 8 is weak, inf claims no privacy), got {epsilon}"
+    if not (0 < epsilon <= LARGEST_EPSILON or epsilon == math.inf):
+        msg = f"expected epsilon > 0 and at most 1e6 (1 is strong, 8 is weak, inf claims no privacy), got {epsilon}"
         raise PrivacyParameterError(msg)
     if not 0 < delta < 1:
         msg = (

@@ -138,9 +138,16 @@ def _decide_with(values: list[int], bits: int, scale: float) -> tuple[bool, int]
         return None
     variance = interval.mpf(scale) ** 2
     verdicts = (
-        keep_uniform < interval.exp(-uniform),
-        keep < interval.exp(-((whole + uniform - variance) ** 2) / (2 * variance)),
+        _below(keep_uniform, interval.exp(-uniform)),
+        _below(keep, interval.exp(-((whole + uniform - variance) ** 2) / (2 * variance))),
     )
     if False in verdicts:
         return False, whole
     return None if None in verdicts else (True, whole)
+
+
+def _below(one: mpmath.ctx_iv.ivmpf, other: mpmath.ctx_iv.ivmpf) -> bool | None:
+    """Whether the one number is below the other; None if their intervals overlap (mpmath's own `<` may raise there)."""
+    if one.b < other.a:
+        return True
+    return False if one.a >= other.b else None

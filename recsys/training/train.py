@@ -60,6 +60,19 @@ def train(
     return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train")
 
 
+def refuse_early(stores: TrainingStores, config: TrainConfig, *, n_customers: int | None = None) -> None:
+    """Return if a training under this configuration is not bound to be refused: for asking before anything is read in.
+
+    Raises:
+        PrivacyParameterError: epsilon or delta make no promise, for at least this many customers.
+        BudgetExceededError: the ledger has too little left.
+    """
+    check_parameters(config.epsilon, config.delta, n_customers)
+    ledger = PrivacyLedger(stores.ledger_log, stores.clock)
+    if ledger.summary().budget is not None:
+        ledger.require(Terms.under(config).first_spends("not drawn"))
+
+
 def snapshot(stores: TrainingStores, *, until: int | None = None) -> tuple[list[UserKey], PurchaseLog]:
     """Every customer's key and purchases up to a moment; who bought nothing by then is left out.
 

@@ -15,7 +15,7 @@ multipliers = st.lists(st.floats(0.05, 100), min_size=1, max_size=20)
 
 
 def balle_wang_delta(epsilon: float, mu: float) -> float:
-    """The smallest delta of a Gaussian release: Balle and Wang (2018), theorem 8, written with the normal distribution."""
+    """The smallest delta of a Gaussian release: theorem 8 of Balle and Wang (2018)."""
     return float(norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon + norm.logcdf(-mu / 2 - epsilon / mu)))
 
 
@@ -74,7 +74,14 @@ def test_one_release_without_noise_costs_everything(
 
 @pytest.mark.parametrize("noise_multiplier", [1e-200, 5e-324])
 def test_next_to_no_noise_costs_next_to_everything(noise_multiplier: float) -> None:
-    assert compose([noise_multiplier, 1.0]) > 1e199
+    spent = compose([noise_multiplier, 1.0])
+    assert spent > 1e199
+    assert epsilon_of(spent, 1e-6) == math.inf
+
+
+@given(exponent=st.floats(-300, -1), delta=deltas)
+def test_the_smallest_of_releases_costs_next_to_nothing(exponent: float, delta: float) -> None:
+    assert 0 <= epsilon_of(10**exponent, delta) < 1.0
 
 
 def test_no_release_costs_nothing_and_no_promise_buys_everything() -> None:
@@ -90,8 +97,8 @@ def test_parameters_that_make_a_promise_are_let_through(epsilon: float, delta: f
     check_parameters(epsilon, delta, n_customers=int(1 / delta))
 
 
-@pytest.mark.parametrize("epsilon", [math.nan, 0.0, -0.0, -1.0, -math.inf])
-def test_an_epsilon_that_is_no_positive_number_is_refused(epsilon: float) -> None:
+@pytest.mark.parametrize("epsilon", [math.nan, 0.0, -0.0, -1.0, -math.inf, 1e300])
+def test_an_epsilon_that_makes_no_promise_is_refused(epsilon: float) -> None:
     with pytest.raises(PrivacyParameterError, match=r"expected epsilon > 0.*got"):
         check_parameters(epsilon, 1e-6)
 

@@ -134,4 +134,4 @@ def spends_of(noise_multipliers: list[float]) -> list[PrivacySpend]:
 
 
 TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=25, stateful_step_count=15)
+TestLedgerMachine.settings = settings(max_examples=15, stateful_step_count=12)

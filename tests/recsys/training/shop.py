@@ -16,6 +16,10 @@ from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, UserKey
 
 OPENING = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LOUD = 200.0
+"""An epsilon at which what so few customers have in common rises above the noise."""
+PLENTY = 1000.0
+"""A budget for several releases of that kind."""
 
 
 @dataclass

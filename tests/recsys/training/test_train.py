@@ -17,9 +17,10 @@ from recsys.store.workspace import Workspace, memory_workspace
 from recsys.training.terms import TrainConfig
 from recsys.training.train import snapshot, train
 from recsys.types import ModelStatus, PrivacyBudget, Trainer
-from tests.recsys.training.shop import latest_sum, never, open_shop, seeded, small_log, spends, suppress
+from tests.recsys.training.shop import LOUD, latest_sum, never, open_shop, seeded, small_log, spends, suppress
 
 MIDSUMMER_MS = OPENING_MS + 180 * DAY_MS
+AUDIBLE = TrainConfig(epsilon=LOUD)
 
 
 def ledger(workspace: Workspace) -> PrivacyLedger:
@@ -119,6 +120,11 @@ def test_the_new_version_is_live_and_is_the_model_that_was_made(shop: Workspace)
     assert factors.item_ids == tuple(item.item_id for item in shop.catalogue.items())
 
 
+def test_the_model_has_learnt_more_than_popularity_where_the_noise_allows_it(shop: Workspace) -> None:
+    version = train(shop, AUDIBLE, entropy=seeded())
+    assert shop.registry.load(version.version)[0].n_factors > 1
+
+
 def test_a_second_training_retires_the_first(shop: Workspace) -> None:
     ledger(shop).set_budget(PrivacyBudget(epsilon=8.0, delta=1e-6))
     first, second = (train(shop, TrainConfig(epsilon=1.0), entropy=seeded(seed)) for seed in (1, 2))
@@ -145,10 +151,10 @@ def test_the_sum_is_over_the_customers_of_the_shop(shop: Workspace, log: Purchas
 def test_training_up_to_a_moment_gives_the_model_of_what_was_bought_by_then(log: PurchaseLog) -> None:
     early = log.where(log.purchases["timestamp"] <= MIDSUMMER_MS)
     assert 0 < len(early) < len(log)
-    model_of_all = train(open_shop(log), TrainConfig(), until=MIDSUMMER_MS, entropy=seeded())
-    model_of_early = train(open_shop(early), TrainConfig(), entropy=seeded())
+    model_of_all = train(open_shop(log), AUDIBLE, until=MIDSUMMER_MS, entropy=seeded())
+    model_of_early = train(open_shop(early), AUDIBLE, entropy=seeded())
     assert model_of_all.model_digest == model_of_early.model_digest
-    assert model_of_all.model_digest != train(open_shop(log), TrainConfig(), entropy=seeded()).model_digest
+    assert model_of_all.model_digest != train(open_shop(log), AUDIBLE, entropy=seeded()).model_digest
 
 
 def test_a_purchase_at_the_moment_itself_is_trained_on(shop: Workspace, log: PurchaseLog) -> None:
@@ -169,9 +175,9 @@ def test_who_bought_nothing_by_the_moment_has_no_term(log: PurchaseLog) -> None:
 def test_suppressed_customers_are_left_out(shop: Workspace, log: PurchaseLog) -> None:
     others = [index for index in range(len(log.users)) if index != 3]
     suppress(shop, log.users[3])
-    version = train(shop, TrainConfig(), entropy=seeded())
+    version = train(shop, AUDIBLE, entropy=seeded())
     without = open_shop(log.of_users(np.array(others)))
-    assert version.model_digest == train(without, TrainConfig(), entropy=seeded()).model_digest
+    assert version.model_digest == train(without, AUDIBLE, entropy=seeded()).model_digest
     assert latest_sum(shop).to_bytes() == latest_sum(without).to_bytes()
     assert shop.sums.terms_of(shop.pseudonyms.user_key(log.users[3])) == {}
 

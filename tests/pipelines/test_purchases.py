@@ -1,0 +1,202 @@
+"""Purchases from files into the store, and models from them, through the command line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.ingest import BATCH
+from recsys.types import IngestReport
+from tests.pipelines.shell import (
+    ADA,
+    COLUMNS,
+    MAIL,
+    N_CUSTOMERS,
+    N_ITEMS,
+    NOBODY,
+    QUANTITIES,
+    Row,
+    assert_refused,
+    contents,
+    done,
+    privrec,
+    shop_rows,
+    spends,
+    write_csv,
+    write_parquet,
+)
+
+OWN_NAMES = ("who", "what", "when", "how many")
+NAMED = [word for field, name in zip(COLUMNS, OWN_NAMES, strict=True) for word in (f"--{field}-column", name)]
+
+
+def bought(user: str) -> set[str]:
+    """The items that the customer of the fixtures bought."""
+    return {item for who, item, _, quantity in shop_rows() if who == user and quantity > 0}
+
+
+def items(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_every_row_of_a_file_is_accounted_for(purchases: Path, fresh: Path) -> None:
+    report = done("ingest", purchases, *QUANTITIES, "--json").json
+    assert report.keys() == set(IngestReport.__slots__)
+    assert report["rows"] == report["accepted"] == len(shop_rows())
+    assert len(contents(fresh)["histories"]) == N_CUSTOMERS
+
+
+def test_ingesting_twice_adds_nothing(purchases: Path, fresh: Path) -> None:
+    done("ingest", purchases, *QUANTITIES)
+    before = contents(fresh)
+    again = done("ingest", purchases, *QUANTITIES, "--json").json
+    assert (again["accepted"], again["duplicates"]) == (0, len(shop_rows()))
+    assert contents(fresh) == before
+
+
+def test_people_get_the_report_as_a_table(purchases: Path, fresh: Path) -> None:
+    shown = done("ingest", purchases, *QUANTITIES).out
+    assert f"{len(shop_rows()):,}" in shown
+    assert "duplicates" in shown
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_any_columns_of_any_file_will_do(write: Any, tmp_path: Path, fresh: Path) -> None:
+    suffix = {write_csv: "csv", write_parquet: "parquet"}[write]
+    file = write(tmp_path / f"mine.{suffix}", shop_rows(), OWN_NAMES)
+    report = done("ingest", file, *NAMED, "--json").json
+    assert report["accepted"] == len(shop_rows())
+
+
+def test_csv_and_parquet_of_the_same_purchases_are_the_same_purchases(tmp_path: Path, fresh: Path) -> None:
+    done("ingest", write_csv(tmp_path / "mine.csv", shop_rows()), *QUANTITIES)
+    again = done("ingest", write_parquet(tmp_path / "mine.parquet", shop_rows()), *QUANTITIES, "--json").json
+    assert (again["accepted"], again["duplicates"]) == (0, len(shop_rows()))
+
+
+def test_more_customers_than_one_transaction_takes_are_all_kept(tmp_path: Path, fresh: Path) -> None:
+    rows = [(f"u{number}", "i", "2026-01-31", 1) for number in range(BATCH + 1)]
+    done("ingest", write_csv(tmp_path / "many.csv", rows))
+    assert len(contents(fresh)["histories"]) == BATCH + 1
+
+
+def test_a_file_is_ingested_and_trained_on_in_one_command(purchases: Path, fresh: Path) -> None:
+    words = ("--data", purchases, *QUANTITIES, "--epsilon", "8", "--delta", "1e-5", "--releases", "2", "--json")
+    version = done("train", *words).json
+    after = contents(fresh)
+    assert after["live"] == version["version"]
+    assert len(after["histories"]) == N_CUSTOMERS
+    assert spends(fresh) == ["counts", "gram"]
+    assert version["trainer"] == "gram"
+    assert version["privacy"]["private"] is True
+    assert version["privacy"]["epsilon"] < 8
+    assert version["privacy"]["delta"] == 1e-5
+
+
+def test_a_training_without_a_file_takes_what_was_ingested(purchases: Path, fresh: Path) -> None:
+    done("ingest", purchases, *QUANTITIES)
+    assert "is live (gram, epsilon=4 at delta=1e-06)" in done("train", "--no-evaluate").out
+
+
+def test_a_training_needs_purchases(fresh: Path) -> None:
+    assert_refused(privrec("train"), 3, "got none", "privrec ingest")
+    assert contents(fresh)["ledger"] == []
+
+
+def test_popularity_books_counts_alone(purchases: Path, fresh: Path) -> None:
+    done("train", "--data", purchases, *QUANTITIES, "--trainer", "popularity")
+    assert spends(fresh) == ["counts"]
+
+
+def test_als_says_that_it_is_not_private(purchases: Path, fresh: Path) -> None:
+    assert "is live (als, NOT private)" in done("train", "--data", purchases, *QUANTITIES, "--trainer", "als").out
+    [version] = done("models", "--json").json
+    assert (version["privacy"]["private"], version["privacy"]["epsilon"]) == (False, "infinity")
+    assert done("ledger", "--json").json["epsilon_spent"] == "infinity"
+
+
+def test_als_does_not_fit_a_budget_that_promises_something(trained: Path) -> None:
+    before = contents(trained)
+    assert_refused(privrec("train", "--trainer", "als"), 4, "nothing was drawn")
+    assert contents(trained) == before
+
+
+def test_a_customer_gets_a_personal_list_and_new_items_where_only_those_are_asked_for(trained: Path) -> None:
+    anything = done("recommend", ADA, "--json").json
+    new = done("recommend", ADA, "--task", "discover", "--json", "-n", N_ITEMS).json
+    assert anything["personalized"] is True
+    assert anything["version"] == new["version"] == contents(trained)["live"]
+    assert set(items(anything)[:3]) <= bought(ADA)
+    assert set(items(new)).isdisjoint(bought(ADA))
+    assert new["items"]
+
+
+def test_the_list_is_as_long_as_asked_for(trained: Path) -> None:
+    assert len(done("recommend", ADA, "-n", "3", "--json").json["items"]) == 3
+
+
+def test_the_titles_say_whose_list_it_is(trained: Path) -> None:
+    assert "For this customer" in done("recommend", ADA).out
+    assert "Popular" in done("recommend", NOBODY).out
+
+
+def test_without_a_model_a_list_is_empty_and_names_no_version(fresh: Path) -> None:
+    answer = done("recommend", ADA, "--json").json
+    assert (answer["items"], answer["version"], answer["personalized"]) == ([], None, False)
+
+
+@pytest.mark.service
+def test_everybodys_lists_are_published(trained: Path) -> None:
+    assert done("publish", "--json").json == {"customers": N_CUSTOMERS, "version": contents(trained)["live"]}
+    assert f"published {N_CUSTOMERS} customers" in done("publish").out
+
+
+@pytest.mark.service
+def test_without_a_model_there_is_nothing_to_publish(fresh: Path) -> None:
+    assert_refused(privrec("publish"), 3, "privrec train")
+
+
+def test_products_may_be_called_what_they_like(tmp_path: Path, fresh: Path) -> None:
+    names = ("[/red]", "[bold]", "\\[x]", ":smile:")
+    rows = [(f"u{user}", item, f"2026-01-0{place + 1}", 1) for user in range(9) for place, item in enumerate(names)]
+    done("train", "--data", write_csv(tmp_path / "odd.csv", rows))
+    shown = done("recommend", "u1", "-n", "4").out
+    assert [name for name in names if name not in shown] == []
+
+
+def test_a_second_training_retires_the_first_and_either_can_be_made_live(trained: Path) -> None:
+    first = contents(trained)["live"]
+    second = done("train", "--epsilon", "1", "--json").json["version"]
+    assert statuses() == {first: "retired", second: "live"}
+    done("models", "promote", first)
+    assert statuses() == {first: "live", second: "retired"}
+    assert done("recommend", ADA, "--json").json["version"] == first
+
+
+def statuses() -> dict[str, str]:
+    return {version["version"]: version["status"] for version in done("models", "--json").json}
+
+
+def test_a_versions_manifest_is_shown_with_its_size(trained: Path) -> None:
+    version = contents(trained)["live"]
+    shown = done("models", "show", version).json
+    assert shown["version"] == version
+    assert shown["n_items"] == N_ITEMS
+    assert version in done("models").out
+
+
+@pytest.mark.parametrize("words", [("show",), ("promote",)])
+def test_a_version_that_is_none_is_not_found(words: Sequence[str], trained: Path) -> None:
+    before = contents(trained)
+    for name in ("0" * 32, "../keys"):
+        assert_refused(privrec("models", *words, name), 7, "privrec models")
+    assert contents(trained) == before
+
+
+def test_the_files_that_people_bring_name_their_customers_and_the_store_does_not(trained: Path) -> None:
+    rows: list[Row] = shop_rows()
+    assert all(MAIL in user for user, *_ in rows)
+    files = {path.name: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert "privrec.sqlite" in files
+    assert [name for name, content in files.items() if MAIL.encode() in content] == []

@@ -1,0 +1,463 @@
+"""From the acknowledgement to the receipt, in memory and on SQLite."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from pipelines.erase import worker as wired_worker
+from recsys.errors import BudgetExceededError, CacheUnavailableError, InputError, NotFoundError, VerificationError
+from recsys.evidence.receipt import subject_commitment, verify_receipt
+from recsys.models.gram import GramSum
+from recsys.store.keys import KeyRing
+from recsys.store.memory import MemoryErasures, MemoryState
+from recsys.training.terms import TrainConfig
+from recsys.types import ErasureState, Json, ModelStatus, Trainer
+from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, NOBODY, THREE_RELEASES, Shop, assert_forgotten, sum_without
+from tests.recsys.training.shop import LOUD, PLENTY, never
+
+KEPT = "kept: bounded by its (epsilon, delta) until the next release"
+SUPERSEDED = "superseded by a release without the customer"
+WITHDRAWN = "withdrawn: its factors were deleted"
+TOO_LITTLE = 0.5
+"""Less than the training has spent."""
+
+
+def content(shop: Shop) -> GramSum:
+    """The live model's sum."""
+    sum_id = shop.workspace.sums.latest_sum()
+    assert sum_id is not None
+    return GramSum.from_bytes(shop.workspace.sums.load_sum(sum_id))
+
+
+def live(shop: Shop) -> str:
+    version = shop.live()
+    assert version is not None
+    return version
+
+
+# What is removed.
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_after_an_erasure_nothing_of_the_customer_is_in_any_store(shop: Shop, release: bool) -> None:
+    request = shop.erase(ADA, release=release)
+    assert request.state is ErasureState.RECEIPTED
+    assert_forgotten(shop, ADA)
+
+
+def test_the_sum_is_that_of_a_shop_which_never_had_the_customer(shop: Shop) -> None:
+    before = content(shop)
+    shop.erase(ADA)
+    assert content(shop).to_bytes() == sum_without(before, [ADA]).to_bytes()
+    shop.erase(EVE)
+    assert content(shop).to_bytes() == sum_without(before, [ADA, EVE]).to_bytes()
+    assert content(shop).to_bytes() != before.to_bytes()
+
+
+def test_every_sum_that_holds_the_customer_is_changed(shop: Shop) -> None:
+    shop.budget(PLENTY)
+    shop.train(TrainConfig(epsilon=1.0))
+    sum_ids = {version.sum_id for version in shop.workspace.registry.versions()}
+    assert len(sum_ids) == 2
+    request = shop.erase(ADA)
+    for sum_id in sum_ids:
+        after = GramSum.from_bytes(shop.workspace.sums.load_sum(str(sum_id)))
+        assert after.to_bytes() == sum_without(after, [ADA]).to_bytes()
+        assert after.n_added == len(LOG.users) - 1
+    listed = shop.receipt(request)["steps"]["erased"]["sums"]
+    assert listed == [{"sum_id": sum_id, "subtracted": True} for sum_id in sorted(map(str, sum_ids))]
+
+
+def test_the_other_customers_are_served_as_before(memory_shop: Shop) -> None:
+    shop = memory_shop
+    before = shop.recommender.recommend(BEN).items
+    shop.erase(ADA)
+    assert shop.recommender.recommend(BEN).items == before
+
+
+def test_an_erased_customer_is_not_taken_in_again(shop: Shop) -> None:
+    shop.erase(ADA)
+    key, purchases = shop.key(ADA), LOG.history(LOG.users.index(ADA)).purchases
+    assert shop.workspace.histories.append({key: purchases}) == {key: None}
+    assert_forgotten(shop, ADA)
+    shop.budget(PLENTY)
+    shop.train(TrainConfig(epsilon=1.0))
+    assert shop.workspace.sums.terms_of(key) == {}
+
+
+def test_a_customer_who_is_in_no_sum_is_erased_too(memory_shop: Shop) -> None:
+    shop = memory_shop
+    newcomer = "newcomer@mail.example"
+    shop.workspace.histories.append({shop.key(newcomer): LOG.history(0).purchases})
+    before = content(shop).to_bytes()
+    request = shop.erase(newcomer, release=True)
+    assert_forgotten(shop, newcomer)
+    assert content(shop).to_bytes() == before
+    assert shop.outcomes(request) == {}
+    assert shop.spends() == ["counts", "gram"]
+
+
+# The states.
+
+
+def test_the_states_are_passed_in_their_order(memory_shop: Shop) -> None:
+    passed: list[ErasureState] = []
+
+    class Watched(MemoryErasures):
+        def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
+            super().advance(request_id, state, details)
+            passed.append(self.request(request_id).state)
+
+    state = memory_shop.workspace.erasures._state  # type: ignore[attr-defined]
+    assert isinstance(state, MemoryState)
+    watched = Shop(replace(memory_shop.workspace, erasures=Watched(state)), memory_shop.entropy)
+    request, _ = watched.ask(ADA, release=True)
+    assert request.state is ErasureState.SUPPRESSED
+    watched.work()
+    assert [request.state, *passed] == list(ErasureState)
+
+
+def test_the_receipts_of_all_that_is_pending_are_written_oldest_first(shop: Shop) -> None:
+    asked = [shop.ask(user)[0].request_id for user in (EVE, ADA, BEN)]
+    assert [request.request_id for request in shop.work()] == asked
+    assert shop.workspace.erasures.pending() == ()
+    for user in (ADA, BEN, EVE):
+        assert_forgotten(shop, user)
+
+
+def test_with_nothing_pending_there_is_nothing_to_do(memory_shop: Shop) -> None:
+    shop = memory_shop
+    assert shop.work() == ()
+
+
+# The receipt.
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_the_receipt_is_verified_with_the_public_key_alone_and_says_what_was_done(shop: Shop, release: bool) -> None:
+    request = shop.erase(ADA, release=release)
+    body = shop.receipt(request)
+    assert (body["request_id"], body["subject"]) == (request.request_id, request.subject)
+    assert list(body["steps"]) == ["erased", "purged", "released"]
+    assert body["steps"]["erased"]["history"] == body["steps"]["erased"]["data_key"] == "destroyed"
+    assert body["steps"]["purged"]["cache"] == "deleted and read back"
+    times = [body["received_at"], *(body["steps"][step]["at"] for step in ("erased", "released", "purged"))]
+    assert sorted(times) == times
+    assert body["completed_at"] >= times[-1]
+
+
+def test_the_receipt_is_the_customers_for_whoever_holds_the_salt(memory_shop: Shop) -> None:
+    shop = memory_shop
+    request, salt = shop.ask(ADA)
+    shop.work()
+    assert shop.receipt(request)["subject"] == subject_commitment(ADA, bytes.fromhex(salt))
+
+
+def test_another_key_or_a_changed_byte_is_found_out(memory_shop: Shop) -> None:
+    shop = memory_shop
+    request = shop.erase(ADA)
+    receipt = shop.workspace.erasures.receipt(request.request_id)
+    with pytest.raises(VerificationError):
+        verify_receipt(receipt, KeyRing.ephemeral().public_key)
+    with pytest.raises(VerificationError):
+        verify_receipt(receipt.replace(b"destroyed", b"deployed!"), shop.workspace.public_key)
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_neither_id_nor_key_of_any_customer_is_in_the_receipt(shop: Shop, release: bool) -> None:
+    request, salt = shop.ask(ADA, release=release)
+    shop.work()
+    receipt = shop.workspace.erasures.receipt(request.request_id)
+    for user in LOG.users:
+        assert user.encode() not in receipt
+        assert shop.key(user).hex().encode() not in receipt
+    assert salt.encode() not in receipt
+
+
+def test_the_number_of_customers_is_not_in_the_receipt(memory_shop: Shop) -> None:
+    """Exact counts of customers are not released: neither those in the sum nor those whose lists were published."""
+    shop = memory_shop
+    body = shop.receipt(shop.erase(ADA, release=True))
+    numbers = [value for value in leaves(body) if isinstance(value, int) and not isinstance(value, bool)]
+    assert numbers == []
+    assert body["steps"]["released"]["lists_published"] is True
+
+
+def leaves(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [leaf for part in value.values() for leaf in leaves(part)]
+    if isinstance(value, list):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [value]
+
+
+def test_a_worker_that_runs_again_changes_nothing(shop: Shop) -> None:
+    request = shop.erase(ADA, release=True)
+    receipt, spent, version = shop.workspace.erasures.receipt(request.request_id), shop.spends(), shop.live()
+    assert shop.work() == ()
+    assert shop.workspace.erasures.receipt(request.request_id) == receipt
+    assert (shop.spends(), shop.live()) == (spent, version)
+
+
+# Releasing again.
+
+
+def test_a_release_supersedes_the_live_version_and_is_published(shop: Shop) -> None:
+    before = live(shop)
+    request = shop.erase(ADA, release=True)
+    after = live(shop)
+    assert after != before
+    assert shop.workspace.registry.load(after)[1].model_digest != shop.workspace.registry.load(before)[1].model_digest
+    outcome = shop.outcomes(request)[before]
+    assert (outcome["outcome"], outcome["superseded_by"]) == (SUPERSEDED, after)
+    assert shop.statuses() == {before: ModelStatus.RETIRED, after: ModelStatus.LIVE}
+    assert shop.spends() == ["counts", "gram", "gram"]
+    purposes = [entry["purpose"] for entry in shop.workspace.ledger_log.entries() if entry["type"] == "spend"]
+    assert purposes == ["train", "train", f"erasure {request.request_id}"]
+    answer = shop.recommender.recommend(BEN)
+    assert (answer.version, answer.personalized) == (after, True)
+
+
+def test_the_released_lists_are_in_the_cache_but_the_customers_are_not(memory_shop: Shop) -> None:
+    shop = memory_shop
+    shop.erase(ADA, release=True)
+    version = live(shop).encode()
+    for user in LOG.users:
+        lists = shop.cache.get(shop.key(user))
+        assert (lists is None) if user == ADA else (lists is not None and version in lists)
+
+
+def test_without_a_release_the_version_is_kept_and_nothing_is_drawn(memory_shop: Shop) -> None:
+    before = live(memory_shop)
+    request = Shop(memory_shop.workspace, never).erase(ADA)
+    outcome = memory_shop.outcomes(request)[before]
+    assert outcome["outcome"] == KEPT
+    assert outcome["epsilon"] == memory_shop.workspace.registry.load(before)[1].privacy["epsilon"]
+    assert memory_shop.spends() == ["counts", "gram"]
+    assert live(memory_shop) == before
+    assert memory_shop.receipt(request)["steps"]["released"]["lists_published"] is False
+
+
+def test_the_new_version_is_not_among_those_that_the_customer_was_in(shop: Shop) -> None:
+    before = live(shop)
+    request = shop.erase(ADA, release=True)
+    assert list(shop.outcomes(request)) == [before]
+    assert shop.receipt(request)["steps"]["erased"]["versions"] == [before]
+
+
+def test_a_second_customer_was_in_both_versions(memory_shop: Shop) -> None:
+    shop = memory_shop
+    first = live(shop)
+    shop.erase(ADA, release=True)
+    second = live(shop)
+    request = shop.erase(BEN, release=True)
+    outcomes = {version: entry["outcome"] for version, entry in shop.outcomes(request).items()}
+    assert outcomes == {first: KEPT, second: SUPERSEDED}
+    assert shop.spends() == ["counts", "gram", "gram", "gram"]
+
+
+def test_a_live_version_that_the_customer_was_never_in_is_left_alone(memory_shop: Shop) -> None:
+    shop = memory_shop
+    first = live(shop)
+    newcomer = "newcomer@mail.example"
+    shop.workspace.histories.append({shop.key(newcomer): LOG.history(0).purchases})
+    shop.budget(PLENTY)
+    second = shop.train(TrainConfig(epsilon=1.0)).version
+    shop.workspace.registry.promote(first)
+    request = shop.erase(newcomer, release=True)
+    assert {version: entry["outcome"] for version, entry in shop.outcomes(request).items()} == {second: KEPT}
+    assert live(shop) == first
+
+
+def test_the_wired_worker_releases_with_the_noise_of_the_operating_system(memory_shop: Shop) -> None:
+    before = live(memory_shop)
+    memory_shop.ask(ADA, release=True)
+    told: list[int] = []
+    wired_worker(memory_shop.workspace, told.append).run()
+    assert live(memory_shop) != before
+    assert sum(told) == len(LOG.users) - 1
+
+
+# Over budget.
+
+
+def test_a_release_over_budget_leaves_the_request_erased_until_the_budget_is_raised(shop: Shop) -> None:
+    before = live(shop)
+    shop.budget(LOUD)
+    for user in (BEN, EVE):
+        shop.erase(user, release=True)
+    served = live(shop)
+    request, _ = shop.ask(ADA, release=True)
+    with pytest.raises(BudgetExceededError):
+        Shop(shop.workspace, never).work()
+    assert shop.workspace.erasures.request(request.request_id).state is ErasureState.ERASED
+    assert_forgotten(shop, ADA)
+    assert live(shop) == served != before
+    with pytest.raises(NotFoundError, match="erased so far"):
+        shop.workspace.erasures.receipt(request.request_id)
+    shop.budget(PLENTY)
+    assert [done.request_id for done in shop.work()] == [request.request_id]
+    assert shop.outcomes(request)[served]["superseded_by"] == live(shop) != served
+    assert shop.spends() == ["counts"] + ["gram"] * 4
+
+
+def test_a_request_that_cannot_go_on_holds_up_no_other(memory_shop: Shop) -> None:
+    shop = memory_shop
+    shop.budget(TOO_LITTLE)
+    stuck, _ = shop.ask(ADA, release=True)
+    other, _ = shop.ask(BEN)
+    with pytest.raises(BudgetExceededError):
+        shop.work()
+    assert shop.workspace.erasures.request(stuck.request_id).state is ErasureState.ERASED
+    assert shop.receipt(other)["request_id"] == other.request_id
+    assert_forgotten(shop, BEN)
+
+
+def test_one_release_serves_all_who_were_waiting_for_budget(memory_shop: Shop) -> None:
+    """Both terms are out of the sum by then, so the second customer was not in what the first one's release made."""
+    shop = memory_shop
+    shop.budget(TOO_LITTLE)
+    first, second = (shop.ask(user, release=True)[0] for user in (ADA, BEN))
+    with pytest.raises(BudgetExceededError):
+        shop.work()
+    before = live(shop)
+    shop.budget(PLENTY)
+    shop.work()
+    assert list(shop.outcomes(second)) == list(shop.outcomes(first)) == [before]
+    assert shop.spends() == ["counts", "gram", "gram"]
+    assert content(shop).to_bytes() == sum_without(content(shop), [ADA, BEN]).to_bytes()
+
+
+# Other trainers.
+
+
+def test_an_als_model_is_withdrawn_and_nobody_gets_a_list_of_it_any_more(untrained_shop: Shop) -> None:
+    shop = untrained_shop
+    version = shop.train(TrainConfig(trainer=Trainer.ALS)).version
+    assert shop.recommender.recommend(BEN).personalized
+    request = shop.erase(ADA, release=True)
+    outcome = shop.outcomes(request)[version]
+    assert (outcome["outcome"], outcome["epsilon"]) == (WITHDRAWN, "infinity")
+    assert shop.statuses() == {version: ModelStatus.WITHDRAWN}
+    assert shop.live() is None
+    assert shop.recommender.recommend(BEN).items == ()
+    with pytest.raises(NotFoundError):
+        shop.workspace.registry.load(version)
+    assert shop.receipt(request)["steps"]["erased"]["sums"][0]["subtracted"] is False
+
+
+def test_an_als_model_that_was_replaced_is_withdrawn_without_a_word_to_who_is_served(untrained_shop: Shop) -> None:
+    shop = untrained_shop
+    old = shop.train(TrainConfig(trainer=Trainer.ALS)).version
+    new = shop.train(THREE_RELEASES).version
+    request = shop.erase(ADA)
+    outcomes = {version: entry["outcome"] for version, entry in shop.outcomes(request).items()}
+    assert outcomes == {old: WITHDRAWN, new: KEPT}
+    assert shop.live() == new
+    assert shop.recommender.recommend(BEN).version == new
+
+
+def test_a_model_without_noise_is_withdrawn(untrained_shop: Shop) -> None:
+    version = untrained_shop.train(TrainConfig(epsilon=math.inf)).version
+    assert untrained_shop.outcomes(untrained_shop.erase(ADA))[version]["outcome"] == WITHDRAWN
+
+
+def test_a_popularity_model_is_released_again(untrained_shop: Shop) -> None:
+    shop = untrained_shop
+    before = shop.train(TrainConfig(trainer=Trainer.POPULARITY, releases=2)).version
+    request = shop.erase(ADA, release=True)
+    assert shop.outcomes(request)[before]["superseded_by"] == shop.live()
+    assert shop.spends() == ["counts", "counts"]
+    assert content(shop).to_bytes() == sum_without(content(shop), [ADA]).to_bytes()
+
+
+def test_before_the_first_training_an_erasure_has_no_model_to_look_at(untrained_shop: Shop) -> None:
+    request = untrained_shop.erase(ADA, release=True)
+    assert_forgotten(untrained_shop, ADA)
+    assert untrained_shop.outcomes(request) == {}
+    untrained_shop.train(THREE_RELEASES)
+    assert untrained_shop.workspace.sums.terms_of(untrained_shop.key(ADA)) == {}
+
+
+def test_a_sum_that_no_version_came_of_is_cleaned_too(shop: Shop) -> None:
+    """A training that died after it had sealed its sum leaves one behind."""
+    orphan = content(shop)
+    term = shop.workspace.sums.terms_of(shop.key(ADA)).popitem()[1]
+    shop.workspace.sums.create_sum("orphan", orphan.to_bytes(), [(shop.key(ADA), term)])
+    shop.erase(ADA, release=True)
+    after = shop.workspace.sums.load_sum("orphan")
+    assert after == sum_without(orphan, [ADA]).to_bytes()
+
+
+# The cache.
+
+
+def test_a_cache_that_is_down_holds_the_request_until_it_is_back(shop: Shop) -> None:
+    request, _ = shop.ask(ADA)
+    shop.cache.down = True
+    with pytest.raises(CacheUnavailableError):
+        shop.work()
+    assert shop.workspace.erasures.request(request.request_id).state is ErasureState.RELEASED
+    shop.cache.down = False
+    assert [done.request_id for done in shop.work()] == [request.request_id]
+    assert shop.receipt(request)["request_id"] == request.request_id
+
+
+def test_a_cache_that_goes_away_while_lists_are_published_costs_no_second_release(shop: Shop) -> None:
+    before = live(shop)
+    request, _ = shop.ask(ADA, release=True)
+    shop.cache.down = True
+    with pytest.raises(CacheUnavailableError):
+        shop.work()
+    assert shop.workspace.erasures.request(request.request_id).state is ErasureState.ERASED
+    released = live(shop)
+    shop.cache.down = False
+    Shop(shop.workspace, never).work()
+    assert {version: entry["superseded_by"] for version, entry in shop.outcomes(request).items()} == {before: released}
+    assert live(shop) == released
+    assert shop.receipt(request)["steps"]["released"]["lists_published"] is True
+    assert shop.spends() == ["counts", "gram", "gram"]
+
+
+def test_a_list_that_a_slow_request_kept_after_the_acknowledgement_is_purged(memory_shop: Shop) -> None:
+    shop = memory_shop
+    kept = shop.cache.get(shop.key(ADA))
+    assert kept is not None
+    shop.ask(ADA)
+    shop.cache.put([(shop.key(ADA), kept)])
+    assert not shop.recommender.recommend(ADA).personalized
+    shop.work()
+    assert_forgotten(shop, ADA)
+
+
+def test_a_newer_model_stays_live_when_an_old_request_is_finished(memory_shop: Shop) -> None:
+    shop = memory_shop
+    request, _ = shop.ask(ADA, release=True)
+    shop.cache.down = True
+    with pytest.raises(CacheUnavailableError):
+        shop.work()
+    shop.cache.down = False
+    shop.budget(PLENTY)
+    newest = shop.train(TrainConfig(epsilon=1.0)).version
+    shop.work()
+    assert live(shop) == newest
+    assert shop.receipt(request)["request_id"] == request.request_id
+
+
+def test_the_receipt_is_canonical_json(memory_shop: Shop) -> None:
+    shop = memory_shop
+    receipt = shop.workspace.erasures.receipt(shop.erase(ADA).request_id)
+    assert (
+        json.dumps(json.loads(receipt), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == receipt
+    )
+
+
+def test_a_customer_cannot_slip_into_a_sum_between_request_and_erasure(shop: Shop) -> None:
+    shop.ask(ADA)
+    with pytest.raises(InputError, match="not suppressed"):
+        shop.workspace.sums.create_sum("late", content(shop).to_bytes(), [(shop.key(ADA), b"")])
+    shop.work()
+    assert not shop.recommender.recommend(NOBODY).personalized

@@ -1,0 +1,279 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy import linalg
+
+from recsys.data.split import split_at
+from recsys.data.worlds import checkerboard, tiny_shop
+from recsys.models import factorise
+from recsys.models.customer import GRID, SumRule, counts_terms
+from recsys.models.factorise import (
+    REGULARIZATION,
+    autoencoder,
+    denoise,
+    item_factors,
+    reduced_rank,
+    spectral_autoencoder,
+)
+from recsys.models.factors import ItemFactors
+from recsys.models.gram import GramSum, release_counts, release_gram
+from recsys.models.popularity import popularity_model
+from recsys.models.ranking import Scores, model_scores
+from recsys.privacy.noise import symmetric_gaussian
+from recsys.privacy.plan import PrivacyPlan
+from recsys.types import PrivacyBudget
+from tests.recsys.models.shops import catalogue, purchases_of
+
+Matrix = NDArray[np.float64]
+
+
+def train(
+    purchased: sp.csr_matrix, *, epsilon: float, n_factors: int, head_size: int, rng: np.random.Generator
+) -> ItemFactors:
+    """The model of these customers, under a plan of one release."""
+    plan = PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=1e-6))
+    items = catalogue(purchased.shape[1])
+    released = release_counts(counts_terms(purchased), plan.counts_noise_multiplier, rng.bytes)
+    rule = SumRule(released_counts=released, head_size=head_size)
+    gram = release_gram(GramSum.empty(items, rule).add(purchased).gram, plan.gram_noise_multiplier, rng.bytes)
+    return item_factors(gram, rule, items, noise_scale=plan.gram_noise_multiplier, n_factors=n_factors)
+
+
+def noise_of(size: int, scale: float, rng: np.random.Generator) -> Matrix:
+    return symmetric_gaussian(size, scale * 2**30, rng.bytes) / 2**30
+
+
+def recall(scores: Scores, seen: sp.csr_matrix, later: sp.csr_matrix, n: int) -> float:
+    """The part of what each customer bought later, and not before, that is among the n best."""
+    best = np.argsort(-np.where(seen.toarray() > 0, -np.inf, scores), axis=1, kind="stable")[:, :n]
+    hits = np.take_along_axis((later.toarray() > 0) & (seen.toarray() == 0), best, axis=1)
+    return float(hits.sum() / ((later.toarray() > 0) & (seen.toarray() == 0)).sum())
+
+
+def ease_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> tuple[Matrix, Matrix]:
+    """The Gram and the scores of every item of the head, from dense vectors without a grid and Steck's equation 8."""
+    own = (purchased[:, rule.head].toarray() > 0) * rule.weights
+    unit = own / np.linalg.norm(own, axis=1, keepdims=True)
+    popularity = rule.unit_direction
+    overlap = unit @ popularity
+    vectors = (unit - np.outer(overlap, popularity)) / np.sqrt(1 - overlap**2)[:, None]
+    gram = vectors.T @ vectors
+    precision = np.linalg.inv(gram + REGULARIZATION * np.trace(gram) / len(gram) * np.eye(len(gram)))
+    weights = -precision / np.diag(precision)
+    np.fill_diagonal(weights, 0)
+    predicted = (unit - np.outer(overlap, popularity)) @ weights + np.outer(overlap, popularity)
+    return gram, predicted / rule.weights * rule.weights.max()
+
+
+@pytest.mark.parametrize("n_customers", [90, 20])
+def test_without_noise_and_at_full_rank_the_scores_are_those_of_ease(
+    purchased: sp.csr_matrix, n_customers: int
+) -> None:
+    some = purchased[:n_customers]
+    rule = SumRule(released_counts=counts_terms(some) / GRID, head_size=24)
+    gram, expected = ease_by_the_book(some, rule)
+    model = item_factors(gram, rule, catalogue(30), noise_scale=0.0, n_factors=64)
+    scores = model_scores(model, some)[:, rule.head]
+    unseen = some[:, rule.head].toarray() == 0
+    np.testing.assert_allclose(scores[unseen], expected[unseen], atol=2e-5 * np.abs(expected).max())
+
+
+def test_the_grid_of_the_sum_does_not_show_in_the_scores(purchased: sp.csr_matrix) -> None:
+    rule = SumRule(released_counts=counts_terms(purchased) / GRID, head_size=24)
+    _, expected = ease_by_the_book(purchased, rule)
+    gram = release_gram(GramSum.empty(catalogue(30), rule).add(purchased).gram, 0.0)
+    model = item_factors(gram, rule, catalogue(30), noise_scale=0.0, n_factors=64)
+    scores = model_scores(model, purchased)[:, rule.head]
+    np.testing.assert_allclose(scores, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_spectral_autoencoder_is_the_autoencoder_for_every_other_item(rng: np.random.Generator) -> None:
+    features = rng.normal(size=(40, 15))
+    gram = features.T @ features
+    spectrum = denoise(gram, 0.0)
+    encoder, decoder = spectral_autoencoder(spectrum, 7.0)
+    others = ~np.eye(15, dtype=bool)
+    assert spectrum.values.shape == (15,)
+    np.testing.assert_allclose((encoder @ decoder.T)[others], autoencoder(gram, 7.0)[others], atol=1e-12)
+
+
+def test_the_autoencoder_is_the_minimum_of_its_loss(rng: np.random.Generator) -> None:
+    features = rng.normal(size=(40, 6))
+    weights = autoencoder(features.T @ features, 3.0)
+
+    def loss(candidate: Matrix) -> float:
+        return float(((features - features @ candidate) ** 2).sum() + 3.0 * (candidate**2).sum())
+
+    assert np.diag(weights).tolist() == [0.0] * 6
+    for _ in range(20):
+        step = 0.01 * rng.normal(size=(6, 6)) * ~np.eye(6, dtype=bool)
+        assert loss(weights) < loss(weights + step)
+
+
+@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
+def test_reduced_rank_keeps_most_of_what_is_predicted(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense: int
+) -> None:
+    monkeypatch.setattr(factorise, "DENSE", dense)
+    features = rng.normal(size=(60, 20)) @ np.diag(np.linspace(2, 0.1, 20))
+    gram = features.T @ features
+    weights = autoencoder(gram, 5.0)
+    encoder, decoder = reduced_rank(weights, gram, 5)
+    np.testing.assert_allclose(decoder.T @ decoder, np.eye(5), atol=1e-12)
+    lost = np.linalg.norm(features @ weights - features @ encoder @ decoder.T)
+    # Eckart and Young: no other matrix of rank 5 loses less
+    assert lost == pytest.approx(np.linalg.norm(np.linalg.svd(features @ weights, compute_uv=False)[5:]))
+    again = reduced_rank(weights, gram, 5)
+    assert (encoder.tobytes(), decoder.tobytes()) == (again[0].tobytes(), again[1].tobytes())
+
+
+@pytest.mark.parametrize("n_customers", [1, 5, 30])
+def test_a_singular_gram_gives_the_same_bytes_every_time(rng: np.random.Generator, n_customers: int) -> None:
+    features = rng.normal(size=(n_customers, 60))
+    gram = features.T @ features
+    weights = autoencoder(gram, 1.0)
+    assert len({reduced_rank(weights, gram, 59)[1].tobytes() for _ in range(4)}) == 1
+
+
+@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
+def test_where_all_items_sell_alike_there_are_factors_still(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
+    monkeypatch.setattr(factorise, "DENSE", dense)
+    groups = np.kron(np.eye(5), np.ones((6, 6)))
+    alike = groups - groups.mean()
+    weights = autoencoder(alike + np.eye(30), 1.0)
+    assert np.ptp(weights.sum(axis=1)) < 1e-12
+    encoder, decoder = reduced_rank(weights, alike, 4)
+    np.testing.assert_allclose(encoder @ decoder.T, weights @ alike / 6, atol=1e-12)
+
+
+@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
+def test_where_no_two_items_go_together_nothing_is_predicted(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
+    monkeypatch.setattr(factorise, "DENSE", dense)
+    gram = np.diag(np.arange(12.0))
+    encoder, decoder = reduced_rank(autoencoder(gram, 1.0), gram, 2)
+    assert not encoder.any()
+    np.testing.assert_allclose(decoder.T @ decoder, np.eye(2), atol=1e-12)
+
+
+def test_a_planted_spectrum_comes_back_without_the_bias_of_the_noise(rng: np.random.Generator) -> None:
+    size, planted = 100, np.array([15.0, 25.0, 40.0])
+    directions = np.linalg.qr(rng.normal(size=(size, 3)))[0]
+    found, raw = [], []
+    for _ in range(15):
+        gram = (directions * planted) @ directions.T + noise_of(size, 1.0, rng)
+        spectrum = denoise(gram, 1.0)
+        assert spectrum.values.shape == (3,)
+        found.append(spectrum.values)
+        raw.append(linalg.eigvalsh(gram)[-3:])
+    # the edge is sqrt(200) = 14.1: noise adds edge² / (4 value), 3.3 to the smallest
+    assert np.abs(np.mean(found, axis=0) - planted).max() < 0.6
+    assert (np.mean(raw, axis=0) - planted)[0] > 3
+
+
+def test_of_pure_noise_nothing_is_kept(rng: np.random.Generator) -> None:
+    kept = [len(denoise(noise_of(40, 5.0, rng), 5.0).values) for _ in range(200)]
+    # one of a thousand is expected to keep one; without the allowance for fluctuations more than twenty of these would
+    assert sum(kept) <= 2
+
+
+def test_where_nothing_rises_above_the_noise_the_model_ranks_by_popularity(
+    purchased: sp.csr_matrix, rng: np.random.Generator
+) -> None:
+    released = counts_terms(purchased) / GRID
+    rule = SumRule(released_counts=released, head_size=25)
+    gram = GramSum.empty(catalogue(30), rule).add(purchased).gram / GRID**2
+    drowned = item_factors(gram + noise_of(25, 1e3, rng), rule, catalogue(30), noise_scale=1e3, n_factors=8)
+    assert drowned.n_factors == 1
+    order = np.argsort(released[rule.head], kind="stable")
+    scores = model_scores(drowned, purchased)[:, rule.head[order]]
+    assert (np.diff(scores, axis=1) >= 0).all()
+    popular_first = (np.diff(released[rule.head[order]]) > 1).nonzero()[0]
+    assert (np.diff(scores, axis=1)[:, popular_first] > 0).all()
+
+
+@pytest.mark.parametrize("released", [[1e9, 30.0, 20.0, 2.0], [5.0, 0.0, -3.0, 4.0], [1.0, 1.0, 1.0, 1.0]])
+def test_the_popularity_factor_never_turns_the_order_of_popularity_around(released: list[float]) -> None:
+    rule = SumRule(released_counts=np.array(released), head_size=4)
+    model = item_factors(np.zeros((4, 4)), rule, catalogue(4), noise_scale=1.0, n_factors=2)
+    scores = model_scores(model, purchases_of([[0], [1, 3], [0, 1, 2, 3]], 4))
+    order = np.argsort(np.maximum(released, 1), kind="stable")
+    assert (np.diff(scores[:, order], axis=1) >= 0).all()
+
+
+def test_on_the_checkerboard_the_model_finds_all_that_a_customer_lacks() -> None:
+    world = checkerboard(n_customers=60, n_items=40, n_groups=4)
+    split = split_at(world.log, world.cut_ms)
+    seen, later = split.train.interactions().matrix, split.test.interactions().matrix
+    model = train(seen, epsilon=float("inf"), n_factors=8, head_size=40, rng=np.random.default_rng(1))
+    assert recall(model_scores(model, seen), seen, later, 2) == 1.0
+    popularity = popularity_model(counts_terms(seen) / GRID, catalogue(40))
+    assert recall(model_scores(popularity, seen), seen, later, 2) < 0.5
+
+
+@pytest.mark.parametrize("epsilon", [float("inf"), 8.0])
+def test_customers_whom_the_model_never_saw_get_their_taste_better_than_popularity(epsilon: float) -> None:
+    rng = np.random.default_rng(2)
+    matrix = tiny_shop(rng, n_customers=4000, n_items=60, purchases_per_customer=14.0).interactions().matrix
+    asked = sp.csr_matrix(matrix[3500:] > 0, dtype=np.float32)
+    given = asked.multiply(rng.random(asked.shape) < 0.5).tocsr()
+    model = train(matrix[:3500], epsilon=epsilon, n_factors=16, head_size=60, rng=rng)
+    popularity = popularity_model(counts_terms(matrix[:3500]) / GRID, catalogue(60))
+    found, floor = (recall(model_scores(either, given), given, asked, 10) for either in (model, popularity))
+    assert found > floor + 0.15
+    assert 0.2 < floor < 0.6
+
+
+def test_without_deflation_there_is_no_popularity_factor_and_nobody_needs_one(purchased: sp.csr_matrix) -> None:
+    rule = SumRule(released_counts=counts_terms(purchased) / GRID, head_size=30, deflate=False)
+    gram = release_gram(GramSum.empty(catalogue(30), rule).add(purchased).gram, 0.0)
+    model = item_factors(gram, rule, catalogue(30), noise_scale=0.0, n_factors=5)
+    assert model.n_factors == 5
+    likes = np.arange(90)[:, None] % 3 == np.arange(30) % 3
+    unseen = purchased.toarray() == 0
+    scores = model_scores(model, purchased)
+    assert scores[likes & unseen].mean() > 2 * scores[~likes & unseen].mean()
+
+
+def test_a_model_has_no_more_factors_than_asked_for_and_one_for_popularity(
+    content: GramSum, model: ItemFactors
+) -> None:
+    assert model.n_factors == 7
+    gram = release_gram(content.gram, 0.0)
+    noisy = item_factors(gram, content.rule, content.items, noise_scale=0.3, n_factors=3)
+    assert 2 <= noisy.n_factors <= 4
+
+
+def test_items_outside_the_head_are_not_known_to_the_model(content: GramSum, model: ItemFactors) -> None:
+    outside = np.setdiff1d(np.arange(30), content.rule.head)
+    assert len(outside) == 5
+    assert not model.item_weights[outside].any()
+    assert not model.factors[outside].any()
+    assert not model.encoder[outside].any()
+    assert (model.popularity == content.rule.released_counts).all()
+
+
+def test_counts_that_noise_made_negative_are_no_popularity() -> None:
+    rule = SumRule(released_counts=np.array([5.0, -2.0, 3.0]), head_size=2)
+    model = item_factors(np.eye(2), rule, catalogue(3), noise_scale=1.0, n_factors=2)
+    assert model.popularity.tolist() == [5.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("noise_scale", [0.0, 1.0])
+@pytest.mark.parametrize("baskets", [[[0]], [[0, 1], [0, 1]], [[0, 1, 2]] * 3, [[2], [2]]])
+def test_a_shop_with_nothing_to_tell_apart_ranks_by_popularity(baskets: list[list[int]], noise_scale: float) -> None:
+    n_items = max(map(max, baskets)) + 1
+    purchased = purchases_of(baskets, n_items)
+    rule = SumRule(released_counts=counts_terms(purchased) / GRID, head_size=n_items)
+    gram = release_gram(GramSum.empty(catalogue(n_items), rule).add(purchased).gram, 0.0)
+    model = item_factors(gram, rule, catalogue(n_items), noise_scale=noise_scale, n_factors=4)
+    scores = model_scores(model, purchased)
+    assert np.isfinite(scores).all()
+    assert (scores.argmax(axis=1) == rule.released_counts.argmax()).all()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_smallest_shops_get_a_model(size: int) -> None:
+    purchased = purchases_of([[index] for index in range(size)], size)
+    model = train(purchased, epsilon=float("inf"), n_factors=64, head_size=size, rng=np.random.default_rng(3))
+    assert model.factors.shape == (size, size)
