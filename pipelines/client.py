@@ -103,6 +103,7 @@ class Client:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
                 return dict(json.load(response))
         except urllib.error.HTTPError as error:
+            error.close()
             msg = (
                 f"expected the API to answer {method} {path.split('/')[2]}, got status {error.code}; see the API's log"
             )

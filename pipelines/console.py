@@ -34,8 +34,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for row in rows:
         # Text: a product may be called [red], which is no markup.
         table.add_row(*(Text(str(cell)) for cell in row))
-    # Only a terminal has a width: in a file or a pipe nothing is folded, so that a version's name can be found.
-    console.print(table, width=None if console.is_terminal else WIDE)
+    if not console.is_terminal:
+        # A file or a pipe has no width: nothing is folded, so that a version's name can be found there.
+        table.width = console.measure(table, options=console.options.update_width(WIDE)).maximum
+    console.print(table)
 
 
 def print_report(report: IngestReport, *, as_json: bool) -> None:

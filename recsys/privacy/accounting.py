@@ -7,6 +7,7 @@ adaptively, to sqrt(sum of mu²) (Dong, Roth and Su 2022), and (epsilon, delta) 
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from dp_accounting import get_epsilon_gaussian, get_sigma_gaussian
@@ -24,6 +25,7 @@ def compose(noise_multipliers: Iterable[float]) -> float:
     return math.hypot(*(1 / z if z > 0 else math.inf for z in noise_multipliers))
 
 
+@lru_cache(maxsize=1024)  # a search of milliseconds, asked for again with every entry of a ledger
 def epsilon_of(mu: float, delta: float) -> float:
     """The smallest epsilon for which mu-GDP implies (epsilon, delta)-DP."""
     if mu == 0 or mu > LARGEST_MU:
@@ -32,6 +34,7 @@ def epsilon_of(mu: float, delta: float) -> float:
         return float(get_epsilon_gaussian(1 / mu, delta))
 
 
+@lru_cache(maxsize=1024)
 def mu_of(epsilon: float, delta: float) -> float:
     """The largest mu for which mu-GDP implies (epsilon, delta)-DP; infinite for an infinite epsilon."""
     if math.isinf(epsilon):

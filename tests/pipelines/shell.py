@@ -89,7 +89,7 @@ def in_a_process(*words: object, cwd: Path | None = None, environ: Mapping[str, 
 def assert_refused(result: Done, exit_code: int, *found: str) -> None:
     """Ended with this code and one clear sentence that holds these words, and no customer's id."""
     assert result.exit_code == exit_code, result.err
-    assert re.fullmatch(r"\s*privrec: expected .+, .+\n", result.err), result.err
+    assert re.fullmatch(r"\s*privrec: (row \d+: )?expected .+, .+\n", result.err), result.err
     assert re.search(r"[;(].+", result.err), "the sentence says what to do"
     assert [word for word in found if word not in result.err] == [], result.err
     assert MAIL not in result.err + result.out

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.evidence.manifest import name_version, read_manifest, write_manifest
@@ -21,6 +21,8 @@ CONFIGS = st.builds(
     releases=st.integers(1, 50),
     n_factors=st.integers(1, 512),
 )
+FEWER = settings(max_examples=settings().max_examples // 3)
+"""Each example solves for several noise levels."""
 
 
 def version_under(terms: Terms) -> ModelVersion:
@@ -38,12 +40,14 @@ def version_under(terms: Terms) -> ModelVersion:
 
 
 @given(CONFIGS)
+@FEWER
 def test_terms_come_back_from_the_manifest_as_they_were(config: TrainConfig) -> None:
     terms = Terms.under(config)
     assert Terms.of(read_manifest(write_manifest(version_under(terms)))) == terms
 
 
 @given(CONFIGS)
+@FEWER
 def test_the_first_release_and_all_planned_ones_cost_the_budget(config: TrainConfig) -> None:
     terms = Terms.under(config)
     spends = terms.first_spends("s") + [terms.next_spend("s", "more") for _ in range(config.releases - 1)]
@@ -53,6 +57,7 @@ def test_the_first_release_and_all_planned_ones_cost_the_budget(config: TrainCon
 
 
 @given(CONFIGS)
+@FEWER
 def test_what_is_booked_is_what_the_version_states(config: TrainConfig) -> None:
     terms = Terms.under(config)
     assert tuple(spend.noise_multiplier for spend in terms.first_spends("s")) == terms.noise_multipliers
