@@ -30,6 +30,8 @@ from recsys.privacy.noise import OS_ENTROPY, Entropy, rounded_gaussian, symmetri
 
 COUNTS_SENSITIVITY = float(np.sqrt(COUNTS_BOUND))
 """Euclidean norm by which one customer moves the counts."""
+CUSTOMERS_SENSITIVITY = 1.0
+"""By how much one customer moves the number of customers."""
 GRAM_SENSITIVITY = 1.0
 """Frobenius norm by which one customer moves the Gram."""
 
@@ -159,6 +161,19 @@ def release_counts(
     if not noise_multiplier:
         return counts / GRID
     return (counts + rounded_gaussian(noise_multiplier * COUNTS_SENSITIVITY * GRID, len(counts), entropy)) / GRID
+
+
+def release_customers(n_customers: int, noise_multiplier: float, entropy: Entropy = OS_ENTROPY) -> float:
+    """The number of customers, with Gaussian noise; exact for a noise multiplier of 0.
+
+    Guarantees:
+        - A Gaussian release with this noise multiplier and CUSTOMERS_SENSITIVITY as sensitivity: book it before.
+
+    Tested by: tests/recsys/privacy/test_noise.py::test_the_number_of_customers_is_released_at_the_stated_scale
+    """
+    if not noise_multiplier:
+        return float(n_customers)
+    return n_customers + float(rounded_gaussian(noise_multiplier * CUSTOMERS_SENSITIVITY * GRID, 1, entropy)[0]) / GRID
 
 
 def release_gram(

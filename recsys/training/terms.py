@@ -1,10 +1,10 @@
 """What a model version promises and pays: made from a configuration, kept in its manifest, read for its successor."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
-from recsys.models.gram import COUNTS_SENSITIVITY, GRAM_SENSITIVITY
+from recsys.models.gram import COUNTS_SENSITIVITY, CUSTOMERS_SENSITIVITY, GRAM_SENSITIVITY
 from recsys.privacy.plan import PrivacyPlan
 from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
 
@@ -35,27 +35,29 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """The noise of every statistic that a version releases. 0 means none, and that the version is not private."""
+    """The noise of every statistic of a version: 0 is none (not private), None is a statistic that is not released."""
 
     trainer: Trainer
     delta: float
+    customers_noise_multiplier: float | None
+    """Of the number of customers, by which the head of the Gram is chosen."""
     counts_noise_multiplier: float
     gram_noise_multiplier: float | None
-    """None where no Gram is released."""
     n_factors: int
 
     @classmethod
     def under(cls, config: TrainConfig) -> "Terms":
         """The terms that the configuration leads to."""
         plan = config.plan
-        counts, gram = {
-            Trainer.GRAM: (plan.counts_noise_multiplier, plan.gram_noise_multiplier),
-            Trainer.POPULARITY: (plan.single_noise_multiplier, None),
-            Trainer.ALS: (0.0, None),
+        customers, counts, gram = {
+            Trainer.GRAM: (plan.customers_noise_multiplier, plan.counts_noise_multiplier, plan.gram_noise_multiplier),
+            Trainer.POPULARITY: (None, plan.single_noise_multiplier, None),
+            Trainer.ALS: (None, 0.0, None),
         }[config.trainer]
         return cls(
             trainer=config.trainer,
             delta=config.delta,
+            customers_noise_multiplier=customers,
             counts_noise_multiplier=counts,
             gram_noise_multiplier=gram,
             n_factors=config.n_factors,
@@ -73,8 +75,7 @@ class Terms:
     @property
     def noise_multipliers(self) -> tuple[float, ...]:
         """Of the releases that make one version."""
-        gram = self.gram_noise_multiplier
-        return (self.counts_noise_multiplier,) if gram is None else (self.counts_noise_multiplier, gram)
+        return tuple(spend.noise_multiplier for spend in self.first_spends(""))
 
     @property
     def noise_scale(self) -> float:
@@ -82,30 +83,31 @@ class Terms:
         return (self.gram_noise_multiplier or 0.0) * GRAM_SENSITIVITY
 
     def first_spends(self, sum_id: str) -> list[PrivacySpend]:
-        """What a training costs: the counts, and the Gram built under them."""
+        """What a training costs: each statistic that it releases."""
+        counts = "the whole model" if self.trainer is Trainer.ALS else "counts"
         return [
-            self._counts(sum_id, "train"),
-            *([] if self.gram_noise_multiplier is None else [self._gram(sum_id, "train")]),
+            *_spend("customers", CUSTOMERS_SENSITIVITY, self.customers_noise_multiplier, sum_id, "train"),
+            *_spend(counts, COUNTS_SENSITIVITY, self.counts_noise_multiplier, sum_id, "train"),
+            *_spend("gram", GRAM_SENSITIVITY, self.gram_noise_multiplier, sum_id, "train"),
         ]
 
     def next_spend(self, sum_id: str, purpose: str) -> PrivacySpend:
-        """What a further release from the same sum costs: one statistic, drawn anew."""
-        return self._counts(sum_id, purpose) if self.gram_noise_multiplier is None else self._gram(sum_id, purpose)
+        """What a further release from the same sum costs: its last statistic, drawn anew."""
+        return replace(self.first_spends(sum_id)[-1], purpose=purpose)
 
-    def _counts(self, sum_id: str, purpose: str) -> PrivacySpend:
-        return PrivacySpend(
+
+def _spend(
+    statistic: str, sensitivity: float, noise_multiplier: float | None, sum_id: str, purpose: str
+) -> list[PrivacySpend]:
+    """The spend of one statistic; none where it is not released."""
+    if noise_multiplier is None:
+        return []
+    return [
+        PrivacySpend(
             purpose=purpose,
-            statistic="counts" if self.trainer is not Trainer.ALS else "the whole model",
-            sensitivity=COUNTS_SENSITIVITY,
-            noise_multiplier=self.counts_noise_multiplier,
+            statistic=statistic,
+            sensitivity=sensitivity,
+            noise_multiplier=noise_multiplier,
             sum_id=sum_id,
         )
-
-    def _gram(self, sum_id: str, purpose: str) -> PrivacySpend:
-        return PrivacySpend(
-            purpose=purpose,
-            statistic="gram",
-            sensitivity=GRAM_SENSITIVITY,
-            noise_multiplier=self.gram_noise_multiplier or 0.0,
-            sum_id=sum_id,
-        )
+    ]

@@ -95,12 +95,16 @@ class Server:
     @property
     def url(self) -> str:
         """Where it says that it listens."""
-        found = wait_for(lambda: self.ended() or re.search(r"http://127\.0\.0\.1:\d+", self.printed))
-        return found.group()
+        return self.wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+", self.printed)).group()
 
-    def ended(self) -> None:
-        """Nothing, while the process runs."""
-        assert self.process.poll() is None, self.printed
+    def wait_for(self, found: Callable[[], T | None]) -> T:
+        """What is found, once it is, while the process runs."""
+
+        def while_it_runs() -> T | None:
+            assert self.process.poll() is None, self.printed
+            return found()
+
+        return wait_for(while_it_runs)
 
     def end(self, number: signal.Signals) -> int:
         """The exit code after the signal."""
@@ -116,7 +120,7 @@ def serving(log: Path, *words: str) -> Iterator[tuple[Server, Shop]]:
     server = Server(process, log)
     try:
         with shop_at(server.url) as shop:
-            wait_for(lambda: server.ended() or shop.is_ready())
+            server.wait_for(shop.is_ready)
             yield server, shop
     finally:
         process.kill()

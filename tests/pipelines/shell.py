@@ -1,4 +1,4 @@
-"""The command line as a function, a shop's purchases as the files that people bring, and what a state directory says."""
+"""The command line as a function, purchases as the files that people bring, and what a state directory says."""
 
 import csv
 import json
@@ -26,6 +26,7 @@ from recsys.data.worlds import tiny_shop
 from recsys.evidence.canonical import digest
 from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
+from recsys.training.terms import Terms, TrainConfig
 
 MAIL = "mail.example"
 """In every customer's id: what no message may hold."""
@@ -37,6 +38,8 @@ COLUMNS = ("user", "item", "timestamp", "quantity")
 QUANTITIES = ("--quantity-column", "quantity")
 TRAINED = ("--epsilon", "8", "--releases", "2", "--no-evaluate")
 """How the model of the fixtures is trained: its budget is for one erasure more."""
+FIRST_RELEASE = [spend.statistic for spend in Terms.under(TrainConfig()).first_spends("")]
+"""What a training of the private model books."""
 
 Row = tuple[str, str, str, float]
 

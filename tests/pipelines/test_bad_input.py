@@ -1,4 +1,4 @@
-"""Bad input, and what it gets: a code, a sentence that says what to do, no customer's id, and state as it was before."""
+"""Bad input gets a code, a sentence that says what to do, no customer's id, and leaves state as it was."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ from tests.pipelines.shell import (
     ADA,
     BEN,
     COLUMNS,
+    FIRST_RELEASE,
     MAIL,
     N_CUSTOMERS,
     NOBODY,
@@ -242,7 +243,7 @@ def test_a_budget_that_is_used_up_refuses_and_nothing_is_drawn_or_read_in(
     new = write_csv(tmp_path / "new.csv", [("somebody new", "something new", "2026-01-31", 1)])
     for words in (("--epsilon", "8"), ("--epsilon", "8", "--data", new), ("--epsilon", "inf")):
         assert_refused(privrec("train", *words), 4, "nothing was drawn", "privrec ledger budget")
-    assert spends(unchanged) == ["counts", "gram"]
+    assert spends(unchanged) == FIRST_RELEASE
 
 
 def cut(file: Path) -> None:

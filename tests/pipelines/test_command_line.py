@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -34,7 +34,7 @@ COMMANDS = {
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 
 
-def every_command() -> Iterator[tuple[str, click.Command]]:
+def every_command() -> Iterator[tuple[str, Any]]:
     """Each command with its words."""
     waiting = [("", typer.main.get_command(app))]
     while waiting:
@@ -157,4 +157,6 @@ def test_verifying_a_receipt_needs_neither_numpy_nor_a_database_nor_a_server(tra
 def test_an_error_in_a_process_of_its_own_ends_with_its_code_and_no_traceback(tmp_path: Path) -> None:
     result = in_a_process("verify", "missing", "--public-key", "missing", cwd=tmp_path)
     assert (result.exit_code, result.out) == (3, "")
-    assert result.err.splitlines() == ["privrec: expected to read missing, got: No such file or directory; check the path"]
+    assert result.err.splitlines() == [
+        "privrec: expected to read missing, got: No such file or directory; check the path"
+    ]

@@ -11,6 +11,7 @@ from recsys.types import IngestReport
 from tests.pipelines.shell import (
     ADA,
     COLUMNS,
+    FIRST_RELEASE,
     MAIL,
     N_CUSTOMERS,
     N_ITEMS,
@@ -87,7 +88,7 @@ def test_a_file_is_ingested_and_trained_on_in_one_command(purchases: Path, fresh
     after = contents(fresh)
     assert after["live"] == version["version"]
     assert len(after["histories"]) == N_CUSTOMERS
-    assert spends(fresh) == ["counts", "gram"]
+    assert spends(fresh) == FIRST_RELEASE
     assert version["trainer"] == "gram"
     assert version["privacy"]["private"] is True
     assert version["privacy"]["epsilon"] < 8

@@ -33,9 +33,9 @@ def wait_for_receipts(workspace: Workspace) -> None:
 def test_a_free_port_can_be_listened_on_until_somebody_does() -> None:
     port = free_port()
     check_port("127.0.0.1", port)
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(StateError, match=f"expected to listen on 127.0.0.1 port {port}, got: .*; .*--port"):
-            check_port("127.0.0.1", port)
+    refused = pytest.raises(StateError, match=f"expected to listen on 127.0.0.1 port {port}, got: .*; .*--port")
+    with socket.create_server(("127.0.0.1", port)), refused:
+        check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
 
 
@@ -44,7 +44,9 @@ def test_an_address_of_another_machine_is_refused() -> None:
         check_port("192.0.2.1", 8000)
 
 
-def test_an_api_process_finds_the_installation_wherever_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_process_finds_the_installation_wherever_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     workspace = memory_workspace(Settings.load(state_dir=Path("here"), redis_url="unix:///cache"))
     assert environment(workspace) == {

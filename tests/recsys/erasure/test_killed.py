@@ -131,4 +131,4 @@ def test_a_worker_that_nobody_kills_finishes_at_once(asked: Asked, tmp_path: Pat
     assert work_in_a_process(state_dir, 2) == 0
     with open_sqlite(state_dir, day=3) as workspace:
         assert workspace.erasures.request(asked.request_id).state is ErasureState.RECEIPTED
-        assert Shop(workspace, seeded()).spends() == ["counts", "gram", "gram"]
+        assert Shop(workspace, seeded()).spends() == ["customers", "counts", "gram", "gram"]

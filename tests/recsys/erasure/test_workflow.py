@@ -97,7 +97,7 @@ def test_a_customer_who_is_in_no_sum_is_erased_too(memory_shop: Shop) -> None:
     assert_forgotten(shop, newcomer)
     assert content(shop).to_bytes() == before
     assert shop.outcomes(request) == {}
-    assert shop.spends() == ["counts", "gram"]
+    assert shop.spends() == ["customers", "counts", "gram"]
 
 
 # The states.
@@ -214,9 +214,9 @@ def test_a_release_supersedes_the_live_version_and_is_published(shop: Shop) -> N
     outcome = shop.outcomes(request)[before]
     assert (outcome["outcome"], outcome["superseded_by"]) == (SUPERSEDED, after)
     assert shop.statuses() == {before: ModelStatus.RETIRED, after: ModelStatus.LIVE}
-    assert shop.spends() == ["counts", "gram", "gram"]
+    assert shop.spends() == ["customers", "counts", "gram", "gram"]
     purposes = [entry["purpose"] for entry in shop.workspace.ledger_log.entries() if entry["type"] == "spend"]
-    assert purposes == ["train", "train", f"erasure {request.request_id}"]
+    assert purposes == ["train", "train", "train", f"erasure {request.request_id}"]
     answer = shop.recommender.recommend(BEN)
     assert (answer.version, answer.personalized) == (after, True)
 
@@ -236,7 +236,7 @@ def test_without_a_release_the_version_is_kept_and_nothing_is_drawn(memory_shop:
     outcome = memory_shop.outcomes(request)[before]
     assert outcome["outcome"] == KEPT
     assert outcome["epsilon"] == memory_shop.workspace.registry.load(before)[1].privacy["epsilon"]
-    assert memory_shop.spends() == ["counts", "gram"]
+    assert memory_shop.spends() == ["customers", "counts", "gram"]
     assert live(memory_shop) == before
     assert memory_shop.receipt(request)["steps"]["released"]["lists_published"] is False
 
@@ -256,7 +256,7 @@ def test_a_second_customer_was_in_both_versions(memory_shop: Shop) -> None:
     request = shop.erase(BEN, release=True)
     outcomes = {version: entry["outcome"] for version, entry in shop.outcomes(request).items()}
     assert outcomes == {first: KEPT, second: SUPERSEDED}
-    assert shop.spends() == ["counts", "gram", "gram", "gram"]
+    assert shop.spends() == ["customers", "counts", "gram", "gram", "gram"]
 
 
 def test_a_live_version_that_the_customer_was_never_in_is_left_alone(memory_shop: Shop) -> None:
@@ -301,7 +301,7 @@ def test_a_release_over_budget_leaves_the_request_erased_until_the_budget_is_rai
     shop.budget(PLENTY)
     assert [done.request_id for done in shop.work()] == [request.request_id]
     assert shop.outcomes(request)[served]["superseded_by"] == live(shop) != served
-    assert shop.spends() == ["counts"] + ["gram"] * 4
+    assert shop.spends() == ["customers", "counts"] + ["gram"] * 4
 
 
 def test_a_request_that_cannot_go_on_holds_up_no_other(memory_shop: Shop) -> None:
@@ -327,7 +327,7 @@ def test_one_release_serves_all_who_were_waiting_for_budget(memory_shop: Shop) -
     shop.budget(PLENTY)
     shop.work()
     assert list(shop.outcomes(second)) == list(shop.outcomes(first)) == [before]
-    assert shop.spends() == ["counts", "gram", "gram"]
+    assert shop.spends() == ["customers", "counts", "gram", "gram"]
     assert content(shop).to_bytes() == sum_without(content(shop), [ADA, BEN]).to_bytes()
 
 
@@ -419,7 +419,7 @@ def test_a_cache_that_goes_away_while_lists_are_published_costs_no_second_releas
     assert {version: entry["superseded_by"] for version, entry in shop.outcomes(request).items()} == {before: released}
     assert live(shop) == released
     assert shop.receipt(request)["steps"]["released"]["lists_published"] is True
-    assert shop.spends() == ["counts", "gram", "gram"]
+    assert shop.spends() == ["customers", "counts", "gram", "gram"]
 
 
 def test_a_list_that_a_slow_request_kept_after_the_acknowledgement_is_purged(memory_shop: Shop) -> None:

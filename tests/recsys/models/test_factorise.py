@@ -9,6 +9,7 @@ from recsys.data.worlds import checkerboard, tiny_shop
 from recsys.models import factorise
 from recsys.models.customer import GRID, SumRule, counts_terms
 from recsys.models.factorise import (
+    POPULARITY_WEIGHT,
     REGULARIZATION,
     autoencoder,
     denoise,
@@ -62,7 +63,7 @@ def ease_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> tuple[Matrix, M
     precision = np.linalg.inv(gram + REGULARIZATION * np.trace(gram) / len(gram) * np.eye(len(gram)))
     weights = -precision / np.diag(precision)
     np.fill_diagonal(weights, 0)
-    predicted = (unit - np.outer(overlap, popularity)) @ weights + np.outer(overlap, popularity)
+    predicted = (unit - np.outer(overlap, popularity)) @ weights + POPULARITY_WEIGHT * np.outer(overlap, popularity)
     return gram, predicted / rule.weights * rule.weights.max()
 
 

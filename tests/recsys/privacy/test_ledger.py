@@ -82,7 +82,8 @@ def test_every_spend_of_a_plan_fits_its_budget_one_after_the_other(epsilon: floa
     plan = PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=1e-6), gram_releases=releases)
     ledger = PrivacyLedger(MemoryLedgerLog(), lambda: datetime(2026, 1, 31, tzinfo=UTC))
     ledger.set_budget(plan.budget)
-    ledger.book([spend_of(plan.counts_noise_multiplier), spend_of(plan.gram_noise_multiplier)])
+    ledger.book([spend_of(plan.customers_noise_multiplier), spend_of(plan.counts_noise_multiplier)])
+    ledger.book([spend_of(plan.gram_noise_multiplier)])
     for _ in range(releases - 1):
         ledger.book([spend_of(plan.gram_noise_multiplier)])
     with pytest.raises(BudgetExceededError):

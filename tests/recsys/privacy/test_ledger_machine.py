@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from recsys.errors import BudgetExceededError, StorageError
 from recsys.evidence.chain import Entry, verify_chain
@@ -17,8 +17,8 @@ from recsys.store.memory import MemoryLedgerLog
 from recsys.types import PrivacyBudget, PrivacySpend
 
 ROUNDING = 1e-8
-epsilons = st.sampled_from([0.5, 1.0, 4.0, 8.0, math.inf])
-multipliers = st.lists(st.sampled_from([0.0, 0.7, 1.5, 3.0, 10.0, 200.0]), min_size=1, max_size=3)
+epsilons = st.sampled_from([1.0, 4.0, 4.0, 8.0, 8.0, math.inf])
+multipliers = st.lists(st.sampled_from([1.5, 2.0, 3.0, 3.0, 10.0, 0.7, 0.0]), min_size=1, max_size=2)
 
 
 class DiskThatFills(MemoryLedgerLog):
@@ -63,6 +63,10 @@ class LedgerMachine(RuleBasedStateMachine):
         epsilons = [entry["epsilon"] for entry in self.log.entries() if entry["type"] == "budget"]
         return mu_of(float(str(epsilons[-1])), 1e-6) if epsilons else 0.0
 
+    @initialize(epsilon=epsilons)
+    def first_budget(self, epsilon: float) -> None:
+        self.set_budget(epsilon)
+
     @rule(epsilon=epsilons)
     def set_budget(self, epsilon: float) -> None:
         self.ledger.set_budget(PrivacyBudget(epsilon=epsilon, delta=1e-6))
@@ -80,12 +84,6 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             self.drawn.update(noise_multipliers)
             assert needed <= self.budget() ** 2 * (1 + ROUNDING)
-
-    @precondition(lambda self: self.budget() == math.inf)
-    @rule(noise_multipliers=multipliers)
-    def book_without_a_promise(self, noise_multipliers: list[float]) -> None:
-        self.ledger.book(spends_of(noise_multipliers))
-        self.drawn.update(noise_multipliers)
 
     @rule(noise_multipliers=multipliers, appends_left=st.integers(0, 2), entry_kept=st.booleans())
     def crash_while_booking(self, noise_multipliers: list[float], appends_left: int, entry_kept: bool) -> None:
@@ -134,4 +132,4 @@ def spends_of(noise_multipliers: list[float]) -> list[PrivacySpend]:
 
 
 TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=15, stateful_step_count=12)
+TestLedgerMachine.settings = settings(max_examples=20, stateful_step_count=12)

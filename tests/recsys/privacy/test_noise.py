@@ -14,7 +14,14 @@ from scipy import stats
 
 from recsys.errors import PrivacyParameterError
 from recsys.models.customer import GRID
-from recsys.models.gram import COUNTS_SENSITIVITY, GRAM_SENSITIVITY, release_counts, release_gram
+from recsys.models.gram import (
+    COUNTS_SENSITIVITY,
+    CUSTOMERS_SENSITIVITY,
+    GRAM_SENSITIVITY,
+    release_counts,
+    release_customers,
+    release_gram,
+)
 from recsys.privacy.noise import OS_ENTROPY, _decide_with, rounded_gaussian, symmetric_gaussian
 
 FALSE_ALARM = 1e-6
@@ -162,6 +169,19 @@ def test_the_counts_are_released_at_the_stated_scale(rng: np.random.Generator) -
     assert keeps_its_word(noise_multiplier)
     assert not keeps_its_word(noise_multiplier / 2)
     assert not keeps_its_word(0.95 * noise_multiplier)
+
+
+def test_the_number_of_customers_is_released_at_the_stated_scale(rng: np.random.Generator) -> None:
+    noise_multiplier = 3.7
+
+    def keeps_its_word(drawn_with: float) -> bool:
+        residual = np.array([release_customers(5000, drawn_with, rng.bytes) - 5000 for _ in range(1000)])
+        return is_gaussian(residual, noise_multiplier * CUSTOMERS_SENSITIVITY)
+
+    assert keeps_its_word(noise_multiplier)
+    assert not keeps_its_word(noise_multiplier / 2)
+    assert not keeps_its_word(0.8 * noise_multiplier)
+    assert release_customers(5000, 0.0) == 5000
 
 
 def test_the_gram_is_released_at_the_stated_scale(rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import PrivacyParameterError
 from recsys.privacy.accounting import compose, epsilon_of, mu_of
-from recsys.privacy.plan import COUNTS_SHARE, PrivacyPlan
+from recsys.privacy.plan import COUNTS_SHARE, CUSTOMERS_SHARE, PrivacyPlan
 from recsys.types import PrivacyBudget
 
 epsilons = st.floats(0.05, 30)
@@ -19,11 +19,12 @@ def plan_of(epsilon: float, delta: float, gram_releases: int) -> PrivacyPlan:
 
 
 @given(epsilon=epsilons, delta=deltas, gram_releases=releases)
-def test_the_counts_and_every_release_of_the_gram_compose_to_the_budget(
+def test_customers_counts_and_every_release_of_the_gram_compose_to_the_budget(
     epsilon: float, delta: float, gram_releases: int
 ) -> None:
     plan = plan_of(epsilon, delta, gram_releases)
-    spent = compose([plan.counts_noise_multiplier, *[plan.gram_noise_multiplier] * gram_releases])
+    once = [plan.customers_noise_multiplier, plan.counts_noise_multiplier]
+    spent = compose([*once, *[plan.gram_noise_multiplier] * gram_releases])
     assert spent == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
     assert epsilon_of(spent, delta) == pytest.approx(epsilon, rel=1e-6)
 
@@ -34,16 +35,18 @@ def test_one_statistic_released_alone_composes_to_the_budget(epsilon: float, del
     assert compose([plan.single_noise_multiplier] * gram_releases) == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
 
 
-def test_the_counts_get_their_share() -> None:
+def test_the_counts_and_the_number_of_customers_get_their_share() -> None:
     plan = plan_of(4.0, 1e-6, 3)
-    counts, whole = compose([plan.counts_noise_multiplier]), compose([plan.single_noise_multiplier] * 3)
-    assert (counts / whole) ** 2 == pytest.approx(COUNTS_SHARE)
+    whole = compose([plan.single_noise_multiplier] * 3)
+    assert (compose([plan.counts_noise_multiplier]) / whole) ** 2 == pytest.approx(COUNTS_SHARE)
+    assert (compose([plan.customers_noise_multiplier]) / whole) ** 2 == pytest.approx(CUSTOMERS_SHARE)
 
 
 def test_without_a_promise_no_noise_is_planned() -> None:
     plan = plan_of(math.inf, 1e-6, 2)
     assert not plan.private
-    assert plan.counts_noise_multiplier == plan.gram_noise_multiplier == plan.single_noise_multiplier == 0
+    assert plan.counts_noise_multiplier == plan.customers_noise_multiplier == 0
+    assert plan.gram_noise_multiplier == plan.single_noise_multiplier == 0
     assert plan_of(8.0, 1e-6, 2).private
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recsys.models.customer import COUNTS_BOUND, GRID, SumRule, counts_terms, customer_vectors
-from recsys.models.gram import COUNTS_SENSITIVITY, GRAM_SENSITIVITY, GramSum
+from recsys.models.gram import COUNTS_SENSITIVITY, CUSTOMERS_SENSITIVITY, GRAM_SENSITIVITY, GramSum
 from tests.recsys.models.shops import Basket, baskets, catalogue, purchases_of, rules, shops
 
 COUNTS_LIMIT = int(COUNTS_BOUND) * int(GRID) ** 2
@@ -36,7 +36,9 @@ def one_customer_with(n_bought: int) -> sp.csr_matrix:
 
 def test_what_is_booked_is_what_is_bounded() -> None:
     assert pytest.approx(COUNTS_LIMIT / GRID**2, rel=1e-15) == COUNTS_SENSITIVITY**2
-    assert GRAM_SENSITIVITY == LENGTH_LIMIT / GRID**2
+    assert LENGTH_LIMIT / GRID**2 == GRAM_SENSITIVITY
+    # one customer more is one customer more
+    assert CUSTOMERS_SENSITIVITY == 1
 
 
 @given(shop=shops(), n_bought=st.integers(0, 500))

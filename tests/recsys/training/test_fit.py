@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.data.interactions import PurchaseLog
-from recsys.models.gram import COUNTS_SENSITIVITY
-from recsys.training.fit import HEAD_NOISE, LARGEST_HEAD, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, head_size
+from recsys.training.fit import HEAD_NOISE, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, head_size
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
 from tests.recsys.training.shop import never, seeded
@@ -17,38 +19,37 @@ def terms(trainer: Trainer, epsilon: float = 4.0) -> Terms:
     return Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon))
 
 
-@pytest.mark.parametrize(
-    ("n_bought", "n_items", "expected"),
-    [(7, 20, 7), (0, 20, 0), (LARGEST_HEAD + 5, LARGEST_HEAD + 9, LARGEST_HEAD)],
-)
-def test_without_noise_the_head_is_every_item_that_was_bought(n_bought: int, n_items: int, expected: int) -> None:
-    counts = np.zeros(n_items)
-    counts[:n_bought] = 3.0
-    assert head_size(counts, 0.0) == expected
+@pytest.mark.parametrize("n_bought", [7, 20])
+def test_without_noise_the_gram_covers_every_item_that_was_bought(n_bought: int) -> None:
+    purchased = sp.csr_matrix(np.eye(n_bought, 20, dtype=np.float32))
+    items = tuple(f"item-{index}" for index in range(20))
+    content = fit(purchased, items, terms(Trainer.GRAM, math.inf), entropy=never).content
+    assert content is not None
+    assert content.rule.head.tolist() == list(range(n_bought))
 
 
-@pytest.mark.parametrize(
-    ("n_visible", "expected"),
-    [
-        (0, SMALLEST_HEAD),
-        (SMALLEST_HEAD, SMALLEST_HEAD),
-        (SMALLEST_HEAD + 1, SMALLEST_HEAD + 1),
-        (LARGEST_PRIVATE_HEAD, LARGEST_PRIVATE_HEAD),
-        (LARGEST_PRIVATE_HEAD + 1, LARGEST_PRIVATE_HEAD),
-    ],
-)
-def test_under_noise_the_head_is_what_rises_above_it_within_bounds(n_visible: int, expected: int) -> None:
-    threshold = HEAD_NOISE * 2.0 * COUNTS_SENSITIVITY
-    released = np.full(3000, threshold)
-    released[:n_visible] = np.nextafter(threshold, math.inf)
-    assert head_size(released, 2.0) == expected
+@given(n_customers=st.floats(1_000, 100_000), noise_multiplier=st.floats(1.0, 5.0))
+def test_under_noise_the_head_balances_the_noises_edge_and_an_items_share(
+    n_customers: float, noise_multiplier: float
+) -> None:
+    size = head_size(n_customers, noise_multiplier)
+    if SMALLEST_HEAD < size < LARGEST_PRIVATE_HEAD:
+        edge = [noise_multiplier * math.sqrt(2 * m) * m / n_customers for m in (size, size + 1)]
+        assert edge[0] <= HEAD_NOISE * (1 + 1e-9)
+        assert edge[1] > HEAD_NOISE * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(("n_customers", "expected"), [(-300.0, SMALLEST_HEAD), (1e9, LARGEST_PRIVATE_HEAD)])
+def test_the_head_stays_within_its_bounds_whatever_number_of_customers_is_released(
+    n_customers: float, expected: int
+) -> None:
+    assert head_size(n_customers, 2.0) == expected
 
 
 def test_more_noise_means_a_smaller_head() -> None:
-    released = np.linspace(0, 400, 1000)
-    sizes = [head_size(released, noise) for noise in (0.0, 1.0, 5.0, 20.0, 100.0)]
+    sizes = [head_size(10_000, noise) for noise in (0.7, 1.0, 5.0, 20.0)]
     assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) == 5
+    assert len(set(sizes)) == 4
 
 
 def test_the_gram_covers_the_most_popular_items(log: PurchaseLog) -> None:

@@ -30,10 +30,10 @@ def sum_of(version: ModelVersion) -> str:
 def test_a_plan_for_two_releases_lets_one_more_through_and_refuses_a_third(shop: Workspace) -> None:
     first = train(shop, TWO_RELEASES, entropy=seeded(1))
     second = release_again(shop, sum_of(first), purpose="more", entropy=seeded(2))
-    assert spends(shop) == ["counts", "gram", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram", "gram"]
     with pytest.raises(BudgetExceededError):
         release_again(shop, sum_of(first), purpose="even more", entropy=never)
-    assert spends(shop) == ["counts", "gram", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram", "gram"]
     assert shop.registry.live() == second.version
 
 
@@ -64,7 +64,7 @@ def test_the_release_is_booked_before_its_noise_is_drawn(shop: Workspace) -> Non
         return random(size)
 
     release_again(shop, sum_of(first), purpose="more", entropy=entropy)
-    assert booked_at_each_draw[0] == ["counts", "gram", "gram"]
+    assert booked_at_each_draw[0] == ["customers", "counts", "gram", "gram"]
 
 
 def test_the_new_version_is_live_and_names_the_one_before_as_its_parent(shop: Workspace) -> None:
@@ -90,7 +90,7 @@ def test_the_same_purpose_gives_the_same_version_and_costs_nothing(shop: Workspa
     first = train(shop, TWO_RELEASES, entropy=seeded(1))
     second = release_again(shop, sum_of(first), purpose="more", entropy=seeded(2))
     assert release_again(shop, sum_of(first), purpose="more", entropy=never).version == second.version
-    assert spends(shop) == ["counts", "gram", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram", "gram"]
 
 
 def test_a_release_for_an_old_purpose_does_not_replace_a_newer_model(shop: Workspace) -> None:
@@ -122,7 +122,7 @@ def test_a_worker_that_died_before_the_promotion_is_followed_by_one_that_promote
     registry.trips = False
     second = release_again(shop, sum_of(first), purpose="more", entropy=never)
     assert registry.live() == second.version != first.version
-    assert spends(shop) == ["counts", "gram", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram", "gram"]
 
 
 def test_a_crash_after_the_booking_costs_that_booking_and_no_more(shop: Workspace) -> None:
@@ -135,7 +135,7 @@ def test_a_crash_after_the_booking_costs_that_booking_and_no_more(shop: Workspac
         release_again(shop, sum_of(first), purpose="more", entropy=power_cut)
     assert shop.registry.live() == first.version
     release_again(shop, sum_of(first), purpose="more", entropy=seeded(2))
-    assert spends(shop) == ["counts", "gram", "gram", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram", "gram", "gram"]
 
 
 def test_the_parent_is_the_version_that_was_served_even_after_a_roll_back(shop: Workspace) -> None:
@@ -151,7 +151,7 @@ def test_a_sum_that_no_version_was_released_from_is_not_found(shop: Workspace, s
     shop.sums.create_sum("never released", latest_sum(shop).to_bytes(), [])
     with pytest.raises(NotFoundError):
         release_again(shop, sum_id, purpose="more", entropy=never)
-    assert spends(shop) == ["counts", "gram"]
+    assert spends(shop) == ["customers", "counts", "gram"]
 
 
 @given(forgotten=st.sets(st.integers(0, 29), min_size=1, max_size=29), seed=st.integers(0, 2**32 - 1))

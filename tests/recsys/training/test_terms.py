@@ -67,7 +67,7 @@ def test_what_is_booked_is_what_the_version_states(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("trainer", "first", "later"),
     [
-        (Trainer.GRAM, ["counts", "gram"], "gram"),
+        (Trainer.GRAM, ["customers", "counts", "gram"], "gram"),
         (Trainer.POPULARITY, ["counts"], "counts"),
         (Trainer.ALS, ["the whole model"], "the whole model"),
     ],
