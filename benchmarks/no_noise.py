@@ -10,11 +10,8 @@ import time
 import numpy as np
 import scipy.sparse as sp
 
+from benchmarks.datasets import MINIMUM, onlineretail, recall20
 from benchmarks.report import options, report
-from pipelines.evaluate import by_model, divide
-from recsys.data.readers import Columns, read_purchases
-from recsys.data.split import k_core
-from recsys.evaluation.protocol import Protocol
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.customer import SumRule, counts_terms
 from recsys.models.factorise import item_factors
@@ -22,9 +19,8 @@ from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum, release_counts, release_gram
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
-from recsys.types import Splitting, Task, Trainer
+from recsys.types import Trainer
 
-CORE = 5
 FACTORS = (64, 128, 256)
 REGULARIZATIONS = (3.0, 10.0, 30.0)
 ALS_FACTORS = (64, 128)
@@ -35,31 +31,27 @@ ALS_ALPHAS = (1.0, 5.0)
 def main() -> None:
     """Measure and report."""
     chosen = options(__doc__ or "")
-    log = k_core(
-        read_purchases(chosen.data / "onlineretail.parquet", Columns(quantity="quantity")).log,
-        20 if chosen.quick else CORE,
-    )
-    division = divide(log, Splitting.TEMPORAL, seed=0)
-    protocol = Protocol.build(division.known, division.later, Task.DISCOVER)
-
-    def recall(model: ItemFactors) -> float:
-        return float(protocol.per_user(by_model(model, division.known))["recall@20"].mean())
-
+    task = onlineretail(chosen.data, core=20 if chosen.quick else MINIMUM)
     figures: dict[str, float] = {
-        "onlineretail.customers": len(log.users),
-        "onlineretail.items": len(log.items),
-        "onlineretail.tested": len(protocol.users),
+        "onlineretail.customers": task.train.shape[0],
+        "onlineretail.items": len(task.items),
+        "onlineretail.tested": len(task.protocol.users),
     }
     for trainer in (Trainer.POPULARITY, Trainer.GRAM, Trainer.ALS):
         started = time.process_time()
-        model = fit(division.train, log.items, Terms.under(TrainConfig(trainer=trainer, epsilon=math.inf))).factors
+        model = fit(task.train, task.items, Terms.under(TrainConfig(trainer=trainer, epsilon=math.inf))).factors
         seconds = time.process_time() - started
-        figures |= {f"onlineretail.{trainer}.recall20": recall(model), f"onlineretail.{trainer}.cpu_seconds": seconds}
+        figures |= {
+            f"onlineretail.{trainer}.recall20": recall20(task, model),
+            f"onlineretail.{trainer}.cpu_seconds": seconds,
+        }
     if not chosen.quick:
         figures |= {
-            f"sweep.gram.{name}.recall20": recall(model) for name, model in gram_sweep(division.train, log.items)
+            f"sweep.gram.{name}.recall20": recall20(task, model) for name, model in gram_sweep(task.train, task.items)
         }
-        figures |= {f"sweep.als.{name}.recall20": recall(model) for name, model in als_sweep(division.train, log.items)}
+        figures |= {
+            f"sweep.als.{name}.recall20": recall20(task, model) for name, model in als_sweep(task.train, task.items)
+        }
     report("no_noise", figures, seeds=[0], quick=chosen.quick)
 
 

@@ -96,6 +96,7 @@ def item_factors(
     noise_scale: float,
     n_factors: int,
     regularization: float = REGULARIZATION,
+    popularity_weight: float = POPULARITY_WEIGHT,
 ) -> ItemFactors:
     """The model: `n_factors` factors at most from the released Gram, and one for popularity.
 
@@ -106,13 +107,14 @@ def item_factors(
         noise_scale: standard deviation of the noise on the diagonal of `gram`
         n_factors: the rank of what is kept beside popularity
         regularization: of the ridge, in units of the mean diagonal of the Gram
+        popularity_weight: how much of what a customer shares with popularity counts
     """
     popularity = rule.unit_direction
     if rule.deflate:
         gram = _without(gram, popularity)
     encoder, decoder = _tables(gram, noise_scale, n_factors, regularization)
     if rule.deflate:
-        shared = POPULARITY_WEIGHT * popularity
+        shared = popularity_weight * popularity
         encoder = np.column_stack([encoder - np.outer(popularity, popularity @ encoder), shared])
         decoder = np.column_stack([decoder, popularity])
     return _over_catalogue(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items)
