@@ -60,9 +60,7 @@ class ErasureDesk:
             InputError: the id cannot be one, or the reason is too long.
             StorageError: the request could not be written; nothing changed.
         """
-        if len(reason) > MAX_REASON:
-            msg = f"expected a reason of at most {MAX_REASON} characters, got {len(reason)}; shorten it"
-            raise InputError(msg)
+        _check_reason(reason)
         user_key, salt, now = self._pseudonyms.user_key(user_id), secrets.token_bytes(SALT_BYTES), self._clock()
         asked = ErasureRequest(
             request_id=str(uuid.uuid4()),
@@ -232,6 +230,15 @@ class ErasureWorker:
 def _purpose(request: ErasureRequest) -> str:
     """What the release is for: its name in the ledger and in the manifest of the new version."""
     return f"erasure {request.request_id}"
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason) > MAX_REASON:
+        msg = f"expected a reason of at most {MAX_REASON} characters, got {len(reason)}; shorten it"
+        raise InputError(msg)
+    if not reason.isprintable():
+        msg = "expected a reason of one line, got control characters; leave them out"
+        raise InputError(msg)
 
 
 def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:

@@ -51,7 +51,10 @@ def check_parameters(epsilon: float, delta: float, n_customers: int | None = Non
             or delta is above 1 / n_customers, where publishing one customer's whole history at random would satisfy it.
     """
     if not (0 < epsilon <= LARGEST_EPSILON or epsilon == math.inf):
-        msg = f"expected epsilon > 0 and at most 1e6 (1 is strong, 8 is weak, inf claims no privacy), got {epsilon}"
+        msg = (
+            f"expected epsilon > 0 and at most 1e6, or inf for no privacy at all, got {epsilon}; "
+            "1 is strong, 4 common, 8 weak"
+        )
         raise PrivacyParameterError(msg)
     if not 0 < delta < 1:
         msg = (

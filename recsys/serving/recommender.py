@@ -152,11 +152,12 @@ class Recommender:
         return None if value is None else CachedLists.from_bytes(value)
 
     def _keep(self, user_key: UserKey, lists: CachedLists) -> bool:
-        """Whether the cache took the lists."""
+        """Whether the cache answered; an installation without one keeps nothing, and that is no fault."""
         try:
-            return self._cache.put([(user_key, lists.to_bytes())]) == 1
+            self._cache.put([(user_key, lists.to_bytes())])
         except CacheUnavailableError:
             return False
+        return True
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from recsys.errors import NotFoundError
 from recsys.evidence.manifest import name_version
@@ -49,7 +50,7 @@ def register(
     )
     stores.registry.save(factors, version)
     stores.registry.promote(version.version)
-    return version
+    return replace(version, status=ModelStatus.LIVE)
 
 
 def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:

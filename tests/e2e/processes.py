@@ -112,9 +112,19 @@ class Server:
         return self.process.wait(timeout=PATIENCE)
 
 
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop the process if it runs, gently first: a killed one would leave its cache's server behind."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def serving(log: Path, *words: str) -> Iterator[tuple[Server, Shop]]:
-    """`privrec serve` on a free port, once it is ready, and a shop that asks it; killed at the end if it still runs."""
+    """`privrec serve` on a free port, once it is ready, and a shop that asks it; stopped at the end."""
     with log.open("wb") as file:
         process = subprocess.Popen(command("serve", "--port", "0", *words), stdout=file, stderr=file)
     server = Server(process, log)
@@ -123,5 +133,4 @@ def serving(log: Path, *words: str) -> Iterator[tuple[Server, Shop]]:
             server.wait_for(shop.is_ready)
             yield server, shop
     finally:
-        process.kill()
-        process.wait()
+        stop(process)
