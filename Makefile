@@ -16,13 +16,13 @@ SOURCES := $(shell find recsys api pipelines -type f -not -name '*.pyc')
 SETTINGS := pyproject.toml constraints.txt
 
 # Two test processes on two cores: a pool of BLAS threads in each would only fight over them.
-test: export OPENBLAS_NUM_THREADS := 1
+test fast: export OPENBLAS_NUM_THREADS := 1
 # The compose file refuses to be read without its secrets; any value will do to check it.
 lint: export PRIVREC_POSTGRES_PASSWORD := lint
 lint: export PRIVREC_VALKEY_PASSWORD := lint
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format clean
+.PHONY: help demo test fast lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: $(INSTALLED) ## Install privrec into .venv and run the whole product on re
 
 test: $(DEV) ## Install the development extra into .venv and run the tests
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered $(TEST_ARGS)
+
+fast: $(DEV) ## Run the tests that need no server and take no time: a minute on two cores
+	$(BIN)/pytest -n 2 -q -m "not slow and not service and not e2e" $(TEST_ARGS)
 
 lint: $(DEV) ## Check style, types, import contracts and deployment files
 	$(BIN)/ruff check
