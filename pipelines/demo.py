@@ -1,6 +1,5 @@
 """The whole product, once through, on real purchases: what `privrec demo` does."""
 
-import math
 import shutil
 import subprocess
 import sys
@@ -12,19 +11,18 @@ from pathlib import Path
 from pipelines.client import Client, running_api
 from pipelines.console import bar, console, print_report, print_table, steps
 from pipelines.erase import recommender, worker
-from pipelines.evaluate import NOT_PRIVATE, Division, Row, by_model, by_own_repeats, compare, print_rows
+from pipelines.evaluate import Division
+from pipelines.demo_table import compare_all
 from pipelines.ingest import ingest
 from recsys.data.complete_journey import PROVENANCE, read_complete_journey
 from recsys.data.split import split_at
 from recsys.errors import StateError
 from recsys.evidence.signing import public_pem
-from recsys.models.popularity import popularity_model
 from recsys.privacy.accounting import check_parameters, epsilon_of
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
-from recsys.training.fit import fit
-from recsys.training.terms import Terms, TrainConfig
+from recsys.training.terms import TrainConfig
 from recsys.training.train import snapshot, train
 from recsys.types import IngestReport, Scope, Task, Trainer
 
@@ -66,11 +64,12 @@ def run_demo(settings: Settings, config: DemoConfig) -> Figures:
     with open_workspace(settings) as workspace:
         report = _ingest(workspace)
         _train(workspace, config)
-        rows = _evaluate(workspace, config)
+        figures = _evaluate(workspace)
         _publish(workspace)
         _serve_and_erase(workspace, config)
         _show_ledger(workspace)
-    figures = _figures(report, rows) | {"demo.seconds": round(time.monotonic() - started, 1)}
+    ingested = {f"demo.ingest.{name}": float(count) for name, count in asdict(report).items()}
+    figures = {**ingested, **figures, "demo.seconds": round(time.monotonic() - started, 1)}
     _say_what_next(settings)
     return figures
 
@@ -122,47 +121,17 @@ def _train(workspace: Workspace, config: DemoConfig) -> None:
     )
 
 
-def _evaluate(workspace: Workspace, config: DemoConfig) -> list[Row]:
+def _evaluate(workspace: Workspace) -> Figures:
     _headline(3, f"How good is it? Trained on purchases up to {CUT:%-d %B}, asked about the rest of the year")
     _, log = snapshot(workspace)
     split = split_at(log, _milliseconds(CUT))
     known = split.train.interactions().matrix
     division = Division(train=known, known=known, later=split.test.interactions().matrix)
     released, _ = workspace.registry.load(str(workspace.registry.live()))
-    floor = popularity_model(released.popularity.astype(float), released.item_ids)
     with steps("evaluating") as step:
-        step("the same model without noise")
-        exact = fit(known, log.items, Terms.under(TrainConfig(epsilon=math.inf))).factors
-        step("implicit ALS")
-        als = fit(known, log.items, Terms.under(TrainConfig(trainer=Trainer.ALS))).factors
-        rankers = {
-            "DP popularity": by_model(floor, known),
-            "own repeats": by_own_repeats(floor, known),
-            "private model": by_model(released, known),
-            "private model with own repeats": by_own_repeats(released, known),
-            "same model, no noise": by_model(exact, known),
-            "implicit ALS, not private": by_model(als, known),
-        }
-        rows = compare(rankers, division, list(Task), step=step)
-    print_rows(rows)
-    console.print(_verdict(rows, config))
-    console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
-    return rows
-
-
-def _verdict(rows: list[Row], config: DemoConfig) -> str:
-    """Whether the private model adds anything to popularity at this number of customers, as the intervals say."""
-    recall = {row.ranker: row.metrics["recall@20"] for row in rows if row.task is Task.DISCOVER}
-    floor, private = recall["DP popularity"], recall["private model"]
-    if private.low > floor.high:
-        return "For first purchases the private model beats popularity: the intervals do not overlap."
-    return (
-        f"For first purchases the private model ({private.mean:.3f}) is within the noise of DP popularity "
-        f"({floor.mean:.3f}): with this few "
-        f"households, epsilon={config.epsilon:g} over two releases buys next to nothing beyond popularity. "
-        "What works here are a household's own repeats, "
-        "which cost no privacy."
-    )
+        table = compare_all(released, division, log.items, step=step)
+    table.show()
+    return table.figures()
 
 
 def _publish(workspace: Workspace) -> None:
@@ -274,23 +243,6 @@ def _say_what_next(settings: Settings) -> None:
         "privrec train --data yours.parquet      your own purchases (--help tells the columns)\n"
         "docs/quickstart.md                      the same, step by step"
     )
-
-
-def _figures(report: IngestReport, rows: list[Row]) -> Figures:
-    names = {
-        "DP popularity": "dp_popularity",
-        "own repeats": "own_repeats",
-        "private model": "private",
-        "private model with own repeats": "private_own_repeats",
-        "same model, no noise": "no_noise",
-        "implicit ALS, not private": "als",
-    }
-    figures: Figures = {f"demo.ingest.{name}": float(count) for name, count in asdict(report).items()}
-    for row in rows:
-        for metric, estimate in row.metrics.items():
-            stem = f"demo.{names[row.ranker]}.{row.task.value}.{metric.replace('@', '')}"
-            figures |= {stem: estimate.mean, f"{stem}.low": estimate.low, f"{stem}.high": estimate.high}
-    return figures
 
 
 def _milliseconds(moment: datetime) -> int:
