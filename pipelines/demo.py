@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipelines.client import Client, running_api
 from pipelines.console import bar, console, print_report, print_table, steps
+from pipelines.demo_table import compare_all
 from pipelines.erase import recommender, worker
 from pipelines.evaluate import Division
-from pipelines.demo_table import compare_all
 from pipelines.ingest import ingest
 from recsys.data.complete_journey import PROVENANCE, read_complete_journey
 from recsys.data.split import split_at
