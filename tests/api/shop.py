@@ -78,7 +78,9 @@ def publish(workspace: Workspace, factors: ItemFactors) -> str:
     return version.version
 
 
-def event(event_id: str, user_id: object = "ada", item_id: object = "tea-0", **other: object) -> dict[str, object]:
+def event(
+    event_id: str, user_id: object = "ada-lovelace", item_id: object = "tea-0", **other: object
+) -> dict[str, object]:
     """A row for `POST /v1/events`."""
     row = {"event_id": event_id, "user_id": user_id, "item_id": item_id, "timestamp": "2026-02-01T09:30:00Z"}
     return {**row, **other}
@@ -108,11 +110,11 @@ class Shop:
     def get(self, path: str, scope: Scope = Scope.RECOMMEND) -> httpx2.Response:
         return self.client.get(path, headers=self.headers(scope))
 
-    def ask(self, user_id: str = "ada", **params: str) -> httpx2.Response:
+    def ask(self, user_id: str = "ada-lovelace", **params: str) -> httpx2.Response:
         path = f"/v1/users/{user_id}/recommendations"
         return self.client.get(path, headers=self.headers(Scope.RECOMMEND), params=params)
 
-    def recommend(self, user_id: str = "ada", **params: str) -> dict[str, Any]:
+    def recommend(self, user_id: str = "ada-lovelace", **params: str) -> dict[str, Any]:
         response = self.ask(user_id, **params)
         assert response.status_code == 200, response.text
         return cast("dict[str, Any]", response.json())

@@ -6,7 +6,7 @@ from recsys.types import Scope
 from tests.api.shop import Shop
 
 ROUTES = {
-    ("GET", "/v1/users/ada/recommendations"): Scope.RECOMMEND,
+    ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
     ("POST", "/v1/events"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
@@ -18,7 +18,7 @@ OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada", request_id="0f"))
+        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f"))
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }
@@ -74,7 +74,7 @@ def test_a_key_with_several_scopes_opens_each_of_them(shop: Shop) -> None:
     headers = {"X-API-Key": secret}
 
     assert shop.client.get("/v1/models", headers=headers).status_code == 200
-    assert shop.client.get("/v1/users/ada/recommendations", headers=headers).status_code == 200
+    assert shop.client.get("/v1/users/ada-lovelace/recommendations", headers=headers).status_code == 200
     assert shop.client.post("/v1/events", headers=headers, json={"events": []}).status_code == 403
 
 

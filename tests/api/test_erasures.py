@@ -8,7 +8,7 @@ RECEIPT = b'{"body":{"type":"privrec.erasure-receipt.v1"},"key_id":"k","signatur
 
 
 def test_an_erasure_is_acknowledged_with_its_id_its_dates_and_the_salt(shop: Shop) -> None:
-    response = shop.erase(user_id="ada")
+    response = shop.erase(user_id="ada-lovelace")
     accepted = response.json()
 
     assert response.status_code == 202
@@ -20,16 +20,16 @@ def test_an_erasure_is_acknowledged_with_its_id_its_dates_and_the_salt(shop: Sho
 
 
 def test_the_salt_shows_that_the_receipt_is_the_customers(shop: Shop) -> None:
-    accepted = shop.erase(user_id="ada").json()
+    accepted = shop.erase(user_id="ada-lovelace").json()
     request = shop.workspace.erasures.request(accepted["request_id"])
 
-    assert subject_commitment("ada", bytes.fromhex(accepted["subject_salt"])) == request.subject
+    assert subject_commitment("ada-lovelace", bytes.fromhex(accepted["subject_salt"])) == request.subject
 
 
 def test_the_personal_list_is_gone_at_once_and_new_purchases_are_refused(shop: Shop) -> None:
     shop.statuses(event("1", item_id="tea-3"))
     assert shop.recommend()["personalized"] is True
-    shop.erase(user_id="ada")
+    shop.erase(user_id="ada-lovelace")
 
     after = shop.recommend()
     assert after["personalized"] is False
@@ -42,20 +42,20 @@ def test_the_personal_list_is_gone_even_while_the_cache_is_down(shop: Shop) -> N
     shop.recommend()
     shop.workspace.cache.down = True  # type: ignore[attr-defined]
 
-    assert shop.erase(user_id="ada").status_code == 202
+    assert shop.erase(user_id="ada-lovelace").status_code == 202
     shop.workspace.cache.down = False  # type: ignore[attr-defined]
     assert shop.recommend()["personalized"] is False
 
 
 def test_asking_twice_finds_the_first_request_and_no_salt(shop: Shop) -> None:
-    first, second = shop.erase(user_id="ada").json(), shop.erase(user_id="ada").json()
+    first, second = shop.erase(user_id="ada-lovelace").json(), shop.erase(user_id="ada-lovelace").json()
 
     assert second["request_id"] == first["request_id"]
     assert (len(first["subject_salt"]) > 0, second["subject_salt"]) == (True, "")
 
 
 def test_an_erasure_can_be_followed_until_it_is_due(shop: Shop) -> None:
-    request_id = shop.erase(user_id="ada", reason="by letter", release=True).json()["request_id"]
+    request_id = shop.erase(user_id="ada-lovelace", reason="by letter", release=True).json()["request_id"]
     status = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()
     shop.clock.wind(days=29, hours=1)
     late = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()
@@ -69,7 +69,7 @@ def test_an_erasure_can_be_followed_until_it_is_due(shop: Shop) -> None:
 
 
 def test_the_receipt_is_404_until_it_is_finished_and_then_its_exact_bytes(shop: Shop) -> None:
-    request_id = shop.erase(user_id="ada").json()["request_id"]
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
     early = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE)
     shop.finish_erasure(request_id, RECEIPT)
     receipt = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE)
@@ -81,7 +81,7 @@ def test_the_receipt_is_404_until_it_is_finished_and_then_its_exact_bytes(shop: 
 
 
 def test_a_receipt_that_is_missing_says_whether_the_request_is_unknown_or_unfinished(shop: Shop) -> None:
-    request_id = shop.erase(user_id="ada").json()["request_id"]
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
     unfinished = shop.get(f"/v1/erasures/{request_id}/receipt", Scope.ERASE).json()["error"]["message"]
     unknown = shop.get("/v1/erasures/0f0f/receipt", Scope.ERASE).json()["error"]["message"]
 
@@ -113,11 +113,11 @@ def test_what_cannot_be_a_request_is_refused_and_not_repeated(shop: Shop, reques
         {"user_id": "u" * 10_000},
         {"user_id": "a\x00b"},
         {"user_id": 7},
-        {"user_id": "ada", "reason": ""},
-        {"user_id": "ada", "reason": "r" * 501},
-        {"user_id": "ada", "reason": "nul\x00"},
-        {"user_id": "ada", "release": "yes"},
-        {"user_id": "ada", "why": "typo"},
+        {"user_id": "ada-lovelace", "reason": ""},
+        {"user_id": "ada-lovelace", "reason": "r" * 501},
+        {"user_id": "ada-lovelace", "reason": "nul\x00"},
+        {"user_id": "ada-lovelace", "release": "yes"},
+        {"user_id": "ada-lovelace", "why": "typo"},
     ],
 )
 def test_a_request_that_cannot_be_used_suppresses_nobody(shop: Shop, body: dict[str, object]) -> None:

@@ -62,7 +62,7 @@ def test_an_error_that_nobody_expected_says_nothing_of_the_inside(shop: Shop) ->
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/v1/nowhere", 404, "not_found"),
         ("GET", "/v1/models/", 404, "not_found"),
-        ("GET", "/v1/users/ada", 404, "not_found"),
+        ("GET", "/v1/users/ada-lovelace", 404, "not_found"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("POST", "/health/live", 405, "method_not_allowed"),
         ("GET", "/v1/models", 401, "unauthenticated"),
@@ -120,7 +120,10 @@ def test_a_body_of_a_mebibyte_is_read(shop: Shop) -> None:
 
 
 def test_each_request_has_its_own_id_and_takes_none_from_outside(shop: Shop) -> None:
-    ids = {shop.client.get("/health/live", headers={"X-Request-ID": "ada"}).headers["X-Request-ID"] for _ in range(3)}
+    ids = {
+        shop.client.get("/health/live", headers={"X-Request-ID": "ada-lovelace"}).headers["X-Request-ID"]
+        for _ in range(3)
+    }
 
     assert len(ids) == 3
-    assert "ada" not in ids
+    assert "ada-lovelace" not in ids

@@ -72,15 +72,15 @@ def test_sending_a_batch_again_changes_nothing(shop: Shop) -> None:
     rows = [event("1"), event("2", item_id="tea-1"), event("1", user_id="bo")]
 
     assert shop.statuses(*rows) == ["accepted"] * 3
-    before = shop.workspace.histories.history(shop.workspace.keys.user_key("ada"))
+    before = shop.workspace.histories.history(shop.workspace.keys.user_key("ada-lovelace"))
     assert shop.statuses(*rows) == ["duplicate"] * 3
-    assert shop.workspace.histories.history(shop.workspace.keys.user_key("ada")) == before
+    assert shop.workspace.histories.history(shop.workspace.keys.user_key("ada-lovelace")) == before
 
 
 def test_one_event_id_with_other_content_is_a_conflict_and_the_first_stays(shop: Shop) -> None:
     shop.statuses(event("1", item_id="tea-0"))
     result = shop.post_events([event("1", item_id="tea-1")]).json()["results"][0]
-    history = shop.workspace.histories.history(shop.workspace.keys.user_key("ada"))
+    history = shop.workspace.histories.history(shop.workspace.keys.user_key("ada-lovelace"))
 
     assert result["status"] == "conflict"
     assert "the first stays" in result["error"]
@@ -156,12 +156,14 @@ def test_a_body_of_another_form_is_refused_as_a_whole(shop: Shop, body: object) 
 
 
 def test_a_database_that_refuses_is_503_and_nothing_was_taken(shop: Shop) -> None:
-    full = shop.with_port(histories=Broken(StorageError("expected space on the disk of ada, got none; free some")))
+    full = shop.with_port(
+        histories=Broken(StorageError("expected space on the disk of ada-lovelace, got none; free some"))
+    )
     response = full.post_events([event("1")])
 
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "unavailable"
-    assert "ada" not in response.text
+    assert "ada-lovelace" not in response.text
     assert shop.recommend()["personalized"] is False
 
 

@@ -99,7 +99,7 @@ def test_the_log_names_the_kind_of_a_storage_error(capfd: pytest.CaptureFixture[
 
 
 def test_a_path_that_is_no_route_is_logged_without_its_text(capfd: pytest.CaptureFixture[str]) -> None:
-    open_shop().client.get("/v1/users/ada")
+    open_shop().client.get("/v1/users/ada-lovelace")
     (line,) = log_of(capfd)
 
     assert (line["route"], line["status"], line["code"]) == ("other", 404, "not_found")

@@ -6,7 +6,7 @@ from tests.api.shop import COFFEES, POPULAR, TEAS, Shop, event, item_ids
 
 def test_an_unknown_customer_gets_popular_items_in_the_form_of_a_known_ones_list(shop: Shop) -> None:
     shop.statuses(event("1"))
-    known, unknown = shop.recommend("ada"), shop.recommend("nobody-knows-me")
+    known, unknown = shop.recommend("ada-lovelace"), shop.recommend("nobody-knows-me")
 
     assert (known["personalized"], unknown["personalized"]) == (True, False)
     assert item_ids(unknown) == list(POPULAR[:20])
@@ -93,7 +93,7 @@ def test_a_cache_that_is_down_makes_the_answer_degraded_and_no_worse(shop: Shop)
 
 
 def test_both_headers_carry_the_same_key(shop: Shop) -> None:
-    path, secret = "/v1/users/ada/recommendations", shop.secrets[Scope.RECOMMEND]
+    path, secret = "/v1/users/ada-lovelace/recommendations", shop.secrets[Scope.RECOMMEND]
 
     assert shop.client.get(path, headers={"X-API-Key": secret}).status_code == 200
     assert shop.client.get(path, headers={"Authorization": f"bearer {secret}"}).status_code == 200
@@ -101,7 +101,7 @@ def test_both_headers_carry_the_same_key(shop: Shop) -> None:
 
 
 def test_the_model_decides_what_goes_together(shop: Shop) -> None:
-    shop.statuses(event("1", "ada", "tea-0"), event("2", "bo", "coffee-0"))
+    shop.statuses(event("1", "ada-lovelace", "tea-0"), event("2", "bo", "coffee-0"))
 
-    assert item_ids(shop.recommend("ada", task="discover"))[0] in TEAS
+    assert item_ids(shop.recommend("ada-lovelace", task="discover"))[0] in TEAS
     assert item_ids(shop.recommend("bo", task="discover"))[0] in COFFEES
