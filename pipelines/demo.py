@@ -20,6 +20,7 @@ from recsys.errors import StateError
 from recsys.evidence.signing import public_pem
 from recsys.privacy.accounting import check_parameters, epsilon_of
 from recsys.privacy.ledger import PrivacyLedger
+from recsys.store.lock import StateLock
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.terms import TrainConfig
@@ -78,7 +79,8 @@ def start_fresh(state_dir: Path) -> None:
     """Delete the state directory, if it is one.
 
     Raises:
-        StateError: the directory holds something else than privrec's state; nothing was deleted.
+        StateError: the directory holds something else than privrec's state, or another process works on it; nothing was
+            deleted.
     """
     if not state_dir.exists():
         return
@@ -88,7 +90,8 @@ def start_fresh(state_dir: Path) -> None:
             "delete it yourself if you mean it"
         )
         raise StateError(msg)
-    shutil.rmtree(state_dir)
+    with StateLock(state_dir):
+        shutil.rmtree(state_dir)
 
 
 def _headline(number: int, text: str) -> None:
@@ -115,9 +118,8 @@ def _train(workspace: Workspace, config: DemoConfig) -> None:
     with steps("training") as step:
         version = train(workspace, config.training, until=_milliseconds(CUT), step=step)
     console.print(
-        f"version {version.version} is live: epsilon={version.privacy['epsilon']:.2f} of the "
-        f"{config.epsilon:g} that both planned "
-        f"releases may cost, delta={config.delta:g}, for a household with everything it bought"
+        f"version {version.version} is live: epsilon={version.privacy['epsilon']:.2f} of the {config.epsilon:g} that "
+        f"both planned releases may cost, delta={config.delta:g}, for a household with everything it bought"
     )
 
 
@@ -143,7 +145,7 @@ def _publish(workspace: Workspace) -> None:
 
 def _serve_and_erase(workspace: Workspace, config: DemoConfig) -> None:
     _headline(5, "The API answers")
-    _, secret = workspace.api_keys.create("demo", frozenset(Scope))
+    key, secret = workspace.api_keys.create("demo", frozenset(Scope))
     with running_api(workspace) as url:
         client = Client(url, secret)
         console.print(f"serving on {url}")
@@ -151,6 +153,7 @@ def _serve_and_erase(workspace: Workspace, config: DemoConfig) -> None:
         _buy(client, config.household)
         _headline(6, f"Household {config.household} asks to be forgotten")
         request_id = _erase(workspace, client, config.household)
+    workspace.api_keys.revoke(key.key_id)
     _verify(workspace, request_id)
 
 

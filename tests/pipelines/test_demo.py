@@ -10,9 +10,10 @@ from pipelines import demo
 from pipelines.demo import DemoConfig, start_fresh
 from recsys.clock import utc_now
 from recsys.data.readers import Columns, read_purchases
-from recsys.errors import BudgetExceededError, StateError
+from recsys.errors import BudgetExceededError, StateError, StateLockedError
 from recsys.privacy.accounting import epsilon_of
 from recsys.privacy.ledger import PrivacyLedger
+from recsys.store.lock import StateLock
 from recsys.store.memory import MemoryLedgerLog
 from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
@@ -54,6 +55,12 @@ def test_starting_fresh_refuses_any_other_directory(name: str, tmp_path: Path) -
         start_fresh(tmp_path / "mine")
     assert file.read_bytes() == b"dear to me"
     assert_refused(privrec("demo", "--fresh", "--state-dir", tmp_path / "mine"), 5, "delete it yourself")
+
+
+def test_starting_fresh_takes_nothing_from_under_a_running_process(trained: Path) -> None:
+    with StateLock(trained), pytest.raises(StateLockedError):
+        start_fresh(trained)
+    assert (trained / "keys" / "store.key").exists()
 
 
 @given(epsilon=st.floats(0.05, 50), delta=st.floats(1e-12, 1e-3))
