@@ -87,7 +87,15 @@ def show(context: typer.Context, *, state_dir: options.StateDir = None, as_json:
     if as_json:
         budget: dict[str, Json] = {**asdict(summary.budget), "epsilon": epsilon_json(summary.budget.epsilon)}
         spent, rest = epsilon_json(summary.epsilon_spent), epsilon_json(left)
-        print_json({"budget": budget, "epsilon_spent": spent, "epsilon_left": rest, "entries": list(summary.entries)})
+        print_json(
+            {
+                "budget": budget,
+                "epsilon_spent": spent,
+                "epsilon_left": rest,
+                "releases_left": summary.releases_left,
+                "entries": list(summary.entries),
+            }
+        )
         return
     rows = [
         (
@@ -107,6 +115,8 @@ def show(context: typer.Context, *, state_dir: options.StateDir = None, as_json:
         f"spent [bold]{summary.epsilon_spent:.3f}[/bold]; one more release of up to {left:.3f} fits "
         "(Gaussian releases compose by squares, so these do not add up)"
     )
+    if summary.releases_left is not None:
+        console.print(f"releases left with the noise of the last one, weekly retrainings say: {summary.releases_left}")
 
 
 @ledger.command("verify")
@@ -145,7 +155,7 @@ def set_budget(
 
 def _print_empty(*, as_json: bool) -> None:
     if as_json:
-        print_json({"budget": None, "epsilon_spent": 0, "epsilon_left": 0, "entries": []})
+        print_json({"budget": None, "epsilon_spent": 0, "epsilon_left": 0, "releases_left": None, "entries": []})
     else:
         status_console.print(
             "no budget is set and nothing was released; the first training sets one: privrec train --epsilon 4"

@@ -44,6 +44,14 @@ class LedgerSummary:
     """The mu of the one release that would use up the budget."""
     entries: tuple[Entry, ...]
 
+    @property
+    def releases_left(self) -> int | None:
+        """How many more releases with the noise of the last one fit, weekly ones say; None before the first."""
+        last = next((entry for entry in reversed(self.entries) if entry["type"] == "spend"), None)
+        if last is None or math.isinf(self.mu_left):
+            return None
+        return math.floor((self.mu_left * cast("float", last["noise_multiplier"])) ** 2 * (1 + ROUNDING) + ROUNDING)
+
 
 def epsilon_json(epsilon: float) -> Json:
     """The number, or the word `infinity`, which JSON has no number for."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.clock import utc_now
 from recsys.errors import BudgetExceededError, LedgerTamperedError, PrivacyParameterError, StateError
 from recsys.evidence.chain import Entry, verify_chain
 from recsys.privacy.accounting import compose, epsilon_of, mu_of
@@ -47,6 +48,20 @@ def test_the_summary_says_what_is_spent_and_left(ledger: PrivacyLedger) -> None:
     assert summary.mu_left == pytest.approx(math.sqrt(0.75) / WHOLE)
     ledger.book([spend_of(1 / summary.mu_left)])
     assert ledger.summary().epsilon_spent == pytest.approx(4.0)
+
+
+@given(releases=st.integers(1, 60), booked=st.integers(1, 60))
+def test_the_releases_left_are_those_that_the_ledger_still_takes(releases: int, booked: int) -> None:
+    ledger = PrivacyLedger(MemoryLedgerLog(), utc_now)
+    ledger.set_budget(BUDGET)
+    assert ledger.summary().releases_left is None
+    spend = spend_of(WHOLE * math.sqrt(releases))
+    ledger.book([spend] * min(booked, releases))
+    left = ledger.summary().releases_left
+    assert left == releases - min(booked, releases)
+    ledger.book([spend] * left)
+    with pytest.raises(BudgetExceededError):
+        ledger.book([spend])
 
 
 def test_without_a_budget_nothing_is_booked(ledger: PrivacyLedger, log: MemoryLedgerLog) -> None:
