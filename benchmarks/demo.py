@@ -13,7 +13,7 @@ def main() -> None:
     chosen = options(__doc__ or "")
     with tempfile.TemporaryDirectory() as directory:
         figures = run_demo(Settings.load(state_dir=Path(directory) / "state"), DemoConfig())
-    report("demo", {**figures, "demo.peak_gb": peak_gb()}, seeds=[0], quick=chosen.quick)
+    report("demo", {**figures, "demo.peak_gb": peak_gb()}, chosen, seeds=[0])
 
 
 if __name__ == "__main__":

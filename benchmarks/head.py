@@ -31,7 +31,7 @@ def main() -> None:
             for head in HEADS[2:4] if chosen.quick else HEADS:
                 stem = f"{name}.eps{epsilon:g}.head{head}"
                 figures |= {f"{stem}.{key}": value for key, value in measure(tasks, epsilon, head).items()}
-    report("head", figures, seeds=list(range(DRAWS)), quick=chosen.quick)
+    report("head", figures, chosen, seeds=list(range(DRAWS)))
 
 
 def measure(tasks: list[Task20], epsilon: float, head: int) -> dict[str, float]:

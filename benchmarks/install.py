@@ -27,7 +27,7 @@ def main() -> None:
             figures["readme.make_test_seconds"] = _run("make", "test", at=clone)
             figures["readme.dev_disk_mb"] = _megabytes(clone / ".venv")
             figures["readme.make_fast_seconds"] = _run("make", "fast", at=clone)
-    report("install", figures, seeds=[], quick=chosen.quick)
+    report("install", figures, chosen, seeds=[])
 
 
 def _clone(directory: Path) -> Path:

@@ -52,7 +52,7 @@ def main() -> None:
         figures |= {
             f"sweep.als.{name}.recall20": recall20(task, model) for name, model in als_sweep(task.train, task.items)
         }
-    report("no_noise", figures, seeds=[0], quick=chosen.quick)
+    report("no_noise", figures, chosen, seeds=[0])
 
 
 def gram_sweep(train: sp.csr_matrix, items: tuple[str, ...]) -> list[tuple[str, ItemFactors]]:

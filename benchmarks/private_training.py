@@ -42,7 +42,7 @@ def main() -> None:
             figures |= {stem: float(np.mean(values)), f"{stem}.standard_deviation": float(np.std(values))}
     if not chosen.quick:
         figures |= without_privacy(splits, ml1m(chosen.data, split=0, validation=True))
-    report("private_training", figures, seeds=[*range(SPLITS), *draws], quick=chosen.quick)
+    report("private_training", figures, chosen, seeds=[*range(SPLITS), *draws])
 
 
 def private_recall(task: Task20, trainer: Trainer, epsilon: float, draw: int) -> float:

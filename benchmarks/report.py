@@ -26,6 +26,8 @@ class Options:
     """Where the data sets are (see benchmarks/README.md)."""
     quick: bool
     """A smoke run: less data, no results file."""
+    commit: str
+    """What is measured: the checkout when the benchmark started."""
 
 
 def options(description: str) -> Options:
@@ -34,20 +36,20 @@ def options(description: str) -> Options:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="directory with the data sets")
     parser.add_argument("--quick", action="store_true", help="a smoke run on less data; writes no results file")
     found = parser.parse_args()
-    return Options(data=found.data, quick=found.quick)
+    return Options(data=found.data, quick=found.quick, commit=_git("describe", "--always", "--dirty", "--abbrev=12"))
 
 
-def report(name: str, figures: Figures, *, seeds: Sequence[int], quick: bool) -> None:
+def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]) -> None:
     """Print the figures as a table and, unless this is a smoke run, write the results file."""
     width = max(map(len, figures))
     for key, value in figures.items():
         print(f"{key:<{width}}  {value:.6g}")
-    if quick:
+    if chosen.quick:
         return
     document = {
         "benchmark": name,
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
-        "commit": _git("describe", "--always", "--dirty", "--abbrev=12"),
+        "commit": chosen.commit,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "seeds": list(seeds),
