@@ -22,7 +22,7 @@ LARGEST_PRIVATE_HEAD = 2048
 SMALLEST_HEAD = 100
 HEAD_NOISE = 4.0
 """Under noise the head is as large as keeps the edge of the noise, sigma sqrt(2 m), at this many times an item's share
-of the customers, n / m. Between 3 and 6 was best on MovieLens, groceries and Online Retail, for epsilon 1 to 8
+of the customers, n / m. Between 3 and 7 was best on MovieLens, and on Online Retail at epsilon 4 and 8
 (benchmarks/LOG.md)."""
 
 
