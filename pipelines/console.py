@@ -27,11 +27,14 @@ def print_json(document: Json) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> None:
-    """A table; the first `left` columns are text, the others numbers."""
+    """A table; the first `left` columns are text, the others numbers. A row without cells draws a line."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place < left else "right", overflow="fold")
     for row in rows:
+        if not row:
+            table.add_section()
+            continue
         # Text: a product may be called [red], which is no markup.
         table.add_row(*(Text(str(cell)) for cell in row))
     if not console.is_terminal:

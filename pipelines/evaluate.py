@@ -147,14 +147,16 @@ def evaluate_if_possible(log: PurchaseLog, config: TrainConfig, splitting: Split
     return Evaluation(protocol=splitting, core=1, k=k, rows=tuple(rows))
 
 
-TITLES = {Task.ANY: "Buy again or anything (repeats count)", Task.DISCOVER: "Discover (first purchases only)"}
+WHAT_COUNTS = "any: buy again or anything, repeats count; discover: first purchases only"
 
 
 def print_rows(rows: Sequence[Row], *, k: int = 20) -> None:
-    """One table a task, a row a ranker."""
+    """One table: a row for each ranker and task, the tasks apart."""
+    cells: list[list[str]] = []
     for task in dict.fromkeys(row.task for row in rows):
-        cells = [(row.ranker, *_cells(row, k)) for row in rows if row.task is task]
-        print_table(TITLES[task], ["ranker", f"Recall@{k}", "95 %", f"NDCG@{k}", "95 %"], cells)
+        cells += [[task.value, row.ranker, *_cells(row, k)] for row in rows if row.task is task]
+        cells.append([])
+    print_table(WHAT_COUNTS, ["task", "ranker", f"Recall@{k}", "95 %", f"NDCG@{k}", "95 %"], cells, left=2)
 
 
 def evaluate_log(

@@ -64,9 +64,10 @@ def test_the_same_seed_gives_the_same_figures_without_noise(purchases: Path) -> 
     assert first != other
 
 
-def test_people_get_a_table_for_each_task_and_a_word_of_warning(purchases: Path) -> None:
+def test_people_get_one_table_with_both_tasks_and_a_word_of_warning(purchases: Path) -> None:
     shown = done("evaluate", "--data", purchases, "--trainer", "popularity").out
-    assert re.search(r"repeats count.*Discover", shown, re.DOTALL)
+    assert re.search(r"repeats count.*│ any +│ popularity.*├─.*│ discover +│ popularity", shown, re.DOTALL)
+    assert shown.count("ranker") == 1
     assert "Recall@20" in shown
     assert "do not publish them" in shown
 
