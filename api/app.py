@@ -6,9 +6,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from api.errors import install_handlers
-from api.middleware import BodyLimit, RequestLog, json_logger
+from api.middleware import BodyLimit, RequestLog
 from api.routes import erasures, events, health, models, recommendations
 from api.services import make_services
+from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 

@@ -1,39 +1,19 @@
 """Around every request: an id, a log line without personal data, and a bound on the body."""
 
-import sys
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
-import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response, internal_error
+from recsys.store.logs import Logger
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name: any other is the sender's own text."""
-
-
-class Logger(Protocol):
-    """What writes a log line."""
-
-    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own signature
-        """Write the event with its fields."""
-
-
-def json_logger() -> Logger:
-    """A logger that writes one JSON object a line to standard error, whatever else configures logging."""
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    processors: list[structlog.types.Processor] = [
-        structlog.processors.add_log_level,
-        stamp,
-        structlog.processors.JSONRenderer(),
-    ]
-    logger: Logger = structlog.wrap_logger(structlog.WriteLogger(sys.stderr), processors=processors)
-    return logger
 
 
 class Answer:

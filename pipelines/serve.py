@@ -9,10 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from pipelines.erase import worker
 from recsys.errors import PrivrecError, StateError
+from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
 
 POLL_SECONDS = 2.0
@@ -83,7 +82,7 @@ def worker_thread(workspace: Workspace) -> Iterator[None]:
 
 def work(workspace: Workspace, stop: threading.Event) -> None:
     """Finish pending erasures until told to stop; a store that is away is tried again."""
-    log = structlog.get_logger("privrec.worker")
+    log = json_logger()
     while not stop.is_set():
         started = time.monotonic()
         try:

@@ -77,10 +77,10 @@ def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
     with worker_thread(workspace):
         while "erasure postponed" not in logged and time.monotonic() < deadline:
             time.sleep(0.005)
-            logged += capsys.readouterr().out
+            logged += capsys.readouterr().err
         cache.down = False
         wait_for_receipts(workspace)
-    logged += capsys.readouterr().out
+    logged += capsys.readouterr().err
     assert "expected the cache to answer" in logged
     assert request.request_id in logged
     assert MAIL not in logged
