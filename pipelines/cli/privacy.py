@@ -19,7 +19,8 @@ def erase(
     release: Annotated[
         bool,
         typer.Option(
-            "--release", help="Spend planned budget on releasing the live model again without the customer, now."
+            "--release",
+            help="Spend planned budget now, on releasing the live model again from the sum without the customer.",
         ),
     ] = False,
     receipt: Annotated[Path | None, typer.Option(help="Write the signed receipt to this file.")] = None,

@@ -208,7 +208,8 @@ class ErasureWorker:
             return {**known, "outcome": "withdrawn: its factors were deleted"}
         if replaced or (version.status is ModelStatus.LIVE and request.release):
             new = self._release_again(str(version.sum_id), _purpose(request))
-            return {**known, "outcome": "superseded by a release without the customer", "superseded_by": new.version}
+            outcome = "superseded by a release from the sum without the customer"
+            return {**known, "outcome": outcome, "superseded_by": new.version}
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:

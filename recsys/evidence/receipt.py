@@ -17,11 +17,14 @@ from recsys.types import ErasureRequest, Json
 
 RECEIPT_TYPE = "privrec.erasure-receipt.v1"
 STATEMENT = (
-    "The customer's purchase history and data key were destroyed and the customer's term was subtracted "
-    "from the sum that "
-    "models are released from. A model released earlier is bounded by its stated (epsilon, delta) until it is retired. "
-    "Not covered: answers already sent, copies outside this installation, and backups of the key file."
+    "The customer's purchase history and data key were destroyed and the customer's term was subtracted from "
+    "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
+    "until it is retired. A model released again draws its Gram anew from the sum without the customer; which "
+    "items it covers, their weights and their popularity stay as released with the sum's first model, bounded "
+    "by that release's (epsilon, delta). Not covered: answers already sent, copies outside this installation, "
+    "and backups of the key file."
 )
+"""What every receipt says, and no more than holds."""
 
 
 def subject_commitment(user_id: str, salt: bytes) -> str:

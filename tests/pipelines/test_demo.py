@@ -103,7 +103,7 @@ def test_the_whole_demo_runs_on_a_small_shop(fresh: Path, tmp_path: Path, monkey
     for words in ("simulated", "gets its own list", "the very next answer is the popular list", "0 purchases of"):
         assert words in shown
     assert "it is no longer suggested as new" in shown
-    assert "superseded by a release without the customer" in shown
+    assert "superseded by a release from the sum without the customer" in shown
     assert [line.split(":")[0].strip() for line in shown.splitlines() if "  exit " in line] == ["exit 0", "exit 6"]
     assert "STILL" not in shown
     assert spends(fresh) == [*FIRST_RELEASE, "gram"]

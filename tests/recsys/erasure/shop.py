@@ -135,3 +135,16 @@ def assert_forgotten(shop: Shop, user_id: str) -> None:
     assert shop.workspace.sums.terms_of(key) == {}
     assert shop.workspace.cache.get(key) is None
     assert key not in [scanned for scanned, _, _ in shop.workspace.histories.scan()]
+
+
+def content(shop: Shop) -> GramSum:
+    """The live model's sum."""
+    sum_id = shop.workspace.sums.latest_sum()
+    assert sum_id is not None
+    return GramSum.from_bytes(shop.workspace.sums.load_sum(sum_id))
+
+
+def live(shop: Shop) -> str:
+    version = shop.live()
+    assert version is not None
+    return version

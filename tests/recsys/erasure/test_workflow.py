@@ -1,42 +1,20 @@
 """From the acknowledgement to the receipt, in memory and on SQLite."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from pipelines.erase import worker as wired_worker
-from recsys.errors import BudgetExceededError, CacheUnavailableError, InputError, NotFoundError, VerificationError
+from recsys.errors import CacheUnavailableError, InputError, VerificationError
 from recsys.evidence.receipt import subject_commitment, verify_receipt
 from recsys.models.gram import GramSum
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryErasures, MemoryState
 from recsys.training.terms import TrainConfig
-from recsys.types import ErasureState, Json, ModelStatus, Trainer
-from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, NOBODY, THREE_RELEASES, Shop, assert_forgotten, sum_without
-from tests.recsys.training.shop import LOUD, PLENTY, never
-
-KEPT = "kept: bounded by its (epsilon, delta) until the next release"
-SUPERSEDED = "superseded by a release without the customer"
-WITHDRAWN = "withdrawn: its factors were deleted"
-TOO_LITTLE = 0.5
-"""Less than the training has spent."""
-
-
-def content(shop: Shop) -> GramSum:
-    """The live model's sum."""
-    sum_id = shop.workspace.sums.latest_sum()
-    assert sum_id is not None
-    return GramSum.from_bytes(shop.workspace.sums.load_sum(sum_id))
-
-
-def live(shop: Shop) -> str:
-    version = shop.live()
-    assert version is not None
-    return version
-
+from recsys.types import ErasureState, Json
+from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, NOBODY, Shop, assert_forgotten, content, live, sum_without
+from tests.recsys.training.shop import PLENTY, never
 
 # What is removed.
 
@@ -200,196 +178,6 @@ def test_a_worker_that_runs_again_changes_nothing(shop: Shop) -> None:
     assert shop.work() == ()
     assert shop.workspace.erasures.receipt(request.request_id) == receipt
     assert (shop.spends(), shop.live()) == (spent, version)
-
-
-# Releasing again.
-
-
-def test_a_release_supersedes_the_live_version_and_is_published(shop: Shop) -> None:
-    before = live(shop)
-    request = shop.erase(ADA, release=True)
-    after = live(shop)
-    assert after != before
-    assert shop.workspace.registry.load(after)[1].model_digest != shop.workspace.registry.load(before)[1].model_digest
-    outcome = shop.outcomes(request)[before]
-    assert (outcome["outcome"], outcome["superseded_by"]) == (SUPERSEDED, after)
-    assert shop.statuses() == {before: ModelStatus.RETIRED, after: ModelStatus.LIVE}
-    assert shop.spends() == ["customers", "counts", "gram", "gram"]
-    purposes = [entry["purpose"] for entry in shop.workspace.ledger_log.entries() if entry["type"] == "spend"]
-    assert purposes == ["train", "train", "train", f"erasure {request.request_id}"]
-    answer = shop.recommender.recommend(BEN)
-    assert (answer.version, answer.personalized) == (after, True)
-
-
-def test_the_released_lists_are_in_the_cache_but_the_customers_are_not(memory_shop: Shop) -> None:
-    shop = memory_shop
-    shop.erase(ADA, release=True)
-    version = live(shop).encode()
-    for user in LOG.users:
-        lists = shop.cache.get(shop.key(user))
-        assert (lists is None) if user == ADA else (lists is not None and version in lists)
-
-
-def test_without_a_release_the_version_is_kept_and_nothing_is_drawn(memory_shop: Shop) -> None:
-    before = live(memory_shop)
-    request = Shop(memory_shop.workspace, never).erase(ADA)
-    outcome = memory_shop.outcomes(request)[before]
-    assert outcome["outcome"] == KEPT
-    assert outcome["epsilon"] == memory_shop.workspace.registry.load(before)[1].privacy["epsilon"]
-    assert memory_shop.spends() == ["customers", "counts", "gram"]
-    assert live(memory_shop) == before
-    assert memory_shop.receipt(request)["steps"]["released"]["lists_published"] is False
-
-
-def test_the_new_version_is_not_among_those_that_the_customer_was_in(shop: Shop) -> None:
-    before = live(shop)
-    request = shop.erase(ADA, release=True)
-    assert list(shop.outcomes(request)) == [before]
-    assert shop.receipt(request)["steps"]["erased"]["versions"] == [before]
-
-
-def test_a_second_customer_was_in_both_versions(memory_shop: Shop) -> None:
-    shop = memory_shop
-    first = live(shop)
-    shop.erase(ADA, release=True)
-    second = live(shop)
-    request = shop.erase(BEN, release=True)
-    outcomes = {version: entry["outcome"] for version, entry in shop.outcomes(request).items()}
-    assert outcomes == {first: KEPT, second: SUPERSEDED}
-    assert shop.spends() == ["customers", "counts", "gram", "gram", "gram"]
-
-
-def test_a_live_version_that_the_customer_was_never_in_is_left_alone(memory_shop: Shop) -> None:
-    shop = memory_shop
-    first = live(shop)
-    newcomer = "newcomer@mail.example"
-    shop.workspace.histories.append({shop.key(newcomer): LOG.history(0).purchases})
-    shop.budget(PLENTY)
-    second = shop.train(TrainConfig(epsilon=1.0)).version
-    shop.workspace.registry.promote(first)
-    request = shop.erase(newcomer, release=True)
-    assert {version: entry["outcome"] for version, entry in shop.outcomes(request).items()} == {second: KEPT}
-    assert live(shop) == first
-
-
-def test_the_wired_worker_releases_with_the_noise_of_the_operating_system(memory_shop: Shop) -> None:
-    before = live(memory_shop)
-    memory_shop.ask(ADA, release=True)
-    told: list[int] = []
-    wired_worker(memory_shop.workspace, told.append).run()
-    assert live(memory_shop) != before
-    assert sum(told) == len(LOG.users) - 1
-
-
-# Over budget.
-
-
-def test_a_release_over_budget_leaves_the_request_erased_until_the_budget_is_raised(shop: Shop) -> None:
-    before = live(shop)
-    shop.budget(LOUD)
-    for user in (BEN, EVE):
-        shop.erase(user, release=True)
-    served = live(shop)
-    request, _ = shop.ask(ADA, release=True)
-    with pytest.raises(BudgetExceededError):
-        Shop(shop.workspace, never).work()
-    assert shop.workspace.erasures.request(request.request_id).state is ErasureState.ERASED
-    assert_forgotten(shop, ADA)
-    assert live(shop) == served != before
-    with pytest.raises(NotFoundError, match="erased so far"):
-        shop.workspace.erasures.receipt(request.request_id)
-    shop.budget(PLENTY)
-    assert [done.request_id for done in shop.work()] == [request.request_id]
-    assert shop.outcomes(request)[served]["superseded_by"] == live(shop) != served
-    assert shop.spends() == ["customers", "counts"] + ["gram"] * 4
-
-
-def test_a_request_that_cannot_go_on_holds_up_no_other(memory_shop: Shop) -> None:
-    shop = memory_shop
-    shop.budget(TOO_LITTLE)
-    stuck, _ = shop.ask(ADA, release=True)
-    other, _ = shop.ask(BEN)
-    with pytest.raises(BudgetExceededError):
-        shop.work()
-    assert shop.workspace.erasures.request(stuck.request_id).state is ErasureState.ERASED
-    assert shop.receipt(other)["request_id"] == other.request_id
-    assert_forgotten(shop, BEN)
-
-
-def test_one_release_serves_all_who_were_waiting_for_budget(memory_shop: Shop) -> None:
-    """Both terms are out of the sum by then, so the second customer was not in what the first one's release made."""
-    shop = memory_shop
-    shop.budget(TOO_LITTLE)
-    first, second = (shop.ask(user, release=True)[0] for user in (ADA, BEN))
-    with pytest.raises(BudgetExceededError):
-        shop.work()
-    before = live(shop)
-    shop.budget(PLENTY)
-    shop.work()
-    assert list(shop.outcomes(second)) == list(shop.outcomes(first)) == [before]
-    assert shop.spends() == ["customers", "counts", "gram", "gram"]
-    assert content(shop).to_bytes() == sum_without(content(shop), [ADA, BEN]).to_bytes()
-
-
-# Other trainers.
-
-
-def test_an_als_model_is_withdrawn_and_nobody_gets_a_list_of_it_any_more(untrained_shop: Shop) -> None:
-    shop = untrained_shop
-    version = shop.train(TrainConfig(trainer=Trainer.ALS)).version
-    assert shop.recommender.recommend(BEN).personalized
-    request = shop.erase(ADA, release=True)
-    outcome = shop.outcomes(request)[version]
-    assert (outcome["outcome"], outcome["epsilon"]) == (WITHDRAWN, "infinity")
-    assert shop.statuses() == {version: ModelStatus.WITHDRAWN}
-    assert shop.live() is None
-    assert shop.recommender.recommend(BEN).items == ()
-    with pytest.raises(NotFoundError):
-        shop.workspace.registry.load(version)
-    assert shop.receipt(request)["steps"]["erased"]["sums"][0]["subtracted"] is False
-
-
-def test_an_als_model_that_was_replaced_is_withdrawn_without_a_word_to_who_is_served(untrained_shop: Shop) -> None:
-    shop = untrained_shop
-    old = shop.train(TrainConfig(trainer=Trainer.ALS)).version
-    new = shop.train(THREE_RELEASES).version
-    request = shop.erase(ADA)
-    outcomes = {version: entry["outcome"] for version, entry in shop.outcomes(request).items()}
-    assert outcomes == {old: WITHDRAWN, new: KEPT}
-    assert shop.live() == new
-    assert shop.recommender.recommend(BEN).version == new
-
-
-def test_a_model_without_noise_is_withdrawn(untrained_shop: Shop) -> None:
-    version = untrained_shop.train(TrainConfig(epsilon=math.inf)).version
-    assert untrained_shop.outcomes(untrained_shop.erase(ADA))[version]["outcome"] == WITHDRAWN
-
-
-def test_a_popularity_model_is_released_again(untrained_shop: Shop) -> None:
-    shop = untrained_shop
-    before = shop.train(TrainConfig(trainer=Trainer.POPULARITY, releases=2)).version
-    request = shop.erase(ADA, release=True)
-    assert shop.outcomes(request)[before]["superseded_by"] == shop.live()
-    assert shop.spends() == ["counts", "counts"]
-    assert content(shop).to_bytes() == sum_without(content(shop), [ADA]).to_bytes()
-
-
-def test_before_the_first_training_an_erasure_has_no_model_to_look_at(untrained_shop: Shop) -> None:
-    request = untrained_shop.erase(ADA, release=True)
-    assert_forgotten(untrained_shop, ADA)
-    assert untrained_shop.outcomes(request) == {}
-    untrained_shop.train(THREE_RELEASES)
-    assert untrained_shop.workspace.sums.terms_of(untrained_shop.key(ADA)) == {}
-
-
-def test_a_sum_that_no_version_came_of_is_cleaned_too(shop: Shop) -> None:
-    """A training that died after it had sealed its sum leaves one behind."""
-    orphan = content(shop)
-    term = shop.workspace.sums.terms_of(shop.key(ADA)).popitem()[1]
-    shop.workspace.sums.create_sum("orphan", orphan.to_bytes(), [(shop.key(ADA), term)])
-    shop.erase(ADA, release=True)
-    after = shop.workspace.sums.load_sum("orphan")
-    assert after == sum_without(orphan, [ADA]).to_bytes()
 
 
 # The cache.
