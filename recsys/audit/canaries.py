@@ -221,7 +221,8 @@ def audit(
         shop: customers and canaries
         claimed: for everything that one release gives away
         n_pairs: twice as many releases are drawn: each canary is in one of a pair and not in the other
-        confidence: how often all findings are at or below the truth; each of them gets an equal part of the rest
+        confidence: how often all findings are at or below the truth; half of the rest goes to the whole, the other
+            half to the other findings in equal parts
         entropy: where noise and coins come from
 
     Guarantees:
@@ -236,10 +237,12 @@ def audit(
         msg = "expected a claim, got epsilon=inf; a release that claims nothing has nothing to be held to"
         raise InputError(msg)
     inside, outside, mus = sightings(release, shop, n_pairs=n_pairs, entropy=entropy)
-    each = 1 - (1 - confidence) / (len(mus) + 1)
+    error = (1 - confidence) / 2
+    each = error / len(mus)
 
     def finding(statistic: str, claim: float) -> Finding:
-        found = epsilon_of(gaussian_mu(inside[statistic], outside[statistic], each), claimed.delta)
+        chance = error if statistic == EVERYTHING else each
+        found = epsilon_of(gaussian_mu(inside[statistic], outside[statistic], 1 - chance), claimed.delta)
         return Finding(statistic=statistic, epsilon_claimed=claim, epsilon_found=found)
 
     # A threshold that depends on the claim alone: one that was chosen by the scores would bias the count.
@@ -251,7 +254,7 @@ def audit(
         whole=finding(EVERYTHING, claimed.epsilon),
         parts=tuple(finding(name, epsilon_of(mu, claimed.delta)) for name, mu in mus.items() if name != EVERYTHING),
         epsilon_of_any_mechanism=thresholded_epsilon(
-            inside[EVERYTHING], outside[EVERYTHING], threshold, claimed.delta, each
+            inside[EVERYTHING], outside[EVERYTHING], threshold, claimed.delta, 1 - each
         ),
     )
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "erase",
     "verify",
     "ledger",
+    "audit",
     "models",
     "keys",
 }
@@ -105,6 +106,7 @@ def test_an_error_is_json_where_the_output_is(fresh: Path) -> None:
         ("models",),
         ("keys", "list"),
         ("keys", "create", "till", "--scope", "write"),
+        ("audit", "canaries", "--trainings", "8"),
         ("evaluate", "--trainer", "popularity"),
         ("train", "--epsilon", "1"),
     ],

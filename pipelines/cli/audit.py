@@ -1,0 +1,77 @@
+"""Commands that attack what privrec releases: audit canaries."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli import options
+from pipelines.console import console, print_json, print_table, status_console
+from recsys.errors import VerificationError
+from recsys.types import PrivacyBudget
+
+if TYPE_CHECKING:
+    from recsys.audit.canaries import CanaryAudit
+
+audit = typer.Typer(
+    help="Attack what is released, and compare what was found with what was promised.", no_args_is_help=True
+)
+
+
+@audit.command("canaries")
+def canaries(
+    *,
+    epsilon: options.Epsilon = 4.0,
+    delta: options.Delta = 1e-6,
+    trainings: Annotated[
+        int,
+        typer.Option(
+            min=4, help="How often to train; half of them with a canary. More find more of a smaller epsilon."
+        ),
+    ] = 4000,
+    confidence: Annotated[
+        float, typer.Option(help="How often all bounds together are at or below the truth, between 0 and 1.")
+    ] = 0.99,
+    as_json: options.AsJson = False,
+) -> None:
+    """Look for a made-up customer in what trainings release. Exit code 6 if more is found than epsilon allows.
+
+    The private model is trained again and again on a small synthetic shop, with and without one customer who moves
+    every statistic by all that one customer can. What tells the two apart bounds the true epsilon from below. None of
+    your purchases are read, and nothing is booked.
+    """
+    from pipelines.audit import audit_training
+
+    claimed = PrivacyBudget(epsilon=epsilon, delta=delta)
+    with status_console.status(f"training {trainings:,} times"):
+        found = audit_training(claimed, n_pairs=trainings // 2, confidence=confidence)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _show(found)
+    if not found.holds:
+        msg = (
+            f"expected to find at most epsilon={epsilon:g}, got at least {found.whole.epsilon_found:.3g} for "
+            "everything (the table shows each statistic); release nothing with this installation, and report it as "
+            "SECURITY.md says"
+        )
+        raise VerificationError(msg)
+
+
+def _show(found: "CanaryAudit") -> None:
+    rows = [
+        (one.statistic, "holds" if one.holds else "EXCEEDED", f"{one.epsilon_claimed:.3f}", f"{one.epsilon_found:.3f}")
+        for one in (*found.parts, found.whole)
+    ]
+    print_table("Canary audit", ["released", "claim", "epsilon claimed", "at least"], rows, left=2)
+    console.print(
+        f"{found.n_releases:,} trainings, half of them with the canary; delta={found.claimed.delta:g}; "
+        f"all bounds are at or below the truth with confidence {found.confidence:g}"
+    )
+    console.print(
+        f"the bound is {found.whole.ratio:.2f} of the whole claim; the one that does not rest on the Gaussian "
+        f"is epsilon={found.epsilon_of_any_mechanism:.3f}"
+    )
+    verdict = (
+        "[bold green]the claim holds[/bold green]" if found.holds else "[bold red]the claim is exceeded[/bold red]"
+    )
+    console.print(verdict)
