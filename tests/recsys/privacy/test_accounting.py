@@ -1,13 +1,15 @@
 import math
 
 import pytest
-from dp_accounting import GaussianDpEvent, pld, rdp
+from dp_accounting import ComposedDpEvent, GaussianDpEvent, SelfComposedDpEvent, pld, rdp
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
 from recsys.errors import PrivacyParameterError
 from recsys.privacy.accounting import check_parameters, compose, epsilon_of, mu_of
+from recsys.privacy.plan import PrivacyPlan
+from recsys.types import PrivacyBudget
 
 epsilons = st.floats(0.01, 50)
 deltas = st.floats(-12, -1).map(lambda exponent: 10**exponent)
@@ -55,6 +57,30 @@ def test_renyi_accounting_never_promises_more(noise_multipliers: tuple[float, ..
         accountant.compose(GaussianDpEvent(noise_multiplier))
     exact = epsilon_of(compose(noise_multipliers), 1e-6)
     assert exact < accountant.get_epsilon(1e-6) < 1.2 * exact
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 4.0, 16.0])
+@pytest.mark.parametrize("gram_releases", [1, 52])
+def test_a_training_costs_its_claim_by_three_accountants(epsilon: float, gram_releases: int) -> None:
+    """Closed form, privacy loss distributions, and Renyi divergences, which are a bound from above."""
+    plan = PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=1e-6), gram_releases=gram_releases)
+    once = GaussianDpEvent(plan.customers_noise_multiplier), GaussianDpEvent(plan.counts_noise_multiplier)
+    grams = SelfComposedDpEvent(GaussianDpEvent(plan.gram_noise_multiplier), gram_releases)
+    event = ComposedDpEvent([*once, grams])
+    multipliers = [one.noise_multiplier for one in once] + [plan.gram_noise_multiplier] * gram_releases
+    assert balle_wang_delta(epsilon, compose(multipliers)) == pytest.approx(1e-6, rel=1e-4)
+    assert pld.PLDAccountant().compose(event).get_epsilon(1e-6) == pytest.approx(epsilon, rel=1e-3)
+    assert epsilon < rdp.RdpAccountant().compose(event).get_epsilon(1e-6) < 1.25 * epsilon
+
+
+def test_a_training_that_is_accounted_with_one_release_less_is_found() -> None:
+    """The broken twin: the counts were forgotten. All three accountants tell."""
+    plan = PrivacyPlan(budget=PrivacyBudget(epsilon=4.0, delta=1e-6))
+    told = compose([plan.customers_noise_multiplier, plan.gram_noise_multiplier])
+    assert balle_wang_delta(4.0, told) < 0.9e-6
+    event = GaussianDpEvent(1 / told)
+    assert pld.PLDAccountant().compose(event).get_epsilon(1e-6) < 0.99 * 4.0
+    assert epsilon_of(told, 1e-6) < 0.99 * 4.0
 
 
 @given(noise_multipliers=multipliers)

@@ -158,6 +158,10 @@ def test_symmetric_noise_has_half_the_variance_off_its_diagonal() -> None:
     assert not is_gaussian(above, sigma)
 
 
+TWINS = [0.5, 0.9, 1.1]
+"""Noise of another scale than the stated one: too little breaks the promise, too much was not paid for."""
+
+
 def test_the_counts_are_released_at_the_stated_scale(rng: np.random.Generator) -> None:
     counts = rng.integers(0, 10**6, 20_000) * int(GRID)
     noise_multiplier = 3.7
@@ -167,20 +171,18 @@ def test_the_counts_are_released_at_the_stated_scale(rng: np.random.Generator) -
         return is_gaussian(residual, noise_multiplier * COUNTS_SENSITIVITY)
 
     assert keeps_its_word(noise_multiplier)
-    assert not keeps_its_word(noise_multiplier / 2)
-    assert not keeps_its_word(0.95 * noise_multiplier)
+    assert not any(keeps_its_word(twin * noise_multiplier) for twin in [*TWINS, 0.95])
 
 
 def test_the_number_of_customers_is_released_at_the_stated_scale(rng: np.random.Generator) -> None:
     noise_multiplier = 3.7
 
     def keeps_its_word(drawn_with: float) -> bool:
-        residual = np.array([release_customers(5000, drawn_with, rng.bytes) - 5000 for _ in range(1000)])
+        residual = np.array([release_customers(5000, drawn_with, rng.bytes) - 5000 for _ in range(4000)])
         return is_gaussian(residual, noise_multiplier * CUSTOMERS_SENSITIVITY)
 
     assert keeps_its_word(noise_multiplier)
-    assert not keeps_its_word(noise_multiplier / 2)
-    assert not keeps_its_word(0.8 * noise_multiplier)
+    assert not any(keeps_its_word(twin * noise_multiplier) for twin in TWINS)
     assert release_customers(5000, 0.0) == 5000
 
 
@@ -196,8 +198,7 @@ def test_the_gram_is_released_at_the_stated_scale(rng: np.random.Generator) -> N
         return is_gaussian(scaled, noise_multiplier * GRAM_SENSITIVITY)
 
     assert keeps_its_word(noise_multiplier)
-    assert not keeps_its_word(noise_multiplier / 2)
-    assert not keeps_its_word(0.95 * noise_multiplier)
+    assert not any(keeps_its_word(twin * noise_multiplier) for twin in [*TWINS, 0.95])
 
 
 def test_the_diagonal_of_the_gram_has_the_stated_scale_by_itself(rng: np.random.Generator) -> None:

@@ -81,6 +81,17 @@ def test_one_customer_moves_the_gram_by_at_most_the_stated_bound(
     assert squared_norm(neighbour.gram - without.gram) <= LENGTH_LIMIT**2
 
 
+@given(shop=shops(), data=st.data())
+def test_one_customer_moves_the_number_of_customers_by_one(
+    shop: tuple[list[Basket], SumRule, int], data: st.DataObject
+) -> None:
+    customers, rule, n_items = shop
+    newcomer = purchases_of([data.draw(baskets(n_items))], n_items)
+    without = GramSum.empty(catalogue(n_items), rule).add(purchases_of(customers, n_items))
+    assert without.add(newcomer).n_added - without.n_added == CUSTOMERS_SENSITIVITY
+    assert without.subtract(newcomer).n_added - without.n_added == -CUSTOMERS_SENSITIVITY
+
+
 @given(shop=shops(max_items=30))
 def test_a_customers_vector_is_no_longer_than_one(shop: tuple[list[Basket], SumRule, int]) -> None:
     customers, rule, n_items = shop
@@ -112,6 +123,18 @@ def test_next_to_popularity_the_length_is_still_bounded() -> None:
             rule = SumRule(released_counts=released, head_size=n_items)
             lengths = squared_lengths(purchases_of([range(1, n_items), range(n_items - 1)], n_items), rule)
             assert (lengths <= LENGTH_LIMIT).all()
+
+
+@given(shop=shops(max_items=30), data=st.data())
+def test_nearly_every_customer_attains_the_bound_of_the_gram(
+    shop: tuple[list[Basket], SumRule, int], data: st.DataObject
+) -> None:
+    customers, rule, n_items = shop
+    newcomer = purchases_of([data.draw(baskets(n_items))], n_items)
+    without = GramSum.empty(catalogue(n_items), rule).add(purchases_of(customers, n_items))
+    moved = squared_norm(without.add(newcomer).gram - without.gram)
+    assert moved == 0 or 0.95**2 * LENGTH_LIMIT**2 < moved <= LENGTH_LIMIT**2
+    assert (moved == 0) == (not customer_vectors(newcomer, rule).any())
 
 
 @given(shop=shops(), data=st.data())
