@@ -99,6 +99,16 @@ def test_every_guarantee_names_a_test(documents: Mapping[str, str]) -> None:
     assert [row for row in promises if not NAMED_TEST.search(row)] == []
 
 
+def test_every_pitfall_has_its_number_what_prevents_it_and_a_test(documents: Mapping[str, str]) -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (.+) \| (.+) \|$", documents["docs/pitfalls.md"], flags=re.MULTILINE)
+    assert [int(number) for number, *_ in rows] == list(range(1, 20))
+    for _, pitfall, prevented, tests in rows:
+        assert pitfall.endswith(".")
+        assert prevented.endswith(".")
+        assert all(function for _, function in NAMED_TEST.findall(tests))
+        assert NAMED_TEST.search(tests)
+
+
 def test_every_cited_figure_is_in_its_results_file(root: Path, documents: Mapping[str, str]) -> None:
     wrong = {name: bad for name, text in documents.items() if (bad := wrong_figures(root / "benchmarks/results", text))}
     assert wrong == {}
