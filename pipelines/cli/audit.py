@@ -68,8 +68,8 @@ def _show(found: "CanaryAudit") -> None:
         f"all bounds are at or below the truth with confidence {found.confidence:g}"
     )
     console.print(
-        f"the bound is {found.whole.ratio:.2f} of the whole claim; the one that does not rest on the Gaussian "
-        f"is epsilon={found.epsilon_of_any_mechanism:.3f}"
+        f"the bound is {found.whole.ratio:.2f} of the whole claim; by counting alone it is "
+        f"epsilon={found.epsilon_counted:.3f}, and whatever the mechanism epsilon={found.epsilon_of_any_mechanism:.3f}"
     )
     verdict = (
         "[bold green]the claim holds[/bold green]" if found.holds else "[bold red]the claim is exceeded[/bold red]"

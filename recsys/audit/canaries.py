@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recsys.audit.epsilon_bound import Scores, gaussian_mu, one_run_epsilon, thresholded_epsilon
+from recsys.audit.epsilon_bound import Scores, gaussian_mu, one_run_epsilon, thresholded_epsilon, thresholded_mu
 from recsys.errors import InputError
 from recsys.privacy.accounting import compose, epsilon_of
 from recsys.privacy.ledger import epsilon_json
@@ -174,14 +174,16 @@ class CanaryAudit:
     """About everything that is released, against the whole claim."""
     parts: tuple[Finding, ...]
     """About each statistic alone, against its own."""
+    epsilon_counted: float
+    """A lower bound on everything, from counting scores above a threshold: their shape does not matter."""
     epsilon_of_any_mechanism: float
-    """A lower bound on everything that does not rest on the Gaussian, and so is farther below."""
+    """The same whatever the mechanism: farther below, since it does not take the trade-off for a Gaussian's."""
 
     @property
     def holds(self) -> bool:
         """Whether nothing was found against any claim."""
-        found = (self.whole, *self.parts)
-        return all(finding.holds for finding in found) and self.epsilon_of_any_mechanism <= self.claimed.epsilon
+        counted = max(self.epsilon_counted, self.epsilon_of_any_mechanism)
+        return all(finding.holds for finding in (self.whole, *self.parts)) and counted <= self.claimed.epsilon
 
     def to_json(self) -> dict[str, Json]:
         """The audit for a script."""
@@ -199,6 +201,7 @@ class CanaryAudit:
             "confidence": self.confidence,
             "releases": self.n_releases,
             "findings": findings,
+            "epsilon_counted": epsilon_json(self.epsilon_counted),
             "epsilon_of_any_mechanism": self.epsilon_of_any_mechanism,
             "ratio": epsilon_json(self.whole.ratio),
             "holds": self.holds,
@@ -238,7 +241,7 @@ def audit(
         raise InputError(msg)
     inside, outside, mus = sightings(release, shop, n_pairs=n_pairs, entropy=entropy)
     error = (1 - confidence) / 2
-    each = error / len(mus)
+    each = error / (len(mus) + 1)
 
     def finding(statistic: str, claim: float) -> Finding:
         chance = error if statistic == EVERYTHING else each
@@ -246,16 +249,15 @@ def audit(
         return Finding(statistic=statistic, epsilon_claimed=claim, epsilon_found=found)
 
     # A threshold that depends on the claim alone: one that was chosen by the scores would bias the count.
-    threshold = mus[EVERYTHING] / 2
+    above = inside[EVERYTHING], outside[EVERYTHING], mus[EVERYTHING] / 2
     return CanaryAudit(
         claimed=claimed,
         confidence=confidence,
         n_releases=2 * n_pairs,
         whole=finding(EVERYTHING, claimed.epsilon),
         parts=tuple(finding(name, epsilon_of(mu, claimed.delta)) for name, mu in mus.items() if name != EVERYTHING),
-        epsilon_of_any_mechanism=thresholded_epsilon(
-            inside[EVERYTHING], outside[EVERYTHING], threshold, claimed.delta, 1 - each
-        ),
+        epsilon_counted=epsilon_of(thresholded_mu(*above, 1 - each), claimed.delta),
+        epsilon_of_any_mechanism=thresholded_epsilon(*above, claimed.delta, 1 - each),
     )
 
 

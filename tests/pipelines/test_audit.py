@@ -134,6 +134,7 @@ def test_a_script_gets_one_document() -> None:
         "confidence",
         "releases",
         "findings",
+        "epsilon_counted",
         "epsilon_of_any_mechanism",
         "ratio",
         "holds",
