@@ -40,6 +40,7 @@ WHOLE = 1 / mu_of(CLAIMED.epsilon, CLAIMED.delta)
 CONFIDENCE = 0.999
 
 Noise = Callable[[int, float, Entropy], NDArray[np.int64]]
+Matrix = NDArray[np.float64]
 
 
 def gram_alone(noise_multiplier: float = WHOLE) -> Release:
@@ -216,6 +217,38 @@ def test_a_statistic_that_leaks_by_itself_is_found_beside_one_that_does_not(
     assert {part.statistic: part.holds for part in found.parts} == {"large": True, "small": False}
     assert found.whole.holds
     assert not found.holds
+
+
+def one_after_the_other(shop: CanaryShop, included: NDArray[np.bool_], entropy: Entropy) -> list[Seen]:
+    """A coarse Gram with a fifth of the budget, and another one of what its first eigenvector leaves over."""
+    coarse, fine = WHOLE / np.sqrt(0.2), WHOLE / np.sqrt(0.8)
+    n_items = shop.customers.shape[1]
+    rule = SumRule(released_counts=np.linspace(40, 1, n_items), head_size=n_items)
+
+    def release(name: str, vectors: Callable[[sp.csr_matrix], Matrix], noise_multiplier: float) -> tuple[Seen, Matrix]:
+        joined, known = vectors(shop.joined_by(included)), vectors(shop.customers)
+        released = release_gram((joined.T @ joined).astype(np.int64), noise_multiplier, entropy)
+        residual, canaries = released - known.T @ known / GRID**2, vectors(shop.canaries) / GRID
+        return seen_in_gram(name, residual, canaries, sensitivity=1.0, noise_scale=noise_multiplier), released
+
+    def deflated(purchased: sp.csr_matrix) -> Matrix:
+        own = customer_vectors(purchased, rule)
+        rest = own - np.outer(own @ shared, shared)
+        return np.trunc(rest * (GRID * (1 - 1e-9) / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1.0)))
+
+    first, released = release("coarse", lambda purchased: customer_vectors(purchased, rule), coarse)
+    shared = np.linalg.eigh(released)[1][:, -1]
+    return [first, release("fine", deflated, fine)[0]]
+
+
+def test_a_release_that_depends_on_the_one_before_is_audited_with_it(
+    shop: CanaryShop, rng: np.random.Generator
+) -> None:
+    found = audit(one_after_the_other, shop, CLAIMED, n_pairs=150, confidence=CONFIDENCE, entropy=rng.bytes)
+    assert [part.statistic for part in found.parts] == ["coarse", "fine"]
+    assert found.holds
+    assert 0.8 < found.whole.ratio <= 1.0
+    assert all(part.epsilon_found < 0.95 * found.whole.epsilon_found for part in found.parts)
 
 
 def test_one_release_with_many_canaries_bounds_a_leak_and_says_little_of_an_honest_one(
