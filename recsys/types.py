@@ -148,7 +148,7 @@ class PrivacyBudget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacySpend:
-    """One Gaussian release: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
+    """Gaussian releases of one statistic: `noise_multiplier` is the noise's standard deviation over the sensitivity."""
 
     purpose: str
     statistic: str
@@ -156,6 +156,10 @@ class PrivacySpend:
     noise_multiplier: float
     sum_id: str
     """The sum that the statistic is of."""
+    sampling_probability: float = 1.0
+    """With which each customer, independently of the others, is in a release (Poisson sampling); 1: always."""
+    count: int = 1
+    """How many releases of that kind."""
 
 
 class ModelStatus(StrEnum):
