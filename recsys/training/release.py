@@ -1,25 +1,26 @@
 """A model version and its promise: registered after a training, or released again from a sum that has changed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 from recsys.errors import NotFoundError
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
-from recsys.privacy.accounting import compose, epsilon_of
+from recsys.privacy.accounting import epsilon_of, epsilon_of_spends, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit_again
+from recsys.training.report import DataDigest, accounting_of, mu_json, signed_report
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
-from recsys.types import Json, ModelStatus, ModelVersion
+from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
 
 NOT_COVERED = (
     "the list of items, which is taken to be public",
     "metrics computed on customers' purchases without noise: internal, not private",
-    "settings chosen by looking at private data, if somebody did",
+    "tuning: settings chosen by looking at private data, if somebody did",
     "that an erasure happened, to an observer who compares two versions",
 )
 """What no entry of the ledger accounts for: printed with every version."""
@@ -32,40 +33,49 @@ def register(
     *,
     sum_id: str,
     purpose: str,
+    data: DataDigest,
     parent: str | None = None,
-    config: Mapping[str, Json] | None = None,
 ) -> ModelVersion:
-    """The version of these factors, saved and made live."""
+    """The version of these factors, saved with its privacy report and made live.
+
+    Raises:
+        StateError: one of its releases is not in the ledger; nothing was saved.
+    """
+    spends = spends_of(terms, sum_id, purpose)
     version = name_version(
         ModelVersion(
             version="",
             trainer=terms.trainer,
             created_at=stores.clock(),
             model_digest=factors.digest,
-            config={**(config or {}), "purpose": purpose, "terms": terms.to_json()},
-            privacy=privacy_statement(stores, terms),
+            config={"purpose": purpose, "terms": terms.to_json()},
+            privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,
         )
     )
-    stores.registry.save(factors, version)
+    stores.registry.save(factors, version, signed_report(stores, version, spends, data))
     stores.registry.promote(version.version)
     return replace(version, status=ModelStatus.LIVE)
 
 
-def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
+def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
+    """The releases that make one version: those of the training, the last one drawn anew for this purpose."""
+    return [*terms.first_spends(sum_id)[:-1], terms.next_spend(sum_id, purpose)]
+
+
+def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[PrivacySpend]) -> dict[str, Json]:
     """The guarantee in full: of the releases that make this version, and of everything booked so far."""
-    own = compose(terms.noise_multipliers)
     spent = PrivacyLedger(stores.ledger_log, stores.clock).summary().mu_spent
     return {
-        "private": math.isfinite(own),
+        "private": math.isfinite(mu_of_spends(spends)),
         "unit": "customer",
         "neighboring_relation": "add_or_remove_one",
-        "delta": terms.delta,
-        "epsilon": epsilon_json(epsilon_of(own, terms.delta)),
-        "mu": epsilon_json(own),
-        "epsilon_of_all_releases": epsilon_json(epsilon_of(spent, terms.delta)),
-        "accounting": "Gaussian differential privacy, exact",
+        "delta": delta,
+        "epsilon": epsilon_json(epsilon_of_spends(spends, delta)),
+        "mu": mu_json(spends),
+        "epsilon_of_all_releases": epsilon_json(epsilon_of(spent, delta)),
+        "accounting": accounting_of(spends),
         "not_covered": list(NOT_COVERED),
     }
 
@@ -94,4 +104,5 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
     factors = fit_again(content, terms, entropy=entropy)
-    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, parent=parent.version)
+    data = DataDigest(of="sum", digest=content.digest)
+    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=parent.version)

@@ -16,6 +16,7 @@ from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit
 from recsys.training.release import register
+from recsys.training.report import DataDigest
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import ModelVersion, UserKey
@@ -51,13 +52,15 @@ def train(
     step("booking the releases")
     ledger.book(terms.first_spends(sum_id))
     step("adding the customers up, releasing, factorising")
-    purchased = log.interactions().matrix
+    interactions = log.interactions()
+    purchased = interactions.matrix
     fitted = fit(purchased, log.items, terms, entropy=entropy, seed=config.seed)
     step("sealing the sum")
     content = fitted.content.to_bytes() if fitted.content else b""
     stores.sums.create_sum(sum_id, content, ((key, pack_term(_items(purchased, row))) for row, key in enumerate(keys)))
     step("registering the version")
-    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train")
+    data = DataDigest(of="purchases", digest=interactions.digest)
+    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
 
 
 def refuse_early(stores: TrainingStores, config: TrainConfig, *, n_customers: int | None = None) -> None:
