@@ -40,7 +40,7 @@ def show(body: Document) -> None:
     print_table("The guarantee", ["what", "value"], _guarantee(body), left=2)
     print_table("Epsilon by delta", ["delta", "", "this version", "all releases"], _curve(body), left=2)
     print_table("What was released to make it", RELEASE_COLUMNS, [_release(event) for event in _rows(body, "events")])
-    _show_metrics(_part(body, "metrics"))
+    show_metrics(_part(body, "metrics"))
     print_table("Settings", ["setting", "value", "where it comes from"], _settings(body), left=3)
     console.print(f"[dim]{body['settings_note']}[/dim]")
     console.print("[bold]Not covered[/bold]")
@@ -105,7 +105,8 @@ def _release(event: Mapping[str, Json]) -> list[str]:
     return [str(event["statistic"]), str(event["mechanism"]), *numbers, str(event["ledger_index"])]
 
 
-def _show_metrics(metrics: Mapping[str, Json]) -> None:
+def show_metrics(metrics: Mapping[str, Json]) -> None:
+    """Print the metrics that were released with a version, or that there are none."""
     if not metrics:
         console.print("[bold]Metrics[/bold]\n  none are published with this version; internal ones are not private")
         return

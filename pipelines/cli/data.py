@@ -62,6 +62,14 @@ def train(
     releases: options.Releases = 1,
     factors: options.Factors = 128,
     seed: options.Seed = 0,
+    publish_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--publish-metrics",
+            help="Keep a tenth of the customers out of training, and release with noise, within the same epsilon, how "
+            "well the model does on them: these metrics may be published.",
+        ),
+    ] = False,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -80,6 +88,7 @@ def train(
     The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
     The first training sets the budget, `privrec ledger budget` sets another one. The metrics that are printed are of a
     second model, trained on a part of the purchases and thrown away: they are for your own eyes and in no manifest.
+    With --publish-metrics there are none of that kind: what is printed then is in the manifest and may be shown around.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from pipelines.evaluate import evaluate_if_possible
@@ -91,12 +100,14 @@ def train(
     config = TrainConfig(trainer=trainer, epsilon=epsilon, delta=delta, releases=releases, n_factors=factors, seed=seed)
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        refuse_early(workspace, config, n_customers=len(read.log.users) if read else None)
+        n_customers = len(read.log.users) if read else None
+        refuse_early(workspace, config, n_customers=n_customers, publish_metrics=publish_metrics)
         if read is not None:
             _ingest(workspace, read)
         with steps("training") as step:
-            version = run_training(workspace, config, step=step)
+            version = run_training(workspace, config, publish_metrics=publish_metrics, step=step)
             step("evaluating")
+            evaluated = evaluated and not publish_metrics
             metrics = evaluate_if_possible(snapshot(workspace)[1], config, protocol) if evaluated else None
     _print_version(version, metrics, as_json=as_json)
 
@@ -239,6 +250,10 @@ def _print_version(version: ModelVersion, evaluation: "Evaluation | None", *, as
         return
     if evaluation:
         evaluation.show()
+    if version.metrics:
+        from pipelines.privacy_report import show_metrics
+
+        show_metrics(version.metrics)
     privacy = version.privacy
     promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
     console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")

@@ -12,6 +12,7 @@ from recsys.privacy.accounting import epsilon_of, epsilon_of_spends, mu_of_spend
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit_again
+from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import DataDigest, accounting_of, mu_json, signed_report
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
@@ -35,13 +36,24 @@ def register(
     purpose: str,
     data: DataDigest,
     parent: str | None = None,
+    published: PublishedMetrics | None = None,
 ) -> ModelVersion:
     """The version of these factors, saved with its privacy report and made live.
+
+    Args:
+        stores: where everything is
+        factors: the model
+        terms: its noise
+        sum_id: the sum that it was released from
+        purpose: what the release is for
+        data: what the model was made from
+        parent: the version before it in its line
+        published: metrics that were released with it
 
     Raises:
         StateError: one of its releases is not in the ledger; nothing was saved.
     """
-    spends = spends_of(terms, sum_id, purpose)
+    spends = [*spends_of(terms, sum_id, purpose), *(published.spends if published else ())]
     version = name_version(
         ModelVersion(
             version="",
@@ -52,6 +64,7 @@ def register(
             privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,
+            metrics=published.to_json() if published else {},
         )
     )
     stores.registry.save(factors, version, signed_report(stores, version, spends, data))

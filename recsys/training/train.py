@@ -6,8 +6,6 @@ snapshot -> budget checked -> spends booked -> noise drawn, model made -> sum se
 import uuid
 from collections.abc import Callable
 
-import scipy.sparse as sp
-
 from recsys.data.interactions import PurchaseLog
 from recsys.errors import InputError
 from recsys.models.customer import pack_term
@@ -15,6 +13,7 @@ from recsys.privacy.accounting import check_parameters
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit
+from recsys.training.published_metrics import MetricsPlan, hold_out, metric_values, release_metrics
 from recsys.training.release import register
 from recsys.training.report import DataDigest
 from recsys.training.stores import TrainingStores
@@ -30,47 +29,63 @@ def train(
     config: TrainConfig,
     *,
     until: int | None = None,
+    publish_metrics: bool = False,
     entropy: Entropy = OS_ENTROPY,
     step: Step = lambda _: None,
 ) -> ModelVersion:
     """The new live version, trained on purchases up to `until` (milliseconds since 1970, UTC; None: all of them).
 
     The first training of an installation sets the ledger's budget to its own; `set_budget` before it sets a larger one.
+    With `publish_metrics` a tenth of the customers is held out, and how well the model does on them is released with
+    noise, within the same epsilon.
 
     Raises:
-        PrivacyParameterError: epsilon or delta make no promise; nothing was booked.
+        PrivacyParameterError: epsilon or delta make no promise, or metrics are to be published of a model without
+            noise; nothing was booked.
         BudgetExceededError: the ledger has too little left; nothing was booked or drawn.
         InputError: there is no purchase to train on.
     """
+    sum_id = uuid.uuid4().hex
+    plan = MetricsPlan.within(config, sum_id) if publish_metrics else None
     step("reading histories")
     keys, log = snapshot(stores, until=until)
-    terms, sum_id = Terms.under(config), uuid.uuid4().hex
+    terms = plan.terms if plan else Terms.under(config)
     check_parameters(config.epsilon, config.delta, len(keys))
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is None:
         ledger.set_budget(config.plan.budget, note="set by the first training")
     step("booking the releases")
-    ledger.book(terms.first_spends(sum_id))
+    ledger.book([*terms.first_spends(sum_id), *(plan.spends if plan else ())])
     step("adding the customers up, releasing, factorising")
+    keys, log, held_out = hold_out(keys, log) if plan else (keys, log, None)
     interactions = log.interactions()
-    purchased = interactions.matrix
-    fitted = fit(purchased, log.items, terms, entropy=entropy, seed=config.seed)
+    fitted = fit(interactions.matrix, log.items, terms, entropy=entropy, seed=config.seed)
+    published = None
+    if plan and held_out is not None:
+        step("measuring the model on the customers who were held out")
+        published = release_metrics(metric_values(fitted.factors, held_out), plan, entropy)
     step("sealing the sum")
     content = fitted.content.to_bytes() if fitted.content else b""
-    stores.sums.create_sum(sum_id, content, ((key, pack_term(_items(purchased, row))) for row, key in enumerate(keys)))
+    packed = ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys))
+    stores.sums.create_sum(sum_id, content, packed)
     step("registering the version")
     data = DataDigest(of="purchases", digest=interactions.digest)
-    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
+    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data, published=published)
 
 
-def refuse_early(stores: TrainingStores, config: TrainConfig, *, n_customers: int | None = None) -> None:
+def refuse_early(
+    stores: TrainingStores, config: TrainConfig, *, n_customers: int | None = None, publish_metrics: bool = False
+) -> None:
     """Return if a training under this configuration is not bound to be refused: for asking before anything is read in.
 
     Raises:
-        PrivacyParameterError: epsilon or delta make no promise, for at least this many customers.
+        PrivacyParameterError: epsilon or delta make no promise, for at least this many customers, or metrics are to be
+            published of a model without noise.
         BudgetExceededError: the ledger has too little left.
     """
     check_parameters(config.epsilon, config.delta, n_customers)
+    if publish_metrics:
+        MetricsPlan.within(config, "not drawn")
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is not None:
         ledger.require(Terms.under(config).first_spends("not drawn"))
@@ -93,7 +108,3 @@ def snapshot(stores: TrainingStores, *, until: int | None = None) -> tuple[list[
         raise InputError(msg)
     items = [item.item_id for item in stores.catalogue.items()]
     return keys, PurchaseLog.from_histories([key.hex() for key in keys], items, histories)
-
-
-def _items(purchased: sp.csr_matrix, row: int) -> "sp.csr_matrix":
-    return purchased.indices[purchased.indptr[row] : purchased.indptr[row + 1]]

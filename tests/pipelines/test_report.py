@@ -109,6 +109,34 @@ def test_a_version_that_is_none_is_not_found(trained: Path) -> None:
     assert_refused(privrec("models", "report", "0" * 32), 7, "privrec models")
 
 
+def test_metrics_are_published_within_the_epsilon_that_was_asked_for(purchases: Path, fresh: Path) -> None:
+    shown = done("train", "--data", purchases, *QUANTITIES, "--publish-metrics").out
+    assert "Metrics, released with noise" in shown
+    assert "do not publish them" not in shown
+    found = done("models", "--json").json[0]
+    assert found["metrics"].keys() >= {"recall@20", "ndcg@20", "customers"}
+    assert found["privacy"]["epsilon"] == pytest.approx(4)
+    assert done("ledger", "--json").json["epsilon_spent"] == pytest.approx(4)
+    report = done("models", "report", found["version"]).out
+    assert "metrics of held-out customers" in report
+    assert "95 of 100 releases" in report
+    assert "none are published" not in report
+
+
+def test_with_published_metrics_no_internal_ones_are_computed(purchases: Path, fresh: Path) -> None:
+    found = done("train", "--data", purchases, *QUANTITIES, "--publish-metrics", "--evaluate", "--json").json
+    assert found["evaluation"] is None
+    assert found["metrics"]["task"] == "discover"
+
+
+def test_metrics_of_a_model_without_noise_are_refused_before_anything_is_stored(purchases: Path, fresh: Path) -> None:
+    for words in (("--trainer", "als"), ("--epsilon", "inf")):
+        refused = privrec("train", "--data", purchases, *QUANTITIES, *words, "--publish-metrics")
+        assert_refused(refused, 4, "--publish-metrics")
+    assert contents(fresh)["histories"] == {}
+    assert contents(fresh)["ledger"] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["curve.png", "curve.svg"])
 def test_the_curve_is_drawn_as_a_picture(live: str, name: str, tmp_path: Path) -> None:
