@@ -1,5 +1,6 @@
 """Commands about purchases and models: ingest, train, evaluate, publish, recommend."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +71,15 @@ def train(
             "well the model does on them: these metrics may be published.",
         ),
     ] = False,
+    select_factors: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Repeat for several: select the best in place of --factors, by how well each does on a tenth of the "
+            "customers kept out of training, with noise, within the same epsilon.",
+        ),
+    ] = None,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -93,7 +103,7 @@ def train(
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from pipelines.evaluate import evaluate_if_possible
     from recsys.store.workspace import open_workspace
-    from recsys.training.terms import TrainConfig
+    from recsys.training.terms import Terms, TrainConfig
     from recsys.training.train import refuse_early, snapshot
     from recsys.training.train import train as run_training
 
@@ -101,13 +111,22 @@ def train(
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         n_customers = len(read.log.users) if read else None
-        refuse_early(workspace, config, n_customers=n_customers, publish_metrics=publish_metrics)
+        refuse_early(
+            workspace,
+            config,
+            n_customers=n_customers,
+            publish_metrics=publish_metrics,
+            select_factors=select_factors or (),
+        )
         if read is not None:
             _ingest(workspace, read)
         with steps("training") as step:
-            version = run_training(workspace, config, publish_metrics=publish_metrics, step=step)
+            version = run_training(
+                workspace, config, publish_metrics=publish_metrics, select_factors=select_factors or (), step=step
+            )
             step("evaluating")
             evaluated = evaluated and not publish_metrics
+            config = replace(config, n_factors=Terms.of(version).n_factors)
             metrics = evaluate_if_possible(snapshot(workspace)[1], config, protocol) if evaluated else None
     _print_version(version, metrics, as_json=as_json)
 

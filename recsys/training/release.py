@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 from recsys.errors import NotFoundError
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
-from recsys.privacy.accounting import epsilon_of, epsilon_of_spends, mu_of_spends
+from recsys.privacy.accounting import epsilon_of_spends, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit_again
 from recsys.training.published_metrics import PublishedMetrics
-from recsys.training.report import DataDigest, accounting_of, mu_json, signed_report
+from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
+from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
 from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
@@ -21,10 +23,36 @@ from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
 NOT_COVERED = (
     "the list of items, which is taken to be public",
     "metrics computed on customers' purchases without noise: internal, not private",
-    "tuning: settings chosen by looking at private data, if somebody did",
+    "tuning: settings chosen by looking at private data, unless by a booked selection",
     "that an erasure happened, to an observer who compares two versions",
 )
 """What no entry of the ledger accounts for: printed with every version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What a training released about held-out customers, beside its model."""
+
+    spends: tuple[PrivacySpend, ...] = ()
+    """What was booked for it."""
+    metrics: PublishedMetrics | None = None
+    candidates: tuple[int, ...] = ()
+    """The numbers of factors that one was selected from; which one stands in the terms."""
+
+    @classmethod
+    def of(cls, parent: ModelVersion, everything: Sequence[PrivacySpend]) -> "Beside":
+        """What a further release from the parent's sum depends on: the choice of its setting, and not its metrics."""
+        selected = cast("dict[str, list[int]]", parent.config.get(SELECTED, {}))
+        compared = [spend for spend in everything if (spend.sum_id, spend.statistic) == (parent.sum_id, COMPARISON)]
+        return cls(spends=tuple(compared[-1:]), candidates=tuple(selected["n_factors"])) if selected else cls()
+
+    @property
+    def config(self) -> dict[str, Json]:
+        """The candidates, for a manifest."""
+        return {SELECTED: {"n_factors": list(self.candidates)}} if self.candidates else {}
+
+
+NOTHING_BESIDE = Beside()
 
 
 def register(
@@ -36,7 +64,7 @@ def register(
     purpose: str,
     data: DataDigest,
     parent: str | None = None,
-    published: PublishedMetrics | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> ModelVersion:
     """The version of these factors, saved with its privacy report and made live.
 
@@ -48,23 +76,23 @@ def register(
         purpose: what the release is for
         data: what the model was made from
         parent: the version before it in its line
-        published: metrics that were released with it
+        beside: what else was released with it
 
     Raises:
         StateError: one of its releases is not in the ledger; nothing was saved.
     """
-    spends = [*spends_of(terms, sum_id, purpose), *(published.spends if published else ())]
+    spends = [*spends_of(terms, sum_id, purpose), *beside.spends]
     version = name_version(
         ModelVersion(
             version="",
             trainer=terms.trainer,
             created_at=stores.clock(),
             model_digest=factors.digest,
-            config={"purpose": purpose, "terms": terms.to_json()},
+            config={"purpose": purpose, "terms": terms.to_json(), **beside.config},
             privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,
-            metrics=published.to_json() if published else {},
+            metrics=beside.metrics.to_json() if beside.metrics else {},
         )
     )
     stores.registry.save(factors, version, signed_report(stores, version, spends, data))
@@ -79,7 +107,7 @@ def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
 
 def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[PrivacySpend]) -> dict[str, Json]:
     """The guarantee in full: of the releases that make this version, and of everything booked so far."""
-    spent = PrivacyLedger(stores.ledger_log, stores.clock).summary().mu_spent
+    everything = booked(PrivacyLedger(stores.ledger_log, stores.clock).summary().entries)
     return {
         "private": math.isfinite(mu_of_spends(spends)),
         "unit": "customer",
@@ -87,7 +115,7 @@ def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[Pri
         "delta": delta,
         "epsilon": epsilon_json(epsilon_of_spends(spends, delta)),
         "mu": mu_json(spends),
-        "epsilon_of_all_releases": epsilon_json(epsilon_of(spent, delta)),
+        "epsilon_of_all_releases": epsilon_json(epsilon_of_spends(everything, delta)),
         "accounting": accounting_of(spends),
         "not_covered": list(NOT_COVERED),
     }
@@ -118,4 +146,6 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
     factors = fit_again(content, terms, entropy=entropy)
     data = DataDigest(of="sum", digest=content.digest)
-    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=parent.version)
+    beside = Beside.of(parent, booked(stores.ledger_log.entries()))
+    name = parent.version
+    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)

@@ -6,7 +6,7 @@ key and a fresh salt, deltas are fixed numbers, and no count of customers is in 
 
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
@@ -28,6 +28,8 @@ from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Json, ModelVersion, PrivacySpend
 
+SELECTED = "selected"
+"""Where a manifest's configuration names the settings that were chosen among candidates."""
 DELTAS = tuple(float(f"1e-{places}") for places in range(3, 13))
 """Where the curve is told. Fixed: a delta made from the number of customers would tell that number."""
 SALT_BYTES = 16
@@ -46,10 +48,11 @@ NOT_PRIVATE = (
 )
 BY_DEFAULT = "default: chosen on public or synthetic data"
 BY_OPERATOR = "set by the operator: not covered if chosen by looking at private data"
+BY_SELECTION = "selected on held-out customers, with noise and booked, so that it is covered, among"
 BY_POLICY = "set by the operator: a choice about the guarantee itself"
 BY_PLAN = (
     "The noise follows from epsilon, delta and the planned releases alone; every other setting is a constant of the "
-    "code, chosen on public or synthetic data. Tuning on private data is covered by no entry of the ledger."
+    "code, chosen on public or synthetic data. Tuning on private data other than by a booked selection is not covered."
 )
 
 
@@ -84,7 +87,7 @@ def signed_report(
         LedgerTamperedError: the chain of the ledger does not hold.
     """
     entries = PrivacyLedger(stores.ledger_log, stores.clock).summary().entries
-    booked = [_spend(entry) for entry in entries if entry["type"] == "spend"]
+    everything = booked(entries)
     private = math.isfinite(mu_of_spends(spends))
     body: dict[str, Json] = {
         "version": version.version,
@@ -98,16 +101,21 @@ def signed_report(
         "neighboring_relation": version.privacy["neighboring_relation"],
         "guarantee": {"delta": version.privacy["delta"], "epsilon": version.privacy["epsilon"], **_cost(spends)},
         "events": _events(spends, entries),
-        "all_releases": {"releases": sum(spend.count for spend in booked), **_cost(booked)},
+        "all_releases": {"releases": sum(spend.count for spend in everything), **_cost(everything)},
         "ledger": {"entries": len(entries), "head": head(entries)},
         "metrics": cast("Json", dict(version.metrics)),
         "not_covered": version.privacy["not_covered"],
-        "settings": _settings(Terms.of(version)),
+        "settings": _settings(version),
         "settings_note": BY_PLAN,
         "code": {"digest": code_digest(), "packages": _versions()},
         "data": _committed(stores.commitments, data),
     }
     return write_report(body, stores.signing_key)
+
+
+def booked(entries: Sequence[Entry]) -> list[PrivacySpend]:
+    """Every spend in the ledger, oldest first."""
+    return [_spend(entry) for entry in entries if entry["type"] == "spend"]
 
 
 def curve(spends: Sequence[PrivacySpend]) -> list[Json]:
@@ -159,7 +167,7 @@ def _events(spends: Sequence[PrivacySpend], entries: Sequence[Entry]) -> list[Js
 def _mechanism(spend: PrivacySpend) -> str:
     if not spend.noise_multiplier:
         return "none"
-    return "gaussian" if spend.sampling_probability == 1 else "gaussian on a Poisson sample of the customers"
+    return "gaussian" if spend.sampling_probability == 1 else "poisson_sampled_gaussian"
 
 
 def _places(spends: Sequence[PrivacySpend], entries: Sequence[Entry]) -> list[Json]:
@@ -196,19 +204,22 @@ def _spend(entry: Entry) -> PrivacySpend:
     )
 
 
-def _settings(terms: Terms) -> list[Json]:
+def _settings(version: ModelVersion) -> list[Json]:
     """What can be chosen but the noise, and by whom it was."""
+    terms, selected = Terms.of(version), cast("dict[str, Json]", version.config.get(SELECTED, {}))
     defaults = Terms.under(TrainConfig(trainer=terms.trainer)).to_json()
     return [
-        {"name": name, "value": value, "source": _source(name, is_default=value == defaults[name])}
+        {"name": name, "value": value, "source": _source(name, selected, is_default=value == defaults[name])}
         for name, value in terms.to_json().items()
         if not name.endswith("noise_multiplier")
     ]
 
 
-def _source(name: str, *, is_default: bool) -> str:
+def _source(name: str, selected: Mapping[str, Json], *, is_default: bool) -> str:
     if name == "delta":
         return BY_POLICY
+    if name in selected:
+        return f"{BY_SELECTION}: {selected[name]}"
     return BY_DEFAULT if is_default else BY_OPERATOR
 
 

