@@ -39,7 +39,7 @@ def show(body: Document) -> None:
     console.print(Text(str(body["statement"]), style="bold green" if body["private"] else "bold red"))
     print_table("The guarantee", ["what", "value"], _guarantee(body), left=2)
     print_table("Epsilon by delta", ["delta", "", "this version", "all releases"], _curve(body), left=2)
-    print_table("What was released to make it", RELEASE_COLUMNS, [_release(event) for event in _rows(body, "events")])
+    _show_releases(_rows(body, "events"))
     show_metrics(_part(body, "metrics"))
     print_table("Settings", ["setting", "value", "where it comes from"], _settings(body), left=3)
     console.print(f"[dim]{body['settings_note']}[/dim]")
@@ -87,22 +87,16 @@ def _curve(body: Document) -> list[tuple[str, str, str, str]]:
     ]
 
 
-RELEASE_COLUMNS = (
-    "statistic",
-    "mechanism",
-    "sensitivity",
-    "noise multiplier",
-    "standard deviation",
-    "times",
-    "sampled with",
-    "ledger entry",
-)
+RELEASE_COLUMNS = ("sensitivity", "noise multiplier", "noise standard deviation", "ledger index")
+SAMPLE_COLUMNS = ("count", "sampling probability")
+"""Told where a release is on a sample, or one of several: elsewhere they are 1, and the table is narrow without."""
 
 
-def _release(event: Mapping[str, Json]) -> list[str]:
-    names = ("sensitivity", "noise_multiplier", "noise_standard_deviation", "count", "sampling_probability")
-    numbers = [_number(event[name]) for name in names]
-    return [str(event["statistic"]), str(event["mechanism"]), *numbers, str(event["ledger_index"])]
+def _show_releases(events: Sequence[dict[str, Json]]) -> None:
+    sampled = any(event["count"] != 1 or event["sampling_probability"] != 1 for event in events)
+    columns = ("statistic", "mechanism", *RELEASE_COLUMNS, *(SAMPLE_COLUMNS if sampled else ()))
+    rows = [[_number(event[column.replace(" ", "_")]) for column in columns] for event in events]
+    print_table("What was released to make it", columns, rows, left=2)
 
 
 def show_metrics(metrics: Mapping[str, Json]) -> None:
@@ -111,7 +105,7 @@ def show_metrics(metrics: Mapping[str, Json]) -> None:
         console.print("[bold]Metrics[/bold]\n  none are published with this version; internal ones are not private")
         return
     rows = [
-        (name, *(_number(cast("Mapping[str, Json]", value)[part]) for part in ("mean", "low", "high")))
+        (name, _number(value["mean"], none="lost in the noise"), _number(value["low"]), _number(value["high"]))
         for name, value in metrics.items()
         if isinstance(value, dict)
     ]
@@ -142,7 +136,7 @@ def _rows(body: Mapping[str, Json], name: str) -> Sequence[dict[str, Json]]:
     return cast("list[dict[str, Json]]", body[name])
 
 
-def _number(value: Json) -> str:
+def _number(value: Json, *, none: str = "none: a release is on a sample") -> str:
     if value is None:
-        return "none: a release is on a sample"
+        return none
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("infinity", "infinite")

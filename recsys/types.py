@@ -148,7 +148,7 @@ class PrivacyBudget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacySpend:
-    """Gaussian releases of one statistic: `noise_multiplier` is the noise's standard deviation over the sensitivity."""
+    """Gaussian releases: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
 
     purpose: str
     statistic: str
@@ -157,9 +157,9 @@ class PrivacySpend:
     sum_id: str
     """The sum that the statistic is of."""
     sampling_probability: float = 1.0
-    """With which each customer, independently of the others, is in a release (Poisson sampling); 1: always."""
+    """Of each customer to be in a release: each is on a Poisson sample of its own. 1 is everybody."""
     count: int = 1
-    """How many releases of that kind."""
+    """How many releases of the statistic, all with this noise."""
 
 
 class ModelStatus(StrEnum):

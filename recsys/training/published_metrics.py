@@ -84,7 +84,8 @@ class MetricsPlan:
 class Released:
     """A figure with the ends of its interval for the noise."""
 
-    mean: float
+    mean: float | None
+    """None where it is lost in the noise: the interval is everything that it could be."""
     low: float
     high: float
 
@@ -155,11 +156,10 @@ def release_metrics(values: NDArray[np.float64], plan: MetricsPlan, entropy: Ent
 def _quotient(total: float, customers: float, margin: float, customers_margin: float) -> Released:
     """The mean with its interval, all within [0, 1]; the whole of it where noise may have made up the customers."""
     least, most = customers - customers_margin, customers + customers_margin
-    return Released(
-        mean=_within(total / max(customers, 1.0)),
-        low=_within((total - margin) / most) if most > 0 else 0.0,
-        high=_within((total + margin) / least + 1 / GRID) if least > 0 else 1.0,
-    )
+    low = _within((total - margin) / most) if most > 0 else 0.0
+    high = _within((total + margin) / least + 1 / GRID) if least > 0 else 1.0
+    told = customers > 0 and (low, high) != (0, 1)
+    return Released(mean=_within(total / customers) if told else None, low=low, high=high)
 
 
 def _within(value: float) -> float:

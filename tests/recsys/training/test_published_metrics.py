@@ -102,7 +102,7 @@ def test_both_statistics_are_released_with_the_noise_of_the_plan(rng: np.random.
     plan, values = plan_of(), np.full((5000, 2), 0.25)
     released = [release_metrics(values, plan, rng.bytes) for _ in range(1500)]
     customers = np.array([each.customers for each in released])
-    sums = np.array([each.figures[NAMES[0]].mean * each.customers for each in released])
+    sums = np.array([(each.figures[NAMES[0]].mean or 0) * each.customers for each in released])
     for residual, sigma in (
         (customers - 5000, plan.customers_noise_multiplier),
         (sums - 1250, plan.metrics_noise_multiplier * METRICS_SENSITIVITY),
@@ -131,6 +131,20 @@ def test_the_interval_holds_as_often_as_it_says(
     assert holds() > 0.95 - 5 * math.sqrt(0.95 * 0.05 / 800)
     monkeypatch.setattr(published_metrics, "LEVEL", 0.5)  # a broken twin: an interval of another level
     assert n_customers < 5000 or holds() < 0.9
+
+
+@pytest.mark.parametrize("n_customers", [0, 3])
+def test_a_figure_that_is_lost_in_the_noise_is_not_told(n_customers: int, rng: np.random.Generator) -> None:
+    values = np.full((n_customers, 2), 0.5)
+    for figure in release_metrics(values, plan_of(0.1), rng.bytes).figures.values():
+        assert (figure.mean, figure.low, figure.high) == (None, 0.0, 1.0)
+
+
+def test_a_figure_that_is_told_is_within_its_interval(rng: np.random.Generator) -> None:
+    for _ in range(200):
+        values = rng.random((int(rng.integers(0, 400)), 2))
+        for figure in release_metrics(values, plan_of(8.0), rng.bytes).figures.values():
+            assert figure.mean is None or 0 <= figure.low <= figure.mean <= figure.high <= 1
 
 
 @given(epsilon=st.floats(0.1, 50), exponent=st.floats(-12, -3), releases=st.integers(1, 20))
@@ -200,7 +214,7 @@ def test_manifest_and_report_state_the_metrics_with_what_they_cost(shop: Workspa
     metrics: dict[str, Any] = dict(version.metrics)
     assert metrics.keys() == {*NAMES, "customers", "task", "note"}
     for name in NAMES:
-        assert 0 <= metrics[name]["low"] <= metrics[name]["mean"] <= metrics[name]["high"] <= 1
+        assert 0 <= metrics[name]["low"] <= metrics[name]["high"] <= 1
     body: dict[str, Any] = verify_report(shop.registry.report(version.version), shop.public_key)
     assert body["metrics"] == metrics
     assert [event["statistic"] for event in body["events"]] == STATISTICS
