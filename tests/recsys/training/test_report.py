@@ -24,7 +24,7 @@ from recsys.training.release import NOT_COVERED, register, release_again
 from recsys.training.report import BY_DEFAULT, BY_OPERATOR, DELTAS, DataDigest, code_digest, signed_report
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot, train
-from recsys.types import ModelVersion, PrivacyBudget, PrivacySpend, Trainer
+from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
 from tests.recsys.training.shop import LOUD, open_shop, seeded, small_log
 
 TWO_RELEASES = TrainConfig(epsilon=LOUD, releases=2)
@@ -154,7 +154,12 @@ def test_a_release_on_samples_is_accounted_by_its_loss_distribution(shop: Worksp
         sampling_probability=0.02,
         count=200,
     )
-    shop.ledger_log.append(link(shop.ledger_log.entries(), {"type": "spend", **asdict(spend)}))
+    entry: dict[str, Json] = {
+        "type": "spend",
+        "mechanism": "poisson_sampled_gaussian",
+        "at": "2026-01-31T12:00:00.000Z",
+    }
+    shop.ledger_log.append(link(shop.ledger_log.entries(), {**entry, **asdict(spend)}))
     found: dict[str, Any] = verify_report(signed_report(shop, version, [spend], NOTHING), shop.public_key)
     accountant = pld.PLDAccountant()
     accountant.compose(SelfComposedDpEvent(PoissonSampledDpEvent(0.02, GaussianDpEvent(1.1)), 200))
