@@ -35,6 +35,13 @@ class Pseudonyms(Protocol):
         """
 
 
+class Commitments(Protocol):
+    """Commits to private data in documents that leave; needs the secret of this installation."""
+
+    def commitment(self, data: bytes, salt: bytes) -> str:
+        """64 hex digits that only this installation can compute from the data and the 16 bytes of salt."""
+
+
 class Catalogue(Protocol):
     """The public list of products. Positions are given once and never change."""
 
@@ -159,8 +166,11 @@ class LedgerLog(Protocol):
 class Registry(Protocol):
     """Model versions and their files."""
 
-    def save(self, factors: ItemFactors, version: ModelVersion) -> None:
-        """Keep the files of a version: all of them or none. Saving the same version again changes nothing."""
+    def save(self, factors: ItemFactors, version: ModelVersion, report: bytes = b"") -> None:
+        """Keep the files of a version with its privacy report: all of them or none.
+
+        Saving the same version again changes nothing.
+        """
 
     def load(self, version: str) -> tuple[ItemFactors, ModelVersion]:
         """A version's factors and manifest, once both are found to match their digests.
@@ -168,6 +178,13 @@ class Registry(Protocol):
         Raises:
             NotFoundError: no such version, or it was withdrawn (its factors are gone).
             ArtifactError: a file is cut or changed by a byte.
+        """
+
+    def report(self, version: str) -> bytes:
+        """The privacy report that was saved with the version; it outlives the factors.
+
+        Raises:
+            NotFoundError: no such version, or it has no report (the message says which).
         """
 
     def versions(self) -> tuple[ModelVersion, ...]:

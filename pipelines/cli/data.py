@@ -1,5 +1,6 @@
 """Commands about purchases and models: ingest, train, evaluate, publish, recommend."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,6 +63,23 @@ def train(
     releases: options.Releases = 1,
     factors: options.Factors = 128,
     seed: options.Seed = 0,
+    publish_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--publish-metrics",
+            help="Keep a tenth of the customers out of training, and release with noise, within the same epsilon, how "
+            "well the model does on them: these metrics may be published.",
+        ),
+    ] = False,
+    select_factors: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Repeat for several: select the best in place of --factors, by how well each does on a tenth of the "
+            "customers kept out of training, with noise, within the same epsilon.",
+        ),
+    ] = None,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -80,23 +98,35 @@ def train(
     The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
     The first training sets the budget, `privrec ledger budget` sets another one. The metrics that are printed are of a
     second model, trained on a part of the purchases and thrown away: they are for your own eyes and in no manifest.
+    With --publish-metrics there are none of that kind: what is printed then is in the manifest and may be shown around.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from pipelines.evaluate import evaluate_if_possible
     from recsys.store.workspace import open_workspace
-    from recsys.training.terms import TrainConfig
+    from recsys.training.terms import Terms, TrainConfig
     from recsys.training.train import refuse_early, snapshot
     from recsys.training.train import train as run_training
 
     config = TrainConfig(trainer=trainer, epsilon=epsilon, delta=delta, releases=releases, n_factors=factors, seed=seed)
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        refuse_early(workspace, config, n_customers=len(read.log.users) if read else None)
+        n_customers = len(read.log.users) if read else None
+        refuse_early(
+            workspace,
+            config,
+            n_customers=n_customers,
+            publish_metrics=publish_metrics,
+            select_factors=select_factors or (),
+        )
         if read is not None:
             _ingest(workspace, read)
         with steps("training") as step:
-            version = run_training(workspace, config, step=step)
+            version = run_training(
+                workspace, config, publish_metrics=publish_metrics, select_factors=select_factors or (), step=step
+            )
             step("evaluating")
+            evaluated = evaluated and not publish_metrics
+            config = replace(config, n_factors=Terms.of(version).n_factors)
             metrics = evaluate_if_possible(snapshot(workspace)[1], config, protocol) if evaluated else None
     _print_version(version, metrics, as_json=as_json)
 
@@ -239,6 +269,10 @@ def _print_version(version: ModelVersion, evaluation: "Evaluation | None", *, as
         return
     if evaluation:
         evaluation.show()
+    if version.metrics:
+        from pipelines.privacy_report import show_metrics
+
+        show_metrics(version.metrics)
     privacy = version.privacy
     promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
     console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")

@@ -1,6 +1,8 @@
 """Commands for operators: demo, serve, worker, models, keys."""
 
+import json
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -88,7 +90,9 @@ def worker(
         work(workspace, stop)
 
 
-models = typer.Typer(help="List the model versions, show one, or make one live.", invoke_without_command=True)
+models = typer.Typer(
+    help="List the model versions, show one or its privacy report, or make one live.", invoke_without_command=True
+)
 
 
 @models.callback()
@@ -129,6 +133,38 @@ def show_model(
     )
 
 
+@models.command("report")
+def report_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    output: Annotated[Path | None, typer.Option(help="Write the signed report to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw epsilon over delta into this .png or .svg file (extra `plot`).")
+    ] = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a version's privacy report, once its signature is found to hold: what it promises, and what nobody does.
+
+    Check the file that --output writes anywhere, with the public key alone: privrec verify FILE --public-key KEY.
+    """
+    from pipelines.privacy_report import show, signed_report_of
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        signed, body = signed_report_of(workspace, version)
+    if plot is not None:
+        from pipelines.report_plot import draw
+
+        draw(body, plot)
+    if output is not None:
+        options.write(output, signed, hint="check the directory and its permissions")
+    if as_json:
+        print_json(json.loads(signed))
+    else:
+        show(body)
+
+
 @models.command("promote")
 def promote_model(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
@@ -143,7 +179,9 @@ def promote_model(
     console.print(f"version {version} is live")
 
 
-keys = typer.Typer(help="API keys, and the public key that receipts are verified with.", no_args_is_help=True)
+keys = typer.Typer(
+    help="API keys, and the public key that receipts and reports are verified with.", no_args_is_help=True
+)
 
 
 @keys.command("create")
@@ -200,7 +238,7 @@ def revoke_key(
 
 @keys.command("public")
 def public_key(*, state_dir: options.StateDir = None) -> None:
-    """Print the public key, for whoever verifies receipts."""
+    """Print the public key, for whoever verifies receipts and privacy reports."""
     from recsys.evidence.signing import public_pem
     from recsys.store.workspace import open_workspace
 

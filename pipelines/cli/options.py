@@ -62,3 +62,18 @@ def columns(user: str, item: str, timestamp: str, quantity: str | None, event: s
     from recsys.data.readers import Columns
 
     return Columns(user=user, item=item, timestamp=timestamp, quantity=quantity, event=event)
+
+
+def write(path: Path, data: bytes, *, hint: str) -> None:
+    """Write the file that an option names.
+
+    Raises:
+        StorageError: it cannot be written; the hint says what to do.
+    """
+    from recsys.errors import StorageError
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        msg = f"expected to write {path}, got: {error.strerror}; {hint}"
+        raise StorageError(msg) from error

@@ -42,26 +42,38 @@ def erase(
         with bar("publishing", 0) as advance:
             signed = finish(workspace, request.request_id, advance)
     if receipt is not None:
-        _write(receipt, signed)
+        options.write(receipt, signed, hint="the store keeps the receipt: run it again to write it")
     if not as_json:
         _show_receipt(signed, receipt)
 
 
 def verify(
-    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="The receipt file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of a receipt or of a privacy report.")],
     *,
     public_key: Annotated[Path, typer.Option(help="The installation's public key, a PEM file.")],
     as_json: options.AsJson = False,
 ) -> None:
-    """Check a receipt with the public key alone: no store, no server. Exit code 6 if a single byte was changed."""
-    from recsys.evidence.receipt import verify_receipt
+    """Check an erasure receipt or a privacy report with the public key alone: no store, no server.
+
+    Exit code 6 if a single byte was changed.
+    """
+    from recsys.evidence.document import read_signed
+    from recsys.evidence.privacy_report import REPORT_NAME, REPORT_TYPE
+    from recsys.evidence.receipt import RECEIPT_NAME, RECEIPT_TYPE
     from recsys.evidence.signing import read_public_key
 
-    body = verify_receipt(_bytes(receipt), read_public_key(_bytes(public_key)))
+    types = {RECEIPT_TYPE: RECEIPT_NAME, REPORT_TYPE: REPORT_NAME}
+    body = read_signed(_bytes(file), read_public_key(_bytes(public_key)), types)
+    is_receipt = body["type"] == RECEIPT_TYPE
     if as_json:
-        print_json({"valid": True, "receipt": body})
+        print_json({"valid": True, "receipt" if is_receipt else "report": body})
         return
-    console.print(f"[bold green]valid[/bold green]: request {body['request_id']}, completed {body['completed_at']}")
+    what = (
+        f"request {body['request_id']}, completed {body['completed_at']}"
+        if is_receipt
+        else f"privacy report of version {body['version']}, registered {body['created_at']}"
+    )
+    console.print(f"[bold green]valid[/bold green]: {what}")
     console.print(f"[dim]{body['statement']}[/dim]")
 
 
@@ -190,16 +202,6 @@ def _show_receipt(signed: bytes, receipt: Path | None) -> None:
     console.print("erased", end="; ")
     check = f"privrec verify {receipt} --public-key KEY"
     console.out(f"check it anywhere: {check}  (the key: privrec keys public)", highlight=False)
-
-
-def _write(path: Path, data: bytes) -> None:
-    from recsys.errors import StorageError
-
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        msg = f"expected to write {path}, got: {error.strerror}; the store keeps the receipt: run it again to write it"
-        raise StorageError(msg) from error
 
 
 def _bytes(path: Path) -> bytes:

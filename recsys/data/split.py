@@ -56,6 +56,29 @@ def split_at(log: PurchaseLog, moment_ms: int) -> Split:
     return Split(train=log.where(early), test=log.where(~early))
 
 
+def split_each_history(log: PurchaseLog, *, fraction: float = 0.8) -> Split:
+    """Each customer's first `fraction` of distinct items, in the order of first purchase, and the others.
+
+    All purchases of an item by a customer are on one side. Which side depends on that customer's own history and on
+    nothing else, so that one customer more or less moves no other. Who bought one item has it in `train`.
+
+    Raises:
+        InputError: the fraction is not between 0 and 1.
+    """
+    _check_fraction(fraction)
+    items, user, item = log.items, log.user_index, log.purchases["item"]
+    in_time = np.lexsort((item, log.purchases["timestamp"], user))
+    pairs, first, pair = np.unique((user * len(items) + item)[in_time], return_index=True, return_inverse=True)
+    owner = pairs // len(items)
+    n_items = np.bincount(owner, minlength=len(log.users))
+    place = np.empty(len(pairs), dtype=np.int64)
+    place[np.lexsort((first, owner))] = np.arange(len(pairs)) - np.repeat(np.cumsum(n_items) - n_items, n_items)
+    n_early = np.maximum(np.minimum(np.rint(fraction * n_items), n_items - 1), 1)
+    early = np.empty(len(log), dtype=np.bool_)
+    early[in_time] = (place < n_early[owner])[pair]
+    return Split(train=log.where(early), test=log.where(~early))
+
+
 def k_core(log: PurchaseLog, minimum: int) -> PurchaseLog:
     """The largest part of the log where each customer has `minimum` distinct items and each item as many customers.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import unicodedata
 from datetime import datetime
 from typing import cast
@@ -10,12 +9,13 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from recsys.clock import isoformat
-from recsys.errors import InputError, VerificationError
 from recsys.evidence.canonical import canonical_json
-from recsys.evidence.signing import Document, sign, verify
+from recsys.evidence.document import read_signed
+from recsys.evidence.signing import Document, sign
 from recsys.types import ErasureRequest, Json
 
 RECEIPT_TYPE = "privrec.erasure-receipt.v1"
+RECEIPT_NAME = "an erasure receipt"
 STATEMENT = (
     "The customer's purchase history and data key were destroyed and the customer's term was subtracted from "
     "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
@@ -55,20 +55,4 @@ def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
         VerificationError: the bytes are not the canonical bytes of a receipt signed by this key; one changed byte is
         enough.
     """
-    try:
-        document = json.loads(receipt)
-        canonical = canonical_json(document)
-    except (ValueError, RecursionError, InputError) as error:
-        msg = "expected a JSON receipt, got bytes that do not parse; the file was changed or cut"
-        raise VerificationError(msg) from error
-    if not isinstance(document, dict) or canonical != receipt.rstrip(b"\n"):
-        msg = "expected the canonical bytes of a receipt, got another spelling; use the file as it was written"
-        raise VerificationError(msg)
-    body = verify(document, public_key)
-    if body.get("type") != RECEIPT_TYPE:
-        msg = (
-            f"expected a document of type {RECEIPT_TYPE}, got {body.get('type')!r}; "
-            "it is signed, but it is not an erasure receipt"
-        )
-        raise VerificationError(msg)
-    return body
+    return read_signed(receipt, public_key, {RECEIPT_TYPE: RECEIPT_NAME})

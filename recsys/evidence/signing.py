@@ -61,7 +61,7 @@ def verify(document: Document, public_key: Ed25519PublicKey) -> Document:
     if set(document) != {"body", "key_id", "signature"} or not isinstance(document["body"], dict):
         msg = (
             f"expected a document with body, key_id and signature, got {sorted(document)}; "
-            "it is not a receipt of privrec"
+            "it is not a signed document of privrec"
         )
         raise VerificationError(msg)
     if document["key_id"] != key_id(public_key):

@@ -18,7 +18,12 @@ def model_scores(model: ItemFactors, purchased: sp.csr_matrix) -> Scores:
 
     A model without factors ranks by popularity. So does any model for a customer of whom it knows no purchase.
     """
-    scores = fold_in(model, purchased) @ model.factors.T
+    return vector_scores(model, fold_in(model, purchased))
+
+
+def vector_scores(model: ItemFactors, vectors: NDArray[np.float32]) -> Scores:
+    """(n_customers, n_items): as `model_scores`, for customers whose vectors (n_customers, n_factors) are known."""
+    scores = vectors @ model.factors.T
     blank = ~scores.any(axis=1)
     scores[blank] = model.popularity
     known = (model.item_weights > 0) if model.n_factors else (model.popularity > 0)

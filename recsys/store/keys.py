@@ -3,6 +3,7 @@
 Lose `store.key` and every record is unreadable for good, backups included; copy it and the copies are readable.
 """
 
+import hmac
 import secrets
 import stat
 from enum import StrEnum
@@ -16,12 +17,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from recsys.errors import ArtifactError, StateError
+from recsys.errors import ArtifactError, InputError, StateError
 from recsys.identifiers import check_user_id
 from recsys.store.files import create_once, file_errors
 from recsys.types import UserKey
 
 KEY_BYTES = 32
+SALT_BYTES = 16
 NONCE_BYTES = 12
 """Random nonces are safe for 2^32 messages under one AES-GCM key (NIST SP 800-38D, 8.3)."""
 
@@ -36,10 +38,11 @@ class Purpose(StrEnum):
     CACHE_VALUE = "cache-value"
     API_KEY = "api-key"
     FINGERPRINT = "fingerprint"
+    COMMITMENT = "commitment"
 
 
 class KeyRing:
-    """The keys of one installation. It satisfies `ports.Pseudonyms`."""
+    """The keys of one installation. It satisfies `ports.Pseudonyms` and `ports.Commitments`."""
 
     def __init__(self, store_key: bytes, signing_key: Ed25519PrivateKey) -> None:
         """Derive a key for every purpose from the store key (HKDF, RFC 5869)."""
@@ -89,6 +92,25 @@ class KeyRing:
     def keyed_hash(self, purpose: Purpose, data: bytes) -> bytes:
         """16 bytes that only this installation can compute from the data (BLAKE2b, keyed)."""
         return blake2b(data, key=self._keys[purpose], digest_size=16).digest()
+
+    def commitment(self, data: bytes, salt: bytes) -> str:
+        """What stands for private data in a published document: HMAC-SHA256 of salt and data under a key of its own.
+
+        A plain digest would be a release: whoever knows all customers but one could try every guess about the last.
+        Without the store key the commitment tells nothing, and with a fresh salt not even that the data are the same.
+
+        Guarantees:
+            - Another key, another salt or other data give another commitment.
+
+        Tested by: tests/recsys/store/test_keys.py::test_a_commitment_needs_the_key_the_salt_and_the_data
+
+        Raises:
+            InputError: the salt does not have 16 bytes, so that where it ends and the data begin would be open.
+        """
+        if len(salt) != SALT_BYTES:
+            msg = f"expected a salt of {SALT_BYTES} bytes, got {len(salt)}; draw a fresh one for every commitment"
+            raise InputError(msg)
+        return hmac.digest(self._keys[Purpose.COMMITMENT], salt + data, "sha256").hex()
 
     def seal(self, purpose: Purpose, plaintext: bytes, context: bytes) -> bytes:
         """The plaintext under AES-256-GCM with its nonce in front; it opens only with the same purpose and context."""

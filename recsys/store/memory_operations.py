@@ -8,7 +8,7 @@ from recsys.clock import Clock, utc_now
 from recsys.errors import CacheUnavailableError
 from recsys.models.factors import ItemFactors
 from recsys.store.keys import KeyRing
-from recsys.store.registry import Pointer, check_names, status_of, unknown, withdrawn
+from recsys.store.registry import Pointer, check_names, no_report, status_of, unknown, withdrawn
 from recsys.store.rules import no_key, not_next
 from recsys.store.secret import hash_secret, new_api_key
 from recsys.types import ApiKey, Json, ModelVersion, Scope, UserKey
@@ -41,12 +41,15 @@ class MemoryRegistry:
         """Begin with no versions."""
         self._models: dict[str, bytes | None] = {}
         self._versions: dict[str, ModelVersion] = {}
+        self._reports: dict[str, bytes] = {}
         self._pointer = Pointer()
 
-    def save(self, factors: ItemFactors, version: ModelVersion) -> None:
-        """Keep a version; saving it again changes nothing."""
+    def save(self, factors: ItemFactors, version: ModelVersion, report: bytes = b"") -> None:
+        """Keep a version with its privacy report; saving it again changes nothing."""
         model = factors.to_bytes()
         check_names(model, version)
+        if version.version not in self._versions and report:
+            self._reports[version.version] = report
         self._models.setdefault(version.version, model)
         self._versions.setdefault(version.version, version)
 
@@ -57,6 +60,13 @@ class MemoryRegistry:
         if model is None:
             raise withdrawn(version)
         return ItemFactors.from_bytes(model), described
+
+    def report(self, version: str) -> bytes:
+        """The privacy report that was saved with the version; NotFoundError if there is none."""
+        self._described(version)
+        if version not in self._reports:
+            raise no_report(version)
+        return self._reports[version]
 
     def versions(self) -> tuple[ModelVersion, ...]:
         """Every version with its status, oldest first."""

@@ -2,6 +2,7 @@
 
     models/<version>/manifest.json        canonical bytes; their digest is the version's name
     models/<version>/model.safetensors    its digest stands in the manifest
+    models/<version>/privacy-report.json  signed; made with the version, and kept when the factors are gone
     models/<version>/withdrawn            there once the factors are gone for good
     models/LIVE                           the live version and those that were live before
 
@@ -24,6 +25,7 @@ from recsys.store.files import file_errors, replace_file, sweep, sync_directory,
 from recsys.types import ModelStatus, ModelVersion
 
 MANIFEST, MODEL, WITHDRAWN, LIVE = "manifest.json", "model.safetensors", "withdrawn", "LIVE"
+REPORT = "privacy-report.json"
 VERSION = re.compile(r"[0-9a-f]{32}")
 """What a version's name looks like: nothing else becomes part of a path."""
 
@@ -56,8 +58,10 @@ class FileRegistry:
             if owner:
                 _sweep(directory)
 
-    def save(self, factors: ItemFactors, version: ModelVersion) -> None:
-        """Keep the files of a version: all of them or none. Saving the same version again changes nothing.
+    def save(self, factors: ItemFactors, version: ModelVersion, report: bytes = b"") -> None:
+        """Keep the files of a version with its privacy report: all of them or none.
+
+        Saving the same version again changes nothing.
 
         Raises:
             ArtifactError: the version's name or model digest is not that of its content.
@@ -65,9 +69,10 @@ class FileRegistry:
         """
         model = factors.to_bytes()
         check_names(model, version)
+        files = {MODEL: model, MANIFEST: write_manifest(version)} | ({REPORT: report} if report else {})
         if not (self._directory / version.version).exists():
             with file_errors("the model's files"):
-                self._write(version.version, {MODEL: model, MANIFEST: write_manifest(version)})
+                self._write(version.version, files)
 
     def load(self, version: str) -> tuple[ItemFactors, ModelVersion]:
         """A version's factors and manifest, once both are found to match their digests.
@@ -84,6 +89,18 @@ class FileRegistry:
             msg = f"expected the model file of {version} to match its manifest, it does not; restore it from a backup"
             raise ArtifactError(msg)
         return ItemFactors.from_bytes(model), described
+
+    def report(self, version: str) -> bytes:
+        """The privacy report that was saved with the version; it outlives the factors.
+
+        Raises:
+            NotFoundError: no such version, or it has no report.
+            ArtifactError: the file cannot be read.
+        """
+        self._described(version, self._pointer())
+        if not (self._directory / version / REPORT).exists():
+            raise no_report(version)
+        return _read(self._directory / version / REPORT)
 
     def versions(self) -> tuple[ModelVersion, ...]:
         """Every version with its status, oldest first.
@@ -187,6 +204,15 @@ def unknown() -> NotFoundError:
 def withdrawn(version: str) -> NotFoundError:
     """The error for a version whose factors are gone."""
     msg = f"expected a model version with factors, but {version} was withdrawn; train a new one"
+    return NotFoundError(msg)
+
+
+def no_report(version: str) -> NotFoundError:
+    """The error for a version that was saved without a privacy report."""
+    msg = (
+        f"expected a version with a privacy report, but {version} was registered without one; "
+        "its manifest states its guarantee: privrec models show"
+    )
     return NotFoundError(msg)
 
 

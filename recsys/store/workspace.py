@@ -10,7 +10,18 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
-from recsys.ports import ApiKeys, Cache, Catalogue, Erasures, Histories, LedgerLog, Pseudonyms, Registry, Sums
+from recsys.ports import (
+    ApiKeys,
+    Cache,
+    Catalogue,
+    Commitments,
+    Erasures,
+    Histories,
+    LedgerLog,
+    Pseudonyms,
+    Registry,
+    Sums,
+)
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.files import sweep
@@ -65,13 +76,18 @@ class Workspace:
         return self.keys
 
     @property
+    def commitments(self) -> Commitments:
+        """What commits to private data."""
+        return self.keys
+
+    @property
     def signing_key(self) -> Ed25519PrivateKey:
-        """What receipts are signed with."""
+        """What receipts and privacy reports are signed with."""
         return self.keys.signing_key
 
     @property
     def public_key(self) -> Ed25519PublicKey:
-        """What receipts are verified with."""
+        """What receipts and privacy reports are verified with."""
         return self.keys.public_key
 
 

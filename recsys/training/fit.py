@@ -1,5 +1,6 @@
 """From purchases to a model and the sum it was released from, for every trainer. Nothing is booked or stored here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,28 @@ def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) 
         return popularity_model(release_counts(content.counts, terms.counts_noise_multiplier, entropy), content.items)
     gram = release_gram(content.gram, terms.gram_noise_multiplier, entropy)
     return item_factors(gram, content.rule, content.items, noise_scale=terms.noise_scale, n_factors=terms.n_factors)
+
+
+def fit_candidates(
+    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, n_factors: Sequence[int], *, entropy: Entropy
+) -> list[Fitted]:
+    """A model of the Gram for each number of factors, all from one release: at the cost of one, by post-processing.
+
+    Args:
+        purchased: (n_customers, n_items); what is stored was bought
+        items: (n_items,) the public catalogue
+        terms: the noise of the Gram's trainer; `terms.n_factors` is not asked for
+        n_factors: the candidates
+        entropy: where noise comes from
+    """
+    released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
+    size = _head_size(purchased.shape[0], released, terms, entropy)
+    content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
+    gram = release_gram(content.gram, terms.gram_noise_multiplier or 0.0, entropy)
+    return [
+        Fitted(item_factors(gram, content.rule, items, noise_scale=terms.noise_scale, n_factors=each), content)
+        for each in n_factors
+    ]
 
 
 def head_size(n_customers: float, noise_multiplier: float) -> int:

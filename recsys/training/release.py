@@ -1,28 +1,58 @@
 """A model version and its promise: registered after a training, or released again from a sum that has changed."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
 
 from recsys.errors import NotFoundError
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
-from recsys.privacy.accounting import compose, epsilon_of
+from recsys.privacy.accounting import epsilon_of_spends, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit_again
+from recsys.training.published_metrics import PublishedMetrics
+from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
+from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
-from recsys.types import Json, ModelStatus, ModelVersion
+from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
 
 NOT_COVERED = (
     "the list of items, which is taken to be public",
     "metrics computed on customers' purchases without noise: internal, not private",
-    "settings chosen by looking at private data, if somebody did",
+    "tuning: settings chosen by looking at private data, unless by a booked selection",
     "that an erasure happened, to an observer who compares two versions",
 )
 """What no entry of the ledger accounts for: printed with every version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What a training released about held-out customers, beside its model."""
+
+    spends: tuple[PrivacySpend, ...] = ()
+    """What was booked for it."""
+    metrics: PublishedMetrics | None = None
+    candidates: tuple[int, ...] = ()
+    """The numbers of factors that one was selected from; which one stands in the terms."""
+
+    @classmethod
+    def of(cls, parent: ModelVersion, everything: Sequence[PrivacySpend]) -> "Beside":
+        """What a further release from the parent's sum depends on: the choice of its setting, and not its metrics."""
+        selected = cast("dict[str, list[int]]", parent.config.get(SELECTED, {}))
+        compared = [spend for spend in everything if (spend.sum_id, spend.statistic) == (parent.sum_id, COMPARISON)]
+        return cls(spends=tuple(compared[-1:]), candidates=tuple(selected["n_factors"])) if selected else cls()
+
+    @property
+    def config(self) -> dict[str, Json]:
+        """The candidates, for a manifest."""
+        return {SELECTED: {"n_factors": list(self.candidates)}} if self.candidates else {}
+
+
+NOTHING_BESIDE = Beside()
 
 
 def register(
@@ -32,40 +62,61 @@ def register(
     *,
     sum_id: str,
     purpose: str,
+    data: DataDigest,
     parent: str | None = None,
-    config: Mapping[str, Json] | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> ModelVersion:
-    """The version of these factors, saved and made live."""
+    """The version of these factors, saved with its privacy report and made live.
+
+    Args:
+        stores: where everything is
+        factors: the model
+        terms: its noise
+        sum_id: the sum that it was released from
+        purpose: what the release is for
+        data: what the model was made from
+        parent: the version before it in its line
+        beside: what else was released with it
+
+    Raises:
+        StateError: one of its releases is not in the ledger; nothing was saved.
+    """
+    spends = [*spends_of(terms, sum_id, purpose), *beside.spends]
     version = name_version(
         ModelVersion(
             version="",
             trainer=terms.trainer,
             created_at=stores.clock(),
             model_digest=factors.digest,
-            config={**(config or {}), "purpose": purpose, "terms": terms.to_json()},
-            privacy=privacy_statement(stores, terms),
+            config={"purpose": purpose, "terms": terms.to_json(), **beside.config},
+            privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,
+            metrics=beside.metrics.to_json() if beside.metrics else {},
         )
     )
-    stores.registry.save(factors, version)
+    stores.registry.save(factors, version, signed_report(stores, version, spends, data))
     stores.registry.promote(version.version)
     return replace(version, status=ModelStatus.LIVE)
 
 
-def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
+def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
+    """The releases that make one version: those of the training, the last one drawn anew for this purpose."""
+    return [*terms.first_spends(sum_id)[:-1], terms.next_spend(sum_id, purpose)]
+
+
+def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[PrivacySpend]) -> dict[str, Json]:
     """The guarantee in full: of the releases that make this version, and of everything booked so far."""
-    own = compose(terms.noise_multipliers)
-    spent = PrivacyLedger(stores.ledger_log, stores.clock).summary().mu_spent
+    everything = booked(PrivacyLedger(stores.ledger_log, stores.clock).summary().entries)
     return {
-        "private": math.isfinite(own),
+        "private": math.isfinite(mu_of_spends(spends)),
         "unit": "customer",
         "neighboring_relation": "add_or_remove_one",
-        "delta": terms.delta,
-        "epsilon": epsilon_json(epsilon_of(own, terms.delta)),
-        "mu": epsilon_json(own),
-        "epsilon_of_all_releases": epsilon_json(epsilon_of(spent, terms.delta)),
-        "accounting": "Gaussian differential privacy, exact",
+        "delta": delta,
+        "epsilon": epsilon_json(epsilon_of_spends(spends, delta)),
+        "mu": mu_json(spends),
+        "epsilon_of_all_releases": epsilon_json(epsilon_of_spends(everything, delta)),
+        "accounting": accounting_of(spends),
         "not_covered": list(NOT_COVERED),
     }
 
@@ -94,4 +145,7 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
     factors = fit_again(content, terms, entropy=entropy)
-    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, parent=parent.version)
+    data = DataDigest(of="sum", digest=content.digest)
+    beside = Beside.of(parent, booked(stores.ledger_log.entries()))
+    name = parent.version
+    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)

@@ -2,8 +2,10 @@
 
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from recsys.clock import Clock
-from recsys.ports import Catalogue, Histories, LedgerLog, Registry, Sums
+from recsys.ports import Catalogue, Commitments, Histories, LedgerLog, Registry, Sums
 
 
 class TrainingStores(Protocol):
@@ -28,6 +30,14 @@ class TrainingStores(Protocol):
     @property
     def ledger_log(self) -> LedgerLog:
         """The privacy ledger's entries."""
+
+    @property
+    def commitments(self) -> Commitments:
+        """What commits to private data."""
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """What privacy reports are signed with."""
 
     @property
     def clock(self) -> Clock:

@@ -4,9 +4,7 @@ snapshot -> budget checked -> spends booked -> noise drawn, model made -> sum se
 """
 
 import uuid
-from collections.abc import Callable
-
-import scipy.sparse as sp
+from collections.abc import Callable, Sequence
 
 from recsys.data.interactions import PurchaseLog
 from recsys.errors import InputError
@@ -15,7 +13,12 @@ from recsys.privacy.accounting import check_parameters
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit
-from recsys.training.release import register
+from recsys.training.held_out import Group, hold_out, metric_values
+from recsys.training.held_out_plan import HeldOutPlan
+from recsys.training.published_metrics import release_metrics
+from recsys.training.release import Beside, register
+from recsys.training.report import DataDigest
+from recsys.training.selection import fit_selected
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import ModelVersion, UserKey
@@ -29,45 +32,76 @@ def train(
     config: TrainConfig,
     *,
     until: int | None = None,
+    publish_metrics: bool = False,
+    select_factors: Sequence[int] = (),
     entropy: Entropy = OS_ENTROPY,
     step: Step = lambda _: None,
 ) -> ModelVersion:
     """The new live version, trained on purchases up to `until` (milliseconds since 1970, UTC; None: all of them).
 
     The first training of an installation sets the ledger's budget to its own; `set_budget` before it sets a larger one.
+    With `publish_metrics` a tenth of the customers is held out, and how well the model does on them is released with
+    noise. With `select_factors` the number of factors is chosen among these, by how well each does on another tenth,
+    with noise. Both are within the same epsilon.
 
     Raises:
-        PrivacyParameterError: epsilon or delta make no promise; nothing was booked.
+        PrivacyParameterError: epsilon or delta make no promise, or something is to be released about a model without
+            noise; nothing was booked.
         BudgetExceededError: the ledger has too little left; nothing was booked or drawn.
-        InputError: there is no purchase to train on.
+        InputError: there is no purchase to train on, or nothing to select from.
     """
+    sum_id = uuid.uuid4().hex
+    plan = HeldOutPlan.within(config, sum_id, publish_metrics=publish_metrics, select_factors=select_factors)
     step("reading histories")
     keys, log = snapshot(stores, until=until)
-    terms, sum_id = Terms.under(config), uuid.uuid4().hex
+    terms = Terms.under(plan.model)
     check_parameters(config.epsilon, config.delta, len(keys))
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is None:
         ledger.set_budget(config.plan.budget, note="set by the first training")
     step("booking the releases")
-    ledger.book(terms.first_spends(sum_id))
+    ledger.book([*terms.first_spends(sum_id), *plan.spends])
     step("adding the customers up, releasing, factorising")
-    purchased = log.interactions().matrix
-    fitted = fit(purchased, log.items, terms, entropy=entropy, seed=config.seed)
+    keys, log, held_out = hold_out(keys, log, plan.groups)
+    interactions = log.interactions()
+    if plan.selection:
+        asked = held_out[Group.SELECTION]
+        fitted, terms = fit_selected(interactions.matrix, log.items, terms, plan.selection, asked, entropy=entropy)
+    else:
+        fitted = fit(interactions.matrix, log.items, terms, entropy=entropy, seed=config.seed)
+    published = None
+    if plan.metrics:
+        step("measuring the model on customers who were held out")
+        published = release_metrics(metric_values(fitted.factors, held_out[Group.METRICS]), plan.metrics, entropy)
     step("sealing the sum")
     content = fitted.content.to_bytes() if fitted.content else b""
-    stores.sums.create_sum(sum_id, content, ((key, pack_term(_items(purchased, row))) for row, key in enumerate(keys)))
+    packed = ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys))
+    stores.sums.create_sum(sum_id, content, packed)
     step("registering the version")
-    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train")
+    data = DataDigest(of="purchases", digest=interactions.digest)
+    candidates = plan.selection.candidates if plan.selection else ()
+    beside = Beside(spends=plan.spends, metrics=published, candidates=candidates)
+    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data, beside=beside)
 
 
-def refuse_early(stores: TrainingStores, config: TrainConfig, *, n_customers: int | None = None) -> None:
+def refuse_early(
+    stores: TrainingStores,
+    config: TrainConfig,
+    *,
+    n_customers: int | None = None,
+    publish_metrics: bool = False,
+    select_factors: Sequence[int] = (),
+) -> None:
     """Return if a training under this configuration is not bound to be refused: for asking before anything is read in.
 
     Raises:
-        PrivacyParameterError: epsilon or delta make no promise, for at least this many customers.
+        PrivacyParameterError: epsilon or delta make no promise, for at least this many customers, or something is to
+            be released about a model without noise.
+        InputError: there is nothing to select from.
         BudgetExceededError: the ledger has too little left.
     """
     check_parameters(config.epsilon, config.delta, n_customers)
+    HeldOutPlan.within(config, "not drawn", publish_metrics=publish_metrics, select_factors=select_factors)
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is not None:
         ledger.require(Terms.under(config).first_spends("not drawn"))
@@ -90,7 +124,3 @@ def snapshot(stores: TrainingStores, *, until: int | None = None) -> tuple[list[
         raise InputError(msg)
     items = [item.item_id for item in stores.catalogue.items()]
     return keys, PurchaseLog.from_histories([key.hex() for key in keys], items, histories)
-
-
-def _items(purchased: sp.csr_matrix, row: int) -> "sp.csr_matrix":
-    return purchased.indices[purchased.indptr[row] : purchased.indptr[row + 1]]

@@ -79,7 +79,7 @@ def test_an_unknown_version_is_not_found_and_the_live_one_stays(
     registry: Registry, saved: list[ModelVersion], name: str
 ) -> None:
     registry.promote(saved[0].version)
-    for method in (registry.load, registry.promote, registry.withdraw):
+    for method in (registry.load, registry.promote, registry.withdraw, registry.report):
         with pytest.raises(NotFoundError):
             method(name)
     assert registry.live() == saved[0].version
@@ -96,6 +96,26 @@ def test_a_withdrawn_version_has_no_factors_and_keeps_its_manifest(
     for method in (registry.load, registry.promote):
         with pytest.raises(NotFoundError, match="withdrawn"):
             method(saved[0].version)
+
+
+def test_a_report_is_kept_with_its_version_as_it_was_saved_first_and_outlives_the_factors(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]]
+) -> None:
+    factors, version = make_model()
+    registry.save(factors, version, b"signed")
+    registry.save(factors, version, b"another")
+    registry.save(factors, version)
+    assert registry.report(version.version) == b"signed"
+    registry.withdraw(version.version)
+    assert registry.report(version.version) == b"signed"
+
+
+def test_a_version_without_a_report_gets_none_later(
+    registry: Registry, make_model: Callable[..., tuple[ItemFactors, ModelVersion]], saved: list[ModelVersion]
+) -> None:
+    registry.save(*make_model(0), b"signed later")
+    with pytest.raises(NotFoundError, match="without one"):
+        registry.report(saved[0].version)
 
 
 def test_a_withdrawn_version_does_not_come_back_by_saving_it(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from recsys.data.history import purchases_array
 from recsys.data.interactions import PurchaseLog
-from recsys.data.split import heldout_customers_split, k_core, split_at, temporal_split
+from recsys.data.split import heldout_customers_split, k_core, split_at, split_each_history, temporal_split
 from recsys.data.worlds import tiny_shop
 from recsys.errors import InputError
 
@@ -163,3 +163,48 @@ def test_more_customers_than_can_be_held_out_are_refused(number: int, rng: np.ra
     log = log_of([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]).compact()
     with pytest.raises(InputError, match=f"hold out 1 to 2 customers .* got {number}"):
         heldout_customers_split(log, n_or_fraction=number, rng=rng)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 9)), min_size=1, max_size=50),
+    st.floats(0.05, 0.95),
+)
+def test_each_history_is_split_after_its_own_first_items(rows: list[tuple[int, int, int]], fraction: float) -> None:
+    log = log_of([row[:2] for row in rows], [row[2] for row in rows])
+    split = split_each_history(log, fraction=fraction)
+    early, late = pairs_of(split.train), pairs_of(split.test)
+    assert early | late == pairs_of(log)
+    assert early.isdisjoint(late)
+    assert len(split.train) + len(split.test) == len(log)
+    for user in log.users:
+        first = {
+            item: min(moment for u, i, moment in rows if (log.users[u], log.items[i]) == (user, item))
+            for owner, item in pairs_of(log)
+            if owner == user
+        }
+        n_early = sum(owner == user for owner, _ in early)
+        assert n_early == (max(min(round(fraction * len(first)), len(first) - 1), 1) if first else 0)
+        before = [first[item] for owner, item in early if owner == user]
+        after = [first[item] for owner, item in late if owner == user]
+        assert max(before, default=0) <= min(after, default=10)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 9)), min_size=1, max_size=50),
+    st.integers(0, 7),
+)
+def test_a_history_is_split_alike_whoever_else_is_there(rows: list[tuple[int, int, int]], left_out: int) -> None:
+    log = log_of([row[:2] for row in rows], [row[2] for row in rows])
+    without = log.where(log.user_index != left_out)
+    for side, rest in zip(
+        (split_each_history(log).train, split_each_history(log).test),
+        (split_each_history(without).train, split_each_history(without).test),
+        strict=True,
+    ):
+        assert pairs_of(rest) == {pair for pair in pairs_of(side) if pair[0] != log.users[left_out]}
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
+def test_a_history_is_split_by_a_fraction(fraction: float) -> None:
+    with pytest.raises(InputError):
+        split_each_history(log_of([(0, 0)]), fraction=fraction)

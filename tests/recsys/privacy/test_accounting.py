@@ -1,15 +1,22 @@
 import math
 
 import pytest
-from dp_accounting import ComposedDpEvent, GaussianDpEvent, SelfComposedDpEvent, pld, rdp
+from dp_accounting import (
+    ComposedDpEvent,
+    GaussianDpEvent,
+    PoissonSampledDpEvent,
+    SelfComposedDpEvent,
+    pld,
+    rdp,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
 from recsys.errors import PrivacyParameterError
-from recsys.privacy.accounting import check_parameters, compose, epsilon_of, mu_of
+from recsys.privacy.accounting import check_parameters, compose, epsilon_of, epsilon_of_spends, mu_of
 from recsys.privacy.plan import PrivacyPlan
-from recsys.types import PrivacyBudget
+from recsys.types import PrivacyBudget, PrivacySpend
 
 epsilons = st.floats(0.01, 50)
 deltas = st.floats(-12, -1).map(lambda exponent: 10**exponent)
@@ -144,3 +151,45 @@ def test_a_delta_above_one_over_the_customers_is_refused_without_saying_how_many
         check_parameters(1.0, delta, n_customers)
     # delta itself is the caller's own number, and may happen to have the digits in it
     assert str(n_customers) not in str(refused.value).replace(str(delta), "")
+
+
+def spend(noise_multiplier: float, sampling_probability: float = 1.0, count: int = 1) -> PrivacySpend:
+    return PrivacySpend(
+        purpose="train",
+        statistic="gram",
+        sensitivity=1.0,
+        noise_multiplier=noise_multiplier,
+        sum_id="sum",
+        sampling_probability=sampling_probability,
+        count=count,
+    )
+
+
+@given(noise_multipliers=multipliers, count=st.integers(1, 50), delta=deltas)
+def test_gaussian_spends_cost_what_their_releases_cost_one_by_one(
+    noise_multipliers: list[float], count: int, delta: float
+) -> None:
+    together = [spend(each, count=count) for each in noise_multipliers]
+    one_by_one = epsilon_of(compose(noise_multipliers * count), delta)
+    assert epsilon_of_spends(together, delta) == pytest.approx(one_by_one, rel=1e-6)
+
+
+def test_sampled_spends_cost_what_the_privacy_loss_distributions_say_beside_gaussian_ones() -> None:
+    accountant = pld.PLDAccountant()
+    accountant.compose(GaussianDpEvent(1.3))
+    accountant.compose(SelfComposedDpEvent(PoissonSampledDpEvent(0.05, GaussianDpEvent(2.0)), 100))
+    spends = [spend(2.0, 0.05, 60), spend(1.3), spend(2.0, 0.05, 40)]
+    for delta in (1e-9, 1e-6, 1e-3):
+        assert epsilon_of_spends(spends, delta) == pytest.approx(accountant.get_epsilon(delta), rel=1e-2)
+
+
+def test_sampling_costs_less_than_taking_everybody_and_more_than_nothing() -> None:
+    sampled, everybody = epsilon_of_spends([spend(2.0, 0.1)], 1e-6), epsilon_of_spends([spend(2.0)], 1e-6)
+    assert 0 < sampled < everybody
+    assert epsilon_of_spends([spend(1.5, 1 - 1e-9)], 1e-6) == pytest.approx(epsilon_of_spends([spend(1.5)], 1e-6))
+
+
+def test_no_spends_cost_nothing_and_one_without_noise_everything() -> None:
+    assert epsilon_of_spends([], 1e-6) == 0
+    for spends in ([spend(0.0)], [spend(0.0, 0.1)], [spend(1.0, 0.1), spend(0.0)], [spend(1.0), spend(0.0, 0.1)]):
+        assert math.isinf(epsilon_of_spends(spends, 1e-6))

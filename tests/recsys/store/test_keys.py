@@ -139,3 +139,24 @@ def test_a_signing_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "signing.pem").write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     with pytest.raises(StateError, match="Ed25519"):
         KeyRing.load(tmp_path)
+
+
+@given(data=st.binary(max_size=64), salt=st.binary(min_size=16, max_size=16))
+def test_a_commitment_needs_the_key_the_salt_and_the_data(data: bytes, salt: bytes) -> None:
+    commitment = RING.commitment(data, salt)
+    assert commitment == RING.commitment(data, salt)
+    assert len(commitment) == 64
+    others = {
+        KeyRing.ephemeral().commitment(data, salt),
+        RING.commitment(data, bytes(16) if any(salt) else bytes(15) + b"1"),
+        RING.commitment(data + b"0", salt),
+        RING.keyed_hash(Purpose.COMMITMENT, salt + data).hex(),
+    }
+    assert commitment not in others
+    assert len(others) == 4
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_salt_of_another_length_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match="salt of 16 bytes"):
+        RING.commitment(b"data", bytes(size))
