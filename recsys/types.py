@@ -136,6 +136,15 @@ class Recommendations:
     """Whether the cache was down, so that the list was computed for this request."""
 
 
+class Period(StrEnum):
+    """The time within which a privacy budget bounds what is given away of a customer."""
+
+    LIFETIME = "lifetime"
+    """For ever: everything that is released, however long the shop is run."""
+    YEAR = "year"
+    """Any 366 days on end, whenever they begin: who is a customer for N years is bounded by N budgets together."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacyBudget:
     """A total (epsilon, delta) under add/remove of one customer. `epsilon` may be infinite: no guarantee is claimed."""
@@ -144,11 +153,12 @@ class PrivacyBudget:
     delta: float
     unit: str = "customer"
     neighboring_relation: str = "add_or_remove_one"
+    period: Period = Period.LIFETIME
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacySpend:
-    """One Gaussian release: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
+    """Gaussian releases: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
 
     purpose: str
     statistic: str
@@ -156,6 +166,10 @@ class PrivacySpend:
     noise_multiplier: float
     sum_id: str
     """The sum that the statistic is of."""
+    sampling_probability: float = 1.0
+    """Of each customer to be in a release: each is on a Poisson sample of its own. 1 is everybody."""
+    count: int = 1
+    """How many releases of the statistic, all with this noise."""
 
 
 class ModelStatus(StrEnum):

@@ -56,7 +56,7 @@ def register(
 def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
     """The guarantee in full: of the releases that make this version, and of everything booked so far."""
     own = compose(terms.noise_multipliers)
-    spent = PrivacyLedger(stores.ledger_log, stores.clock).summary().mu_spent
+    spent = PrivacyLedger(stores.ledger_log, stores.clock).summary().spent_in_all
     return {
         "private": math.isfinite(own),
         "unit": "customer",
@@ -64,7 +64,7 @@ def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
         "delta": terms.delta,
         "epsilon": epsilon_json(epsilon_of(own, terms.delta)),
         "mu": epsilon_json(own),
-        "epsilon_of_all_releases": epsilon_json(epsilon_of(spent, terms.delta)),
+        "epsilon_of_all_releases": epsilon_json(spent.epsilon(terms.delta)),
         "accounting": "Gaussian differential privacy, exact",
         "not_covered": list(NOT_COVERED),
     }
