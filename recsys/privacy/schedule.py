@@ -110,7 +110,7 @@ class Schedule:
     def epsilon(self) -> float:
         """Of one training by itself, as to be handed to it: rounded down to six digits."""
         exact = epsilon_of(self.mu, self.budget.delta)
-        return _rounded_down(exact) if math.isfinite(exact) else exact
+        return rounded_down(exact) if math.isfinite(exact) else exact
 
     def epsilon_after(self, releases: int) -> float:
         """Of so many releases composed."""
@@ -284,7 +284,7 @@ def term_distance(one: Integers, other: Integers) -> int:
     return root + (root * root < square)
 
 
-def _rounded_down(value: float) -> float:
+def rounded_down(value: float) -> float:
     """The largest number of six significant digits that is not above the value."""
     step = 10.0 ** (math.floor(math.log10(value)) - 5)
     return float(f"{math.floor(value / step * (1 - 1e-12)) * step:.6g}")
