@@ -210,7 +210,13 @@ def _print_releases(summary: "LedgerSummary", budget: PrivacyBudget) -> None:
 
 
 def _print_years(summary: "LedgerSummary", budget: PrivacyBudget) -> None:
-    console.print(f"spent in all, since the first release: epsilon={summary.epsilon_in_all:.3f}")
+    from recsys.clock import isoformat
+    from recsys.privacy.ledger import leaves_on
+
+    console.print(f"spent in all, since the first release: epsilon={_number(summary.epsilon_in_all)}")
+    leaving = leaves_on(summary)
+    if leaving is not None:
+        console.print(f"the oldest release of the last 366 days leaves them at {isoformat(leaving)}")
     console.print(_years(budget))
 
 

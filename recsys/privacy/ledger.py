@@ -120,6 +120,14 @@ class LedgerSummary:
         return datetime.fromisoformat(str(spends[gone - 1]["at"])) + timedelta(days=days)
 
 
+def leaves_on(summary: LedgerSummary) -> datetime | None:
+    """When the oldest spend of the running period leaves it; None: never, or there is none."""
+    days = PERIOD_DAYS[summary.budget.period] if summary.budget else None
+    if days is None or not summary.running:
+        return None
+    return datetime.fromisoformat(min(str(entry["at"]) for entry in summary.running)) + timedelta(days=days)
+
+
 def epsilon_json(epsilon: float) -> Json:
     """The number, or the word `infinity`, which JSON has no number for."""
     return "infinity" if math.isinf(epsilon) else epsilon

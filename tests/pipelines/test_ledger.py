@@ -23,6 +23,7 @@ def test_a_yearly_budget_says_what_the_years_add_up_to(trained: Path) -> None:
     shown = done("ledger").out
     assert f"2 years {two_years:.3f}" in shown
     assert "within any 366 days" in shown
+    assert "the oldest release of the last 366 days leaves them at 20" in shown
     assert "epsilon in the last 366 days" in shown
 
 

@@ -11,7 +11,7 @@ from recsys.clock import utc_now
 from recsys.errors import BudgetExceededError, LedgerTamperedError, PrivacyParameterError, StateError
 from recsys.evidence.chain import Entry, link, verify_chain
 from recsys.privacy.accounting import Event, Loss, compose, epsilon_of, mu_of
-from recsys.privacy.ledger import PrivacyLedger, years_epsilon
+from recsys.privacy.ledger import PrivacyLedger, leaves_on, years_epsilon
 from recsys.privacy.plan import PrivacyPlan
 from recsys.store.memory import MemoryLedgerLog
 from recsys.types import Json, Period, PrivacyBudget, PrivacySpend
@@ -260,6 +260,20 @@ def test_after_366_days_a_yearly_budget_is_whole_again_and_the_chain_keeps_every
         == pytest.approx(epsilon_of(math.sqrt(2) / WHOLE, 1e-6))
     )
     assert len(summary.entries) == 3
+
+
+def test_the_summary_tells_when_the_oldest_spend_leaves_the_year(
+    yearly: PrivacyLedger, clock: Wound, log: MemoryLedgerLog
+) -> None:
+    assert leaves_on(yearly.summary()) is None
+    for _ in range(2):
+        yearly.book([spend_of(2 * WHOLE)])
+        clock.wind(100)
+    assert leaves_on(yearly.summary()) == datetime(2027, 2, 1, tzinfo=UTC)
+    clock.now = datetime(2027, 2, 1, tzinfo=UTC)
+    assert leaves_on(yearly.summary()) == datetime(2027, 2, 1, tzinfo=UTC) + timedelta(days=100)
+    yearly.set_budget(BUDGET)
+    assert leaves_on(yearly.summary()) is None
 
 
 def test_a_budget_for_the_lifetime_never_comes_back(log: MemoryLedgerLog, clock: Wound) -> None:

@@ -82,6 +82,24 @@ def test_a_twin_that_forgets_the_counts_or_the_other_releases_is_found() -> None
         assert Loss.of(broken).epsilon(DELTA) < 0.9 * found
 
 
+def test_the_renyi_bound_is_compared_on_orders_that_are_long_enough() -> None:
+    quiet = [Event(60.0, 1.0, 4)]
+    short = rdp.RdpAccountant([2.0, 4.0, 8.0, 16.0, 32.0, 63.0])
+    short.compose(GaussianDpEvent(60.0), 4)
+    assert short.get_epsilon(DELTA) > 1.2 * by_renyi(quiet)
+    assert Loss.of(quiet).epsilon(DELTA) < by_renyi(quiet) < 1.25 * Loss.of(quiet).epsilon(DELTA)
+
+
+@pytest.mark.parametrize("event", [Event(1.0, 0.01, 1000), Event(0.8, 0.05, 100)])
+def test_the_central_limit_promises_too_much_and_is_not_what_is_reported(event: Event) -> None:
+    limit = epsilon_of(accounting._mu_in_the_limit(event), DELTA)
+    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
+    once = PoissonSampledDpEvent(event.sampling_probability, GaussianDpEvent(event.noise_multiplier))
+    accountant.compose(once, event.count)
+    assert limit < 0.95 * accountant.get_epsilon(DELTA)
+    assert Loss.of([event]).epsilon(DELTA) == pytest.approx(accountant.get_epsilon(DELTA), rel=1e-2)
+
+
 @given(events=st.lists(gaussian, min_size=1, max_size=8))
 def test_a_count_is_so_many_releases_one_by_one(events: list[Event]) -> None:
     one_by_one = [event.noise_multiplier for event in events for _ in range(event.count)]
