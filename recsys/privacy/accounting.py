@@ -40,6 +40,11 @@ off for it."""
 LARGEST_SAMPLED_MU = 30.0
 """Sampled releases whose limit is a larger mu are beyond epsilon 450: nothing is taken off for their samples either."""
 
+LARGEST_NOISE = 1e9
+"""More noise than this counts as this much: next to nothing, in numbers whose squares float64 still has."""
+LARGEST_SAMPLED_COUNT = 10**6
+"""More releases with one noise and one sampling than this take minutes to compose, and count as if unsampled."""
+
 
 def compose(noise_multipliers: Iterable[float]) -> float:
     """The mu of several Gaussian releases together; infinite if one of them carries no noise."""
@@ -194,15 +199,24 @@ def _mu_beside_samples(loss: Loss, epsilon: float, delta: float) -> float:
 @lru_cache(maxsize=1024)
 def _epsilon_with_samples(mu: float, sampled: tuple[Event, ...], delta: float) -> float:
     """As `Loss.epsilon`, from the composed privacy loss distribution."""
-    amplified = [event for event in sampled if event.noise_multiplier >= SMALLEST_SAMPLED_NOISE]
-    plain = math.hypot(mu, *(math.sqrt(e.count) / e.noise_multiplier for e in sampled if e not in amplified))
+    amplified = [
+        replace(event, noise_multiplier=min(event.noise_multiplier, LARGEST_NOISE))
+        for event in sampled
+        if _helped_by_sampling(event)
+    ]
+    full = [event for event in sampled if not _helped_by_sampling(event)]
+    plain = Loss(mu=mu, sampled=tuple(full)).mu_unsampled
     limit = math.hypot(plain, *(_mu_in_the_limit(event) for event in amplified))
     if limit > LARGEST_SAMPLED_MU:
         return math.inf
     interval = _interval(max([limit, *(1 / event.noise_multiplier for event in amplified)]))
     losses = [_sampled_distribution(event, interval) for event in amplified]
     if plain:
-        losses.append(pld.from_gaussian_mechanism(standard_deviation=1 / plain, value_discretization_interval=interval))
+        losses.append(
+            pld.from_gaussian_mechanism(
+                standard_deviation=min(1 / plain, LARGEST_NOISE), value_discretization_interval=interval
+            )
+        )
     whole = pld.identity(value_discretization_interval=interval)
     for one in losses:
         whole = whole.compose(one)
@@ -218,6 +232,11 @@ def _sampled_distribution(event: Event, interval: float) -> Any:  # noqa: ANN401
         sampling_prob=event.sampling_probability,
     )
     return once.self_compose(event.count)
+
+
+def _helped_by_sampling(event: Event) -> bool:
+    """Whether the sample is taken into account; if not, the event counts as if everybody were in it."""
+    return event.noise_multiplier >= SMALLEST_SAMPLED_NOISE and event.count <= LARGEST_SAMPLED_COUNT
 
 
 def _mu_in_the_limit(event: Event) -> float:

@@ -144,11 +144,17 @@ def test_what_cannot_be_accounted_costs_everything(event: Event) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [Event(0.05, 0.01, 3), Event(0.4, 0.9, 10**6), Event(1e-300, 0.1), Event(1.0, 0.5, 10**9)]
+    "event", [Event(0.05, 0.01, 3), Event(0.4, 0.9, 10**6), Event(1e-300, 0.1), Event(50.0, 1e-300, 10**9)]
 )
 def test_where_a_sample_hides_next_to_nothing_the_releases_count_in_full(event: Event) -> None:
     loss = Loss.of([event])
     assert loss.epsilon(DELTA) == epsilon_of(loss.mu_unsampled, DELTA)
+
+
+@pytest.mark.parametrize("event", [Event(1e300, 0.3, 10**6), Event(math.inf, 0.1), Event(1e300, 0.3, 10**15)])
+def test_next_to_nothing_costs_next_to_nothing(event: Event) -> None:
+    assert 0 <= Loss.of([event]).epsilon(DELTA) < 1e-3
+    assert Loss.of([event, Event(1.0)]).epsilon(DELTA) == pytest.approx(epsilon_of(1.0, DELTA), rel=1e-3)
 
 
 def test_nothing_costs_nothing() -> None:
