@@ -136,6 +136,15 @@ class Recommendations:
     """Whether the cache was down, so that the list was computed for this request."""
 
 
+class Period(StrEnum):
+    """The time within which a privacy budget bounds what is given away of a customer."""
+
+    LIFETIME = "lifetime"
+    """For ever: everything that is released, however long the shop is run."""
+    YEAR = "year"
+    """Any 366 days on end, whenever they begin: who is a customer for N years is bounded by N budgets together."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacyBudget:
     """A total (epsilon, delta) under add/remove of one customer. `epsilon` may be infinite: no guarantee is claimed."""
@@ -144,6 +153,7 @@ class PrivacyBudget:
     delta: float
     unit: str = "customer"
     neighboring_relation: str = "add_or_remove_one"
+    period: Period = Period.LIFETIME
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

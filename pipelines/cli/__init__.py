@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, operate, privacy
+from pipelines.cli import audit, data, ledger, operate, privacy
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -40,7 +40,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
-app.add_typer(privacy.ledger, name="ledger")
+app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
 app.add_typer(operate.keys, name="keys")

@@ -1,15 +1,12 @@
-"""Commands about privacy: erase, verify, ledger."""
+"""Commands about erasures: erase, verify."""
 
-import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.cli import options
-from pipelines.console import bar, console, print_json, print_table, status_console
-from recsys.types import Json, PrivacyBudget
+from pipelines.console import bar, console, print_json
 
 
 def erase(
@@ -75,111 +72,6 @@ def verify(
     )
     console.print(f"[bold green]valid[/bold green]: {what}")
     console.print(f"[dim]{body['statement']}[/dim]")
-
-
-ledger = typer.Typer(
-    help="Show the privacy budget: what was spent on what, and what is left.", invoke_without_command=True
-)
-
-
-@ledger.callback()
-def show(context: typer.Context, *, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
-    """Show the privacy budget: what was spent on what, and what is left."""
-    if context.invoked_subcommand is not None:
-        return
-    from recsys.privacy.accounting import epsilon_of
-    from recsys.privacy.ledger import PrivacyLedger, epsilon_json
-    from recsys.store.workspace import open_workspace
-
-    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        summary = PrivacyLedger(workspace.ledger_log, workspace.clock).summary()
-    if summary.budget is None:
-        _print_empty(as_json=as_json)
-        return
-    left = epsilon_of(summary.mu_left, summary.budget.delta)
-    if as_json:
-        budget: dict[str, Json] = {**asdict(summary.budget), "epsilon": epsilon_json(summary.budget.epsilon)}
-        spent, rest = epsilon_json(summary.epsilon_spent), epsilon_json(left)
-        print_json(
-            {
-                "budget": budget,
-                "epsilon_spent": spent,
-                "epsilon_left": rest,
-                "releases_left": summary.releases_left,
-                "entries": list(summary.entries),
-            }
-        )
-        return
-    rows = [
-        (
-            entry["at"],
-            entry["purpose"],
-            entry["statistic"],
-            f"{entry['noise_multiplier']:.3f}",
-            _epsilon(entry["noise_multiplier"], summary.budget.delta),
-        )
-        for entry in summary.entries
-        if entry["type"] == "spend"
-    ]
-    print_table("Releases", ["when", "purpose", "statistic", "noise multiplier", "epsilon alone"], rows, left=3)
-    console.print(
-        f"budget epsilon={summary.budget.epsilon:g} at delta={summary.budget.delta:g}, per "
-        f"{summary.budget.unit}, add or remove one; "
-        f"spent [bold]{summary.epsilon_spent:.3f}[/bold]; one more release of up to {left:.3f} fits "
-        "(Gaussian releases compose by squares, so these do not add up)"
-    )
-    if summary.releases_left is not None:
-        console.print(f"releases left with the noise of the last one, weekly retrainings say: {summary.releases_left}")
-
-
-@ledger.command("verify")
-def verify_ledger(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
-    """Check the hash chain of the ledger. Exit code 5 if an entry was changed, dropped or put between."""
-    from recsys.evidence.chain import head, verify_chain
-    from recsys.store.workspace import open_workspace
-
-    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        entries = workspace.ledger_log.entries()
-    verify_chain(entries)
-    if as_json:
-        print_json({"valid": True, "entries": len(entries), "head": head(entries)})
-    else:
-        console.print(f"[bold green]valid[/bold green]: {len(entries)} entries, head {head(entries)}")
-
-
-@ledger.command("budget")
-def set_budget(
-    *,
-    epsilon: options.Epsilon,
-    delta: options.Delta = 1e-6,
-    note: Annotated[str, typer.Option(help="Who decided, and why: it stays in the chain.")] = "",
-    state_dir: options.StateDir = None,
-) -> None:
-    """Set the total that all releases together may cost. The old total stays visible in the chain."""
-    from recsys.privacy.ledger import PrivacyLedger
-    from recsys.store.workspace import open_workspace
-
-    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        PrivacyLedger(workspace.ledger_log, workspace.clock).set_budget(
-            PrivacyBudget(epsilon=epsilon, delta=delta), note=note
-        )
-    console.print(f"the budget is epsilon={epsilon:g} at delta={delta:g} now")
-
-
-def _print_empty(*, as_json: bool) -> None:
-    if as_json:
-        print_json({"budget": None, "epsilon_spent": 0, "epsilon_left": 0, "releases_left": None, "entries": []})
-    else:
-        status_console.print(
-            "no budget is set and nothing was released; the first training sets one: privrec train --epsilon 4"
-        )
-
-
-def _epsilon(noise_multiplier: Json, delta: float) -> str:
-    from recsys.privacy.accounting import compose, epsilon_of
-
-    epsilon = epsilon_of(compose([float(str(noise_multiplier))]), delta)
-    return "infinite" if math.isinf(epsilon) else f"{epsilon:.3f}"
 
 
 def _acknowledge(request_id: str, salt: str, receipt: Path | None, *, as_json: bool) -> None:

@@ -38,3 +38,21 @@ def verify_chain(entries: Sequence[Entry]) -> None:
                 "the ledger was changed from outside: restore it from a backup and compare the two"
             )
             raise LedgerTamperedError(msg)
+
+
+def entries_since(entries: Sequence[Entry], kept_head: str) -> int:
+    """How many entries were appended since this was the head of the chain.
+
+    A chain that lost its end still is a chain; a copy of its head, kept elsewhere, tells.
+
+    Raises:
+        LedgerTamperedError: it never was the head of this chain.
+    """
+    heads = [GENESIS, *(cast("str", entry["digest"]) for entry in entries)]
+    if kept_head not in heads:
+        msg = (
+            f"expected a chain that has had the head {kept_head[:64]}, got one of {len(entries)} entries that has not; "
+            "its end was cut off or replaced, or the head is another ledger's: compare it with a backup"
+        )
+        raise LedgerTamperedError(msg)
+    return len(entries) - heads.index(kept_head)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import LedgerTamperedError
 from recsys.evidence.canonical import json_digest
-from recsys.evidence.chain import GENESIS, head, link, verify_chain
+from recsys.evidence.chain import GENESIS, entries_since, head, link, verify_chain
 from recsys.evidence.signing import Document
 
 BODIES = st.lists(
@@ -104,3 +104,23 @@ def test_an_entry_whose_own_digest_was_made_again_is_caught_at_the_next(
     entries[index] = {**forged, "digest": json_digest(forged)}
     with pytest.raises(LedgerTamperedError, match=f"entry {index + 1} "):
         verify_chain(entries)
+
+
+@given(BODIES, st.data())
+def test_a_head_that_was_kept_elsewhere_finds_an_end_that_was_cut_off(
+    bodies: list[Document], data: st.DataObject
+) -> None:
+    entries = chain(bodies)
+    kept = data.draw(st.integers(0, len(entries)))
+    assert entries_since(entries, head(entries[:kept])) == len(entries) - kept
+    for shorter in range(kept):
+        verify_chain(entries[:shorter])
+        with pytest.raises(LedgerTamperedError, match="expected a chain that has had the head"):
+            entries_since(entries[:shorter], head(entries[:kept]))
+
+
+@given(BODIES, BODIES)
+def test_the_head_of_another_chain_vouches_for_nothing(bodies: list[Document], others: list[Document]) -> None:
+    assume(bodies[: len(others)] != others)
+    with pytest.raises(LedgerTamperedError):
+        entries_since(chain(bodies), head(chain(others)))

@@ -1,6 +1,7 @@
 import copy
 import math
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -8,12 +9,12 @@ from hypothesis import strategies as st
 
 from recsys.clock import utc_now
 from recsys.errors import BudgetExceededError, LedgerTamperedError, PrivacyParameterError, StateError
-from recsys.evidence.chain import Entry, verify_chain
-from recsys.privacy.accounting import compose, epsilon_of, mu_of
-from recsys.privacy.ledger import PrivacyLedger
+from recsys.evidence.chain import Entry, link, verify_chain
+from recsys.privacy.accounting import Event, Loss, compose, epsilon_of, mu_of
+from recsys.privacy.ledger import PrivacyLedger, leaves_on, years_epsilon
 from recsys.privacy.plan import PrivacyPlan
 from recsys.store.memory import MemoryLedgerLog
-from recsys.types import PrivacyBudget, PrivacySpend
+from recsys.types import Json, Period, PrivacyBudget, PrivacySpend
 
 BUDGET = PrivacyBudget(epsilon=4.0, delta=1e-6)
 WHOLE = 1 / mu_of(4.0, 1e-6)
@@ -145,6 +146,202 @@ def test_a_budget_without_a_promise_is_refused(
     with pytest.raises(PrivacyParameterError):
         ledger.set_budget(PrivacyBudget(epsilon=epsilon, delta=delta))
     assert log.entries() == []
+
+
+def sampled_spend(noise_multiplier: float, sampling_probability: float, count: int) -> PrivacySpend:
+    return replace(spend_of(noise_multiplier), sampling_probability=sampling_probability, count=count)
+
+
+def test_so_many_releases_on_samples_are_one_entry_and_count_as_what_they_are(
+    ledger: PrivacyLedger, log: MemoryLedgerLog
+) -> None:
+    ledger.set_budget(BUDGET)
+    ledger.book([sampled_spend(1.0, 0.01, 500), spend_of(3 * WHOLE)])
+    entry, summary = log.entries()[1], ledger.summary()
+    assert (entry["mechanism"], entry["sampling_probability"], entry["count"]) == (
+        "poisson_sampled_gaussian",
+        0.01,
+        500,
+    )
+    assert summary.spent == Loss.of([Event(1.0, 0.01, 500), Event(3 * WHOLE)])
+    assert summary.epsilon_spent == summary.spent.epsilon(1e-6) > epsilon_of(1 / (3 * WHOLE), 1e-6)
+    ledger.book([spend_of(1 / summary.mu_left)])
+    with pytest.raises(BudgetExceededError):
+        ledger.book([spend_of(4 * WHOLE)])
+
+
+def test_a_count_costs_as_many_releases_as_it_says(ledger: PrivacyLedger) -> None:
+    ledger.set_budget(BUDGET)
+    with pytest.raises(BudgetExceededError):
+        ledger.book([sampled_spend(3 * WHOLE, 1.0, 10)])
+    ledger.book([sampled_spend(3 * WHOLE, 1.0, 9)])
+    assert ledger.summary().mu_spent == pytest.approx(1 / WHOLE)
+    assert ledger.summary().releases_left == 0
+
+
+@pytest.mark.parametrize(("sampling_probability", "count"), [(0.0, 1), (-0.1, 1), (1.1, 1), (math.nan, 1), (1.0, 0)])
+def test_a_spend_that_cannot_be_accounted_is_over_any_budget(
+    ledger: PrivacyLedger, log: MemoryLedgerLog, sampling_probability: float, count: int
+) -> None:
+    ledger.set_budget(PrivacyBudget(epsilon=1e6, delta=1e-6))
+    with pytest.raises(BudgetExceededError, match="epsilon=inf"):
+        ledger.book([sampled_spend(100.0, sampling_probability, count)])
+    assert len(log.entries()) == 1
+
+
+def older(spend: PrivacySpend, **changed: Json) -> Entry:
+    """The spend as it was written before there were samples, counts and periods."""
+    body: Entry = {"type": "spend", "purpose": spend.purpose, "statistic": spend.statistic, "mechanism": "gaussian"}
+    body |= {"noise_multiplier": spend.noise_multiplier, "sensitivity": spend.sensitivity, "sum_id": spend.sum_id}
+    return {**body, "at": "2026-01-30T00:00:00.000Z", **changed}
+
+
+def test_entries_of_older_versions_hold_and_count(log: MemoryLedgerLog, ledger: PrivacyLedger) -> None:
+    budget: Entry = {"type": "budget", "epsilon": 4.0, "delta": 1e-6, "unit": "customer", "note": ""}
+    for body in ({**budget, "neighboring_relation": "add_or_remove_one"}, older(spend_of(2 * WHOLE))):
+        log.append(link(log.entries(), body))
+    assert ledger.summary().budget == BUDGET
+    assert ledger.summary().mu_spent == pytest.approx(0.5 / WHOLE)
+    ledger.book([spend_of(2 * WHOLE)])
+    assert ledger.summary().mu_spent == pytest.approx(math.sqrt(0.5) / WHOLE)
+    verify_chain(log.entries())
+
+
+def test_an_entry_of_a_kind_that_is_not_known_costs_everything(log: MemoryLedgerLog, ledger: PrivacyLedger) -> None:
+    ledger.set_budget(BUDGET)
+    log.append(link(log.entries(), older(spend_of(1e6), mechanism="laplace")))
+    assert ledger.summary().epsilon_spent == math.inf
+    with pytest.raises(BudgetExceededError):
+        ledger.book([spend_of(1e6)])
+
+
+class Wound:
+    """A clock that a test winds on."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 31, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wind(self, days: float) -> None:
+        self.now += timedelta(days=days)
+
+
+YEARLY = replace(BUDGET, period=Period.YEAR)
+
+
+@pytest.fixture
+def clock() -> Wound:
+    return Wound()
+
+
+@pytest.fixture
+def yearly(log: MemoryLedgerLog, clock: Wound) -> PrivacyLedger:
+    ledger = PrivacyLedger(log, clock)
+    ledger.set_budget(YEARLY)
+    return ledger
+
+
+def test_after_366_days_a_yearly_budget_is_whole_again_and_the_chain_keeps_everything(
+    yearly: PrivacyLedger, clock: Wound
+) -> None:
+    yearly.book([spend_of(WHOLE)])
+    clock.wind(365.999)
+    with pytest.raises(BudgetExceededError, match=r"wait until 2027-02-01T00:00:00\.000Z, from when on it fits"):
+        yearly.book([spend_of(WHOLE)])
+    clock.now = datetime(2027, 2, 1, tzinfo=UTC)
+    yearly.book([spend_of(WHOLE)])
+    summary = yearly.summary()
+    assert summary.epsilon_spent == pytest.approx(4.0)
+    assert (
+        summary.epsilon_in_all
+        == pytest.approx(years_epsilon(YEARLY, 2))
+        == pytest.approx(epsilon_of(math.sqrt(2) / WHOLE, 1e-6))
+    )
+    assert len(summary.entries) == 3
+
+
+def test_the_summary_tells_when_the_oldest_spend_leaves_the_year(
+    yearly: PrivacyLedger, clock: Wound, log: MemoryLedgerLog
+) -> None:
+    assert leaves_on(yearly.summary()) is None
+    for _ in range(2):
+        yearly.book([spend_of(2 * WHOLE)])
+        clock.wind(100)
+    assert leaves_on(yearly.summary()) == datetime(2027, 2, 1, tzinfo=UTC)
+    clock.now = datetime(2027, 2, 1, tzinfo=UTC)
+    assert leaves_on(yearly.summary()) == datetime(2027, 2, 1, tzinfo=UTC) + timedelta(days=100)
+    yearly.set_budget(BUDGET)
+    assert leaves_on(yearly.summary()) is None
+
+
+def test_a_budget_for_the_lifetime_never_comes_back(log: MemoryLedgerLog, clock: Wound) -> None:
+    ledger = PrivacyLedger(log, clock)
+    ledger.set_budget(BUDGET)
+    ledger.book([spend_of(WHOLE)])
+    clock.wind(36600)
+    with pytest.raises(BudgetExceededError) as refused:
+        ledger.book([spend_of(100 * WHOLE)])
+    assert "wait until" not in str(refused.value)
+
+
+def test_the_turn_of_a_year_is_no_new_budget(yearly: PrivacyLedger, clock: Wound) -> None:
+    clock.now = datetime(2026, 12, 31, tzinfo=UTC)
+    yearly.book([spend_of(WHOLE)])
+    clock.wind(1)
+    with pytest.raises(BudgetExceededError):
+        yearly.book([spend_of(10 * WHOLE)])
+
+
+def test_the_refusal_names_the_first_moment_at_which_it_fits_and_what_fits_now(
+    yearly: PrivacyLedger, clock: Wound, log: MemoryLedgerLog
+) -> None:
+    for _ in range(3):
+        yearly.book([spend_of(2 * WHOLE)])
+        clock.wind(10)
+    with pytest.raises(BudgetExceededError) as refused:
+        yearly.book([spend_of(WHOLE * math.sqrt(2))])
+    assert "wait until 2027-02-01" in str(refused.value)
+    needed = float(str(refused.value).partition("noise multiplier of at least ")[2].partition(",")[0])
+    assert needed == pytest.approx(2 * WHOLE, rel=1e-3)
+    clock.now = datetime(2027, 2, 1, tzinfo=UTC) - timedelta(milliseconds=1)
+    with pytest.raises(BudgetExceededError):
+        yearly.book([spend_of(WHOLE * math.sqrt(2))])
+    clock.wind(1 / 86_400_000)
+    yearly.book([spend_of(WHOLE * math.sqrt(2))])
+    with pytest.raises(BudgetExceededError) as never:
+        yearly.book([spend_of(0.9 * WHOLE)])
+    assert "wait until" not in str(never.value)
+
+
+def test_a_clock_that_was_set_back_frees_nothing(yearly: PrivacyLedger, clock: Wound) -> None:
+    yearly.book([spend_of(WHOLE)])
+    clock.wind(-1000)
+    with pytest.raises(BudgetExceededError):
+        yearly.book([spend_of(100 * WHOLE)])
+
+
+def test_what_is_left_is_told_in_trainings_and_in_releases(ledger: PrivacyLedger) -> None:
+    ledger.set_budget(BUDGET)
+    assert ledger.summary().trainings_left is None
+    first = [replace(spend_of(WHOLE * 4), statistic="counts"), spend_of(WHOLE * 4)]
+    ledger.book([replace(spend, sum_id="older") for spend in [*first, spend_of(WHOLE * 8)]])
+    ledger.book(first)
+    assert ledger.summary().trainings_left == 5
+    ledger.book([spend_of(WHOLE * 20, purpose="erasure")])
+    assert ledger.summary().trainings_left == 5
+    assert ledger.summary().releases_left == math.floor(400 * (1 - 4 / 16 - 1 / 64 - 1 / 400) + 1e-9)
+    for _ in range(5):
+        ledger.book(first)
+    with pytest.raises(BudgetExceededError):
+        ledger.book(first)
+
+
+def test_so_many_years_are_so_many_budgets() -> None:
+    assert years_epsilon(YEARLY, 1) == pytest.approx(4.0)
+    assert years_epsilon(YEARLY, 3) == pytest.approx(epsilon_of(mu_of(4.0, 1e-6) * math.sqrt(3), 1e-6))
+    assert years_epsilon(PrivacyBudget(epsilon=math.inf, delta=1e-6), 2) == math.inf
 
 
 class BusyLog(MemoryLedgerLog):
