@@ -28,6 +28,10 @@ class Trainer(StrEnum):
 
     GRAM = "gram"
     """The private sum: item factors in closed form under user-level differential privacy."""
+    DP_ALS = "dp_als"
+    """Alternating least squares under user-level differential privacy (AdaDPALS): the published reference."""
+    DP_SGD = "dp_sgd"
+    """Gradient descent under user-level differential privacy, through torch and Opacus."""
     POPULARITY = "popularity"
     """Counts under differential privacy: the same list for everybody."""
     ALS = "als"
@@ -148,7 +152,7 @@ class PrivacyBudget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacySpend:
-    """One Gaussian release: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
+    """Gaussian releases: `noise_multiplier` is the noise's standard deviation over the sensitivity (mu = 1 / it)."""
 
     purpose: str
     statistic: str
@@ -156,6 +160,10 @@ class PrivacySpend:
     noise_multiplier: float
     sum_id: str
     """The sum that the statistic is of."""
+    sampling_probability: float = 1.0
+    """Of each customer to be in a release: each is on a Poisson sample of its own. 1 is everybody."""
+    count: int = 1
+    """How many releases of the statistic, all with this noise."""
 
 
 class ModelStatus(StrEnum):

@@ -1,6 +1,6 @@
 """From purchases to a model and the sum it was released from, for every trainer. Nothing is booked or stored here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.customer import SumRule, counts_terms
+from recsys.models.dp_als import DPALSConfig, train_dp_als
+from recsys.models.dp_sgd import DPSGDConfig, require_torch, train_dp_sgd
 from recsys.models.factorise import item_factors
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum, release_counts, release_customers, release_gram
 from recsys.models.popularity import popularity_model
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.terms import Terms
+from recsys.training.terms import STEPPING, Terms
 from recsys.types import Trainer
 
 LARGEST_HEAD = 4096
@@ -28,7 +30,7 @@ of the customers, n / m. Between 3 and 7 was best on MovieLens, and on Online Re
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model, and the sum it was released from; None where nothing can be subtracted (ALS)."""
+    """A model, and the sum it was released from; None where nothing can be subtracted (ALS, and what takes steps)."""
 
     factors: ItemFactors
     content: GramSum | None
@@ -44,16 +46,28 @@ def fit(
         items: (n_items,) the public catalogue
         terms: the trainer and its noise
         entropy: where noise comes from
-        seed: for the initial factors of ALS
+        seed: for the initial factors of the trainers that start from some
     """
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
     released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
+    if terms.trainer in STEPPING:
+        return Fitted(_fit_in_steps(purchased, items, terms, released, entropy=entropy, seed=seed), None)
     size = _head_size(purchased.shape[0], released, terms, entropy) if terms.trainer is Trainer.GRAM else 0
     content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
     if terms.trainer is Trainer.POPULARITY:
         return Fitted(popularity_model(released, items), content)
     return Fitted(fit_again(content, terms, entropy=entropy), content)
+
+
+def require(trainer: Trainer) -> None:
+    """Return if the trainer can run here: for asking before anything is booked.
+
+    Raises:
+        InputError: it needs packages that are not installed.
+    """
+    if trainer is Trainer.DP_SGD:
+        require_torch()
 
 
 def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> ItemFactors:
@@ -76,6 +90,39 @@ def head_size(n_customers: float, noise_multiplier: float) -> int:
     """
     balanced = (HEAD_NOISE * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
     return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_PRIVATE_HEAD))
+
+
+def _fit_in_steps(
+    purchased: sp.csr_matrix,
+    items: tuple[str, ...],
+    terms: Terms,
+    released: NDArray[np.float64],
+    *,
+    entropy: Entropy,
+    seed: int,
+) -> ItemFactors:
+    """The model of a trainer that takes steps, under its settings for this much noise."""
+    noise = terms.step_noise_multiplier or 0.0
+    if terms.trainer is Trainer.DP_ALS:
+        least_squares = DPALSConfig.under(terms.training_noise_multiplier)
+        settings = replace(least_squares, steps=terms.steps, factors=min(least_squares.factors, terms.n_factors))
+        return train_dp_als(purchased, items, released, noise, settings, entropy=entropy, seed=seed)
+    descent = DPSGDConfig.under(terms.training_noise_multiplier)
+    return train_dp_sgd(
+        purchased,
+        items,
+        released,
+        noise,
+        replace(
+            descent,
+            steps=terms.steps,
+            sampling_probability=terms.sampling_probability,
+            factors=min(descent.factors, terms.n_factors),
+        ),
+        expected_customers=terms.expected_customers,
+        entropy=entropy,
+        seed=seed,
+    )
 
 
 def _head_size(n_customers: int, released_counts: NDArray[np.float64], terms: Terms, entropy: Entropy) -> int:
