@@ -181,9 +181,10 @@ def customer_vectors(own: sp.csr_matrix, factors: Vectors, config: DPALSConfig) 
 
     Guarantees:
         - The squared length of every row is at most GRID².
-        - A row depends on that customer's purchases, `factors` and `config` only.
+        - A row depends on that customer's purchases, `factors` and `config` only, bit for bit, whatever the batch.
 
-    Tested by: tests/recsys/models/test_dp_als.py::test_a_customers_weights_and_vector_are_no_longer_than_one
+    Tested by: tests/recsys/models/test_dp_als.py::test_a_customers_weights_and_vector_are_no_longer_than_one,
+        test_weights_and_vector_are_the_same_bits_alone_in_a_batch_and_in_any_order
     """
     nobody = np.zeros((0, factors.shape[1]), dtype=np.int64)
     solved = (_clipped(_solve_customers(batch, factors, config), config) for batch in batches(own))

@@ -63,8 +63,10 @@ RESOLUTION = 5e-4
 """Between two points of a privacy loss distribution; what lies between counts as the larger loss."""
 ACCOUNTED_SHARE = 0.999
 """The noise is for this part of epsilon: another order of the same composition must not find it over budget."""
-WEAK = 32.0
-"""From this epsilon on sampling hides next to nothing, and is not counted on."""
+FINE_UP_TO = 32.0
+"""The noise for a larger epsilon is searched for with points farther apart, in proportion."""
+WEAK = 64.0
+"""Above this epsilon, which promises nothing, samples are not counted on: noise as if everybody were in each step."""
 MERSENNE_WORDS = slice(24, 24 + 624 * 8)
 """Where torch keeps the 624 words of its generator, 32 bits in each 8 bytes, within the bytes of its state."""
 
@@ -139,7 +141,7 @@ def training_event(
 
 def epsilon_of_training(event: DpEvent, delta: float) -> float:
     """The epsilon of an event by its privacy loss distribution: never too small, and exact up to RESOLUTION."""
-    return float(_accountant().compose(event).get_epsilon(delta))
+    return float(PLDAccountant(value_discretization_interval=RESOLUTION).compose(event).get_epsilon(delta))
 
 
 @lru_cache(maxsize=64)  # a second each, asked for before the budget is checked and again by the training
@@ -176,10 +178,12 @@ def calibrated_noise_multiplier(
             trainings=trainings,
         )
 
+    def accountant() -> PLDAccountant:
+        return PLDAccountant(value_discretization_interval=RESOLUTION * max(1.0, epsilon / FINE_UP_TO))
+
     bracket = ExplicitBracketInterval(unsampled * sampling_probability / 4, unsampled)
-    return float(
-        calibrate_dp_mechanism(_accountant, event, target, delta, bracket, tol=1e-4 * unsampled * sampling_probability)
-    )
+    tolerance = 1e-4 * unsampled * sampling_probability
+    return float(calibrate_dp_mechanism(accountant, event, target, delta, bracket, tol=tolerance))
 
 
 def train_dp_sgd(
@@ -332,7 +336,3 @@ def generator(entropy: Entropy) -> "torch.Generator":
     state[MERSENNE_WORDS].view("<u8")[:] = np.frombuffer(entropy(624 * 4), dtype="<u4")
     made.set_state(torch.from_numpy(state))
     return made
-
-
-def _accountant() -> PLDAccountant:
-    return PLDAccountant(value_discretization_interval=RESOLUTION)

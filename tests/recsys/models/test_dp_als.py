@@ -112,6 +112,20 @@ def test_some_customer_attains_the_bound_of_every_statistic(rng: np.random.Gener
     assert min(moved(statistics_of(everything, counts, factors), statistics_of([], counts, factors))) > 0.95
 
 
+@given(customers=st.lists(baskets(N_ITEMS), min_size=1, max_size=5), counts=released, data=st.data())
+def test_weights_and_vector_are_the_same_bits_alone_in_a_batch_and_in_any_order(
+    customers: list[Basket], counts: Vectors, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(customers))))
+    own, factors = purchases_of(customers, N_ITEMS).astype(np.float64), factors_of(0)
+    together, weights = customer_vectors(own, factors, CONFIG), customer_weights(own, counts, -0.15).toarray()
+    assert customer_vectors(own[order], factors, CONFIG).tobytes() == together[order].tobytes()
+    assert customer_weights(own[order], counts, -0.15).toarray().tobytes() == weights[order].tobytes()
+    for row in range(len(customers)):
+        assert customer_vectors(own[row : row + 1], factors, CONFIG).tobytes() == together[row].tobytes()
+        assert customer_weights(own[row : row + 1], counts, -0.15).toarray().tobytes() == weights[row].tobytes()
+
+
 @given(customers=st.lists(baskets(N_ITEMS), min_size=1, max_size=5), data=st.data())
 def test_the_statistics_are_sums_in_any_order(customers: list[Basket], data: st.DataObject) -> None:
     counts, factors = np.arange(1.0, N_ITEMS + 1), factors_of(0)

@@ -85,7 +85,7 @@ def moved(taken: Descent, bought: sp.csr_matrix, learning_rate: float = 1.0) -> 
 # Accounting: needs no torch.
 
 
-@pytest.mark.parametrize(("epsilon", "trainings"), [(0.5, 1), (1.0, 1), (4.0, 3), (8.0, 1)])
+@pytest.mark.parametrize(("epsilon", "trainings"), [(0.5, 1), (1.0, 1), (4.0, 3), (50.0, 1)])
 def test_the_noise_is_calibrated_to_epsilon_by_dp_accounting(epsilon: float, trainings: int) -> None:
     counts, steps = 1 / (mu_of(epsilon, DELTA) * math.sqrt(0.03 / trainings)), 60
     noise = calibrated_noise_multiplier(
@@ -93,7 +93,7 @@ def test_the_noise_is_calibrated_to_epsilon_by_dp_accounting(epsilon: float, tra
     )
 
     def spent(noise_multiplier: float) -> float:
-        accountant = PLDAccountant(value_discretization_interval=2e-4)
+        accountant = PLDAccountant(value_discretization_interval=2e-4 * max(1.0, epsilon / 8))
         step = PoissonSampledDpEvent(0.25, GaussianDpEvent(noise_multiplier))
         accountant.compose(SelfComposedDpEvent(GaussianDpEvent(counts), trainings))
         accountant.compose(SelfComposedDpEvent(step, steps * trainings))
@@ -115,7 +115,7 @@ def test_with_everybody_in_every_sample_the_accounting_is_the_closed_form() -> N
     assert exact <= epsilon_of_training(event, DELTA) < 1.001 * exact
 
 
-@pytest.mark.parametrize("epsilon", [40.0, 200.0, 1e6])
+@pytest.mark.parametrize("epsilon", [65.0, 200.0, 1e6])
 def test_at_a_weak_epsilon_sampling_is_not_counted_on(epsilon: float) -> None:
     counts = 1 / (mu_of(epsilon, DELTA) * math.sqrt(0.03))
     noise = calibrated_noise_multiplier(
