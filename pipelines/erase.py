@@ -4,7 +4,7 @@ from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
 from recsys.serving.recommender import Progress, Recommender
 from recsys.store.workspace import Workspace
-from recsys.training.train import renew
+from recsys.training.renew import renew
 from recsys.types import ErasureState
 
 

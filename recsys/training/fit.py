@@ -1,6 +1,6 @@
 """From purchases to a model and the sum it was released from, for every trainer. Nothing is booked or stored here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.customer import SumRule, counts_terms
-from recsys.models.dp_als import DPALSConfig, train_dp_als
-from recsys.models.dp_sgd import DPSGDConfig, require_torch, train_dp_sgd
+from recsys.models.dp_als import train_dp_als
+from recsys.models.dp_sgd import train_dp_sgd
 from recsys.models.factorise import item_factors
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum, release_counts, release_customers, release_gram
@@ -60,16 +60,6 @@ def fit(
     return Fitted(fit_again(content, terms, entropy=entropy), content)
 
 
-def require(trainer: Trainer) -> None:
-    """Return if the trainer can run here: for asking before anything is booked.
-
-    Raises:
-        InputError: it needs packages that are not installed.
-    """
-    if trainer is Trainer.DP_SGD:
-        require_torch()
-
-
 def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> ItemFactors:
     """The model released from a sum. Whoever releases it books `terms.next_spend` before the call.
 
@@ -104,21 +94,13 @@ def _fit_in_steps(
     """The model of a trainer that takes steps, under its settings for this much noise."""
     noise = terms.step_noise_multiplier or 0.0
     if terms.trainer is Trainer.DP_ALS:
-        least_squares = DPALSConfig.under(terms.training_noise_multiplier)
-        settings = replace(least_squares, steps=terms.steps, factors=min(least_squares.factors, terms.n_factors))
-        return train_dp_als(purchased, items, released, noise, settings, entropy=entropy, seed=seed)
-    descent = DPSGDConfig.under(terms.training_noise_multiplier)
+        return train_dp_als(purchased, items, released, noise, terms.least_squares, entropy=entropy, seed=seed)
     return train_dp_sgd(
         purchased,
         items,
         released,
         noise,
-        replace(
-            descent,
-            steps=terms.steps,
-            sampling_probability=terms.sampling_probability,
-            factors=min(descent.factors, terms.n_factors),
-        ),
+        terms.descent,
         expected_customers=terms.expected_customers,
         entropy=entropy,
         seed=seed,

@@ -72,6 +72,33 @@ def privacy_statement(stores: TrainingStores, terms: Terms) -> dict[str, Json]:
     }
 
 
+def last_release(stores: TrainingStores, sum_id: str) -> ModelVersion:
+    """The version of this sum that is live, or else the newest.
+
+    Raises:
+        NotFoundError: no version was released from such a sum.
+    """
+    line = [version for version in stores.registry.versions() if version.sum_id == sum_id]
+    if not line:
+        msg = "expected a sum that a version was released from, got another; train a model to make one"
+        raise NotFoundError(msg)
+    return next((version for version in line if version.status is ModelStatus.LIVE), line[-1])
+
+
+def release_for(stores: TrainingStores, sum_id: str, purpose: str) -> ModelVersion | None:
+    """The version that was made for this purpose, from this sum or in the place of one from it; None if none was.
+
+    A worker that died may have left it unpromoted: it is promoted now.
+    """
+    versions = stores.registry.versions()
+    line = {version.version for version in versions if version.sum_id == sum_id}
+    made = (version for version in versions if version.version in line or version.parent in line)
+    done = next((version for version in made if version.config["purpose"] == purpose), None)
+    if done is not None and done.status is ModelStatus.CANDIDATE:
+        stores.registry.promote(done.version)
+    return done
+
+
 def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy = OS_ENTROPY) -> ModelVersion:
     """A new live version from a sum that has changed, with fresh noise, booked first.
 
@@ -98,30 +125,3 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
     factors = fit_again(content, terms, entropy=entropy)
     return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, parent=parent.version)
-
-
-def last_release(stores: TrainingStores, sum_id: str) -> ModelVersion:
-    """The version of this sum that is live, or else the newest.
-
-    Raises:
-        NotFoundError: no version was released from such a sum.
-    """
-    line = [version for version in stores.registry.versions() if version.sum_id == sum_id]
-    if not line:
-        msg = "expected a sum that a version was released from, got another; train a model to make one"
-        raise NotFoundError(msg)
-    return next((version for version in line if version.status is ModelStatus.LIVE), line[-1])
-
-
-def release_for(stores: TrainingStores, sum_id: str, purpose: str) -> ModelVersion | None:
-    """The version that was made for this purpose, from this sum or in the place of one from it; None if none was.
-
-    A worker that died may have left it unpromoted: it is promoted now.
-    """
-    versions = stores.registry.versions()
-    line = {version.version for version in versions if version.sum_id == sum_id}
-    made = (version for version in versions if version.version in line or version.parent in line)
-    done = next((version for version in made if version.config["purpose"] == purpose), None)
-    if done is not None and done.status is ModelStatus.CANDIDATE:
-        stores.registry.promote(done.version)
-    return done

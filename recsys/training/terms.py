@@ -40,6 +40,15 @@ class TrainConfig:
         epsilon = math.inf if self.trainer is Trainer.ALS else self.epsilon
         return PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=self.delta), gram_releases=self.releases)
 
+    def require_packages(self) -> None:
+        """Return if the trainer can run here: for asking before anything is booked.
+
+        Raises:
+            InputError: it needs packages that are not installed.
+        """
+        if self.trainer is Trainer.DP_SGD:
+            dp_sgd.require_torch()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
@@ -129,6 +138,19 @@ class Terms:
     def training_noise_multiplier(self) -> float:
         """Of a whole training of a trainer that takes steps, by the part of the budget that its counts get."""
         return self.counts_noise_multiplier * math.sqrt(COUNTS_SHARE)
+
+    @property
+    def least_squares(self) -> dp_als.DPALSConfig:
+        """The settings of dp_als for this much noise."""
+        settings = dp_als.DPALSConfig.under(self.training_noise_multiplier)
+        return replace(settings, steps=self.steps, factors=min(settings.factors, self.n_factors))
+
+    @property
+    def descent(self) -> dp_sgd.DPSGDConfig:
+        """The settings of dp_sgd for this much noise."""
+        settings = dp_sgd.DPSGDConfig.under(self.training_noise_multiplier)
+        factors = min(settings.factors, self.n_factors)
+        return replace(settings, steps=self.steps, sampling_probability=self.sampling_probability, factors=factors)
 
     @property
     def epsilon(self) -> float:

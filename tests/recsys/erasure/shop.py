@@ -18,8 +18,9 @@ from recsys.serving.recommender import Recommender
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
+from recsys.training.renew import renew
 from recsys.training.terms import TrainConfig
-from recsys.training.train import renew, train
+from recsys.training.train import train
 from recsys.types import ErasureRequest, ModelStatus, ModelVersion, PrivacyBudget, UserKey
 from tests.recsys.training.shop import LOUD, OPENING, TickingClock, fill, seeded, small_log, spends
 

@@ -14,8 +14,9 @@ from recsys.store.memory import MemoryRegistry
 from recsys.store.workspace import Workspace
 from recsys.training.fit import fit, fit_again
 from recsys.training.release import release_again
+from recsys.training.renew import renew
 from recsys.training.terms import Terms, TrainConfig
-from recsys.training.train import renew, train
+from recsys.training.train import train
 from recsys.types import ModelStatus, ModelVersion, PrivacyBudget, Trainer
 from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, latest_sum, never, seeded, small_log, spends
 
