@@ -1,4 +1,4 @@
-"""A model in the place of one that an erased customer was in: from the sum, or where there is none, from the purchases."""
+"""A model in the place of one that an erased customer was in: from the sum, or, without one, from the purchases."""
 
 import uuid
 from dataclasses import replace
