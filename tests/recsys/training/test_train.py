@@ -101,7 +101,7 @@ def test_a_model_from_samples_states_the_epsilon_of_its_samples(shop: Workspace)
     epsilon = version.privacy["epsilon"]
     assert isinstance(epsilon, float)
     assert 1.98 < epsilon <= 2.0
-    assert "Poisson samples" in str(version.privacy["accounting"])
+    assert "privacy loss distribution" in str(version.privacy["accounting"])
 
 
 def test_nothing_is_drawn_booked_or_registered_over_budget(shop: Workspace) -> None:
