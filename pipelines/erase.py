@@ -4,7 +4,7 @@ from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
 from recsys.serving.recommender import Progress, Recommender
 from recsys.store.workspace import Workspace
-from recsys.training.release import release_again
+from recsys.training.renew import renew
 from recsys.types import ErasureState
 
 
@@ -35,7 +35,7 @@ def worker(workspace: Workspace, progress: Progress = lambda _: None) -> Erasure
     """The worker over a workspace: releases through the ledger, publishes with the live model."""
     return ErasureWorker(
         workspace,
-        release_again=lambda sum_id, purpose: release_again(workspace, sum_id, purpose=purpose),
+        release_again=lambda sum_id, purpose: renew(workspace, sum_id, purpose=purpose),
         publish=lambda: recommender(workspace).publish(progress),
     )
 

@@ -28,6 +28,10 @@ class Trainer(StrEnum):
 
     GRAM = "gram"
     """The private sum: item factors in closed form under user-level differential privacy."""
+    DP_ALS = "dp_als"
+    """Alternating least squares under user-level differential privacy (AdaDPALS): the published reference."""
+    DP_SGD = "dp_sgd"
+    """Gradient descent under user-level differential privacy, through torch and Opacus."""
     POPULARITY = "popularity"
     """Counts under differential privacy: the same list for everybody."""
     ALS = "als"

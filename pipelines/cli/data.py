@@ -56,12 +56,17 @@ def train(
     *,
     data: DataOption = None,
     trainer: Annotated[
-        Trainer, typer.Option(help="gram: private factors. popularity: private counts. als: NOT private.")
+        Trainer,
+        typer.Option(
+            help="gram: private factors. dp_als, dp_sgd: its private peers, without a sum to erase from "
+            "(dp_sgd needs the extra `dp`). popularity: private counts. als: NOT private."
+        ),
     ] = Trainer.GRAM,
     epsilon: options.Epsilon = 4.0,
     delta: options.Delta = 1e-6,
     releases: options.Releases = 1,
     factors: options.Factors = 128,
+    expected_customers: options.ExpectedCustomers = 5000,
     seed: options.Seed = 0,
     publish_metrics: Annotated[
         bool,
@@ -107,7 +112,15 @@ def train(
     from recsys.training.train import refuse_early, snapshot
     from recsys.training.train import train as run_training
 
-    config = TrainConfig(trainer=trainer, epsilon=epsilon, delta=delta, releases=releases, n_factors=factors, seed=seed)
+    config = TrainConfig(
+        trainer=trainer,
+        epsilon=epsilon,
+        delta=delta,
+        releases=releases,
+        n_factors=factors,
+        expected_customers=expected_customers,
+        seed=seed,
+    )
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         n_customers = len(read.log.users) if read else None
@@ -148,6 +161,7 @@ def evaluate(
     delta: options.Delta = 1e-6,
     factors: options.Factors = 128,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 20,
+    expected_customers: options.ExpectedCustomers = 5000,
     seed: options.Seed = 0,
     user_column: options.UserColumn = "user",
     item_column: options.ItemColumn = "item",
@@ -166,7 +180,14 @@ def evaluate(
 
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, None)
     configs = [
-        TrainConfig(trainer=name, epsilon=epsilon, delta=delta, n_factors=factors, seed=seed)
+        TrainConfig(
+            trainer=name,
+            epsilon=epsilon,
+            delta=delta,
+            n_factors=factors,
+            expected_customers=expected_customers,
+            seed=seed,
+        )
         for name in trainer or (Trainer.POPULARITY, Trainer.GRAM, Trainer.ALS)
     ]
     log = _log(data, columns, state_dir)

@@ -34,7 +34,15 @@ Releases = Annotated[
         min=1, help="How many releases the budget is planned for: the first, and one per erasure or retraining to come."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="For splits, intervals and the start of ALS. Noise never comes from a seed.")]
+Seed = Annotated[
+    int, typer.Option(help="For splits, intervals and the first factors of ALS and its peers. Never for noise.")
+]
+ExpectedCustomers = Annotated[
+    int,
+    typer.Option(
+        min=1, help="For dp_sgd: about how many customers there are. Public: a guess, not a count of your data."
+    ),
+]
 UserColumn = Annotated[str, typer.Option(help="Column with the customer's id.")]
 ItemColumn = Annotated[str, typer.Option(help="Column with the item's id.")]
 TimestampColumn = Annotated[

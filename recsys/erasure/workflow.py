@@ -29,8 +29,11 @@ from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelV
 SALT_BYTES = 16
 MAX_REASON = 500
 
+RELEASED = "superseded by a release from the sum without the customer"
+TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
+
 ReleaseAgain = Callable[[str, str], ModelVersion]
-"""Releases a new version from the sum of this id, for this purpose; books first."""
+"""Makes a new version in the place of the one from the sum of this id, for this purpose; books first."""
 Publish = Callable[[], int]
 """Writes every customer's lists with the live model; returns how many."""
 
@@ -208,7 +211,7 @@ class ErasureWorker:
             return {**known, "outcome": "withdrawn: its factors were deleted"}
         if replaced or (version.status is ModelStatus.LIVE and request.release):
             new = self._release_again(str(version.sum_id), _purpose(request))
-            outcome = "superseded by a release from the sum without the customer"
+            outcome = RELEASED if new.sum_id == version.sum_id else TRAINED
             return {**known, "outcome": outcome, "superseded_by": new.version}
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
 

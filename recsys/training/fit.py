@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.customer import SumRule, counts_terms
+from recsys.models.dp_als import train_dp_als
+from recsys.models.dp_sgd import train_dp_sgd
 from recsys.models.factorise import item_factors
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum, release_counts, release_customers, release_gram
 from recsys.models.popularity import popularity_model
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.terms import Terms
+from recsys.training.terms import STEPPING, Terms
 from recsys.types import Trainer
 
 LARGEST_HEAD = 4096
@@ -29,7 +31,7 @@ of the customers, n / m. Between 3 and 7 was best on MovieLens, and on Online Re
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model, and the sum it was released from; None where nothing can be subtracted (ALS)."""
+    """A model, and the sum it was released from; None where nothing can be subtracted (ALS, and what takes steps)."""
 
     factors: ItemFactors
     content: GramSum | None
@@ -45,11 +47,13 @@ def fit(
         items: (n_items,) the public catalogue
         terms: the trainer and its noise
         entropy: where noise comes from
-        seed: for the initial factors of ALS
+        seed: for the initial factors of the trainers that start from some
     """
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
     released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
+    if terms.trainer in STEPPING:
+        return Fitted(_fit_in_steps(purchased, items, terms, released, entropy=entropy, seed=seed), None)
     size = _head_size(purchased.shape[0], released, terms, entropy) if terms.trainer is Trainer.GRAM else 0
     content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
     if terms.trainer is Trainer.POPULARITY:
@@ -99,6 +103,31 @@ def head_size(n_customers: float, noise_multiplier: float) -> int:
     """
     balanced = (HEAD_NOISE * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
     return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_PRIVATE_HEAD))
+
+
+def _fit_in_steps(
+    purchased: sp.csr_matrix,
+    items: tuple[str, ...],
+    terms: Terms,
+    released: NDArray[np.float64],
+    *,
+    entropy: Entropy,
+    seed: int,
+) -> ItemFactors:
+    """The model of a trainer that takes steps, under its settings for this much noise."""
+    noise = terms.step_noise_multiplier or 0.0
+    if terms.trainer is Trainer.DP_ALS:
+        return train_dp_als(purchased, items, released, noise, terms.least_squares, entropy=entropy, seed=seed)
+    return train_dp_sgd(
+        purchased,
+        items,
+        released,
+        noise,
+        terms.descent,
+        expected_customers=terms.expected_customers,
+        entropy=entropy,
+        seed=seed,
+    )
 
 
 def _head_size(n_customers: int, released_counts: NDArray[np.float64], terms: Terms, entropy: Entropy) -> int:

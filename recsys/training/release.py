@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from recsys.errors import NotFoundError
+from recsys.errors import InputError, NotFoundError
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
@@ -17,7 +17,7 @@ from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
 from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
-from recsys.training.terms import Terms
+from recsys.training.terms import STEPPING, Terms
 from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
 
 NOT_COVERED = (
@@ -102,6 +102,8 @@ def register(
 
 def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
     """The releases that make one version: those of the training, the last one drawn anew for this purpose."""
+    if terms.trainer in STEPPING:
+        return [replace(spend, purpose=purpose) for spend in terms.first_spends(sum_id)]
     return [*terms.first_spends(sum_id)[:-1], terms.next_spend(sum_id, purpose)]
 
 
@@ -121,6 +123,33 @@ def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[Pri
     }
 
 
+def last_release(stores: TrainingStores, sum_id: str) -> ModelVersion:
+    """The version of this sum that is live, or else the newest.
+
+    Raises:
+        NotFoundError: no version was released from such a sum.
+    """
+    line = [version for version in stores.registry.versions() if version.sum_id == sum_id]
+    if not line:
+        msg = "expected a sum that a version was released from, got another; train a model to make one"
+        raise NotFoundError(msg)
+    return next((version for version in line if version.status is ModelStatus.LIVE), line[-1])
+
+
+def release_for(stores: TrainingStores, sum_id: str, purpose: str) -> ModelVersion | None:
+    """The version that was made for this purpose, from this sum or in the place of one from it; None if none was.
+
+    A worker that died may have left it unpromoted: it is promoted now.
+    """
+    versions = stores.registry.versions()
+    line = {version.version for version in versions if version.sum_id == sum_id}
+    made = (version for version in versions if version.version in line or version.parent in line)
+    done = next((version for version in made if version.config["purpose"] == purpose), None)
+    if done is not None and done.status is ModelStatus.CANDIDATE:
+        stores.registry.promote(done.version)
+    return done
+
+
 def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy = OS_ENTROPY) -> ModelVersion:
     """A new live version from a sum that has changed, with fresh noise, booked first.
 
@@ -129,19 +158,20 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
 
     Raises:
         BudgetExceededError: too little is left; nothing was drawn and the version before stays live.
+        InputError: the trainer keeps no sum; nothing was booked.
         NotFoundError: no such sum, or none that a version was released from.
     """
-    line = [version for version in stores.registry.versions() if version.sum_id == sum_id]
-    done = next((version for version in line if version.config["purpose"] == purpose), None)
+    parent = last_release(stores, sum_id)
+    done = release_for(stores, sum_id, purpose)
     if done is not None:
-        if done.status is ModelStatus.CANDIDATE:
-            stores.registry.promote(done.version)
         return done
-    if not line:
-        msg = "expected a sum that a version was released from, got another; train a model to make one"
-        raise NotFoundError(msg)
-    parent = next((version for version in line if version.status is ModelStatus.LIVE), line[-1])
     terms = Terms.of(parent)
+    if terms.step_noise_multiplier is not None:
+        msg = (
+            f"expected a version whose trainer keeps a sum, got one of {terms.trainer}; "
+            f"train again instead: privrec train --trainer {terms.trainer}"
+        )
+        raise InputError(msg)
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
     PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
     factors = fit_again(content, terms, entropy=entropy)

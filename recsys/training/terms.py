@@ -4,10 +4,16 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
+from recsys.models import dp_als, dp_sgd
 from recsys.models.gram import COUNTS_SENSITIVITY, CUSTOMERS_SENSITIVITY, GRAM_SENSITIVITY
-from recsys.privacy.plan import PrivacyPlan
+from recsys.privacy.accounting import compose, epsilon_of
+from recsys.privacy.plan import COUNTS_SHARE, PrivacyPlan
 from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
 
+STEPPING = frozenset({Trainer.DP_ALS, Trainer.DP_SGD})
+"""Trainers that ask about all customers again and again, and keep no sum that a customer could be taken out of."""
+STEP_SENSITIVITY = 1.0
+"""Of each statistic of a step, in units of the norm that a customer's part in it is clipped to."""
 N_FACTORS = 128
 """At or near the best of 64, 128 and 256 on Online Retail (benchmarks/LOG.md)."""
 
@@ -24,13 +30,24 @@ class TrainConfig:
     """How many releases the budget is planned for: the first, and one per retraining or erasure."""
     n_factors: int = N_FACTORS
     seed: int = 0
-    """For the initial factors of ALS. Noise never comes from a seed."""
+    """For the initial factors of the trainers that start from some. Noise never comes from a seed."""
+    expected_customers: int = 5000
+    """A public guess of how many there are, for dp_sgd; never taken from the data."""
 
     @property
     def plan(self) -> PrivacyPlan:
         """How the budget is spent; ALS draws no noise, so its budget is infinite."""
         epsilon = math.inf if self.trainer is Trainer.ALS else self.epsilon
         return PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=self.delta), gram_releases=self.releases)
+
+    def require_packages(self) -> None:
+        """Return if the trainer can run here: for asking before anything is booked.
+
+        Raises:
+            InputError: it needs packages that are not installed.
+        """
+        if self.trainer is Trainer.DP_SGD:
+            dp_sgd.require_torch()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,11 +61,20 @@ class Terms:
     counts_noise_multiplier: float
     gram_noise_multiplier: float | None
     n_factors: int
+    step_noise_multiplier: float | None = None
+    """Of one step of a trainer that takes steps, all of its statistics together."""
+    steps: int = 1
+    sampling_probability: float = 1.0
+    """Of each customer to be in the sample that a step is of."""
+    expected_customers: int = 0
+    """Public; what a step on a sample is divided by, with the sampling probability."""
 
     @classmethod
     def under(cls, config: TrainConfig) -> "Terms":
         """The terms that the configuration leads to."""
         plan = config.plan
+        if config.trainer in STEPPING:
+            return cls._of_steps(config, plan.single_noise_multiplier)
         customers, counts, gram = {
             Trainer.GRAM: (plan.customers_noise_multiplier, plan.counts_noise_multiplier, plan.gram_noise_multiplier),
             Trainer.POPULARITY: (None, plan.single_noise_multiplier, None),
@@ -64,6 +90,37 @@ class Terms:
         )
 
     @classmethod
+    def _of_steps(cls, config: TrainConfig, training: float) -> "Terms":
+        """The terms of a trainer that takes steps; `training` is the noise multiplier of one whole training."""
+        counts = training / math.sqrt(COUNTS_SHARE)
+        if config.trainer is Trainer.DP_ALS:
+            steps, sampling = dp_als.DPALSConfig.under(training).steps, 1.0
+            step = training * math.sqrt(steps / (1 - COUNTS_SHARE))
+        else:
+            settings = dp_sgd.DPSGDConfig.under(training)
+            steps, sampling = settings.steps, settings.sampling_probability
+            step = dp_sgd.calibrated_noise_multiplier(
+                config.epsilon,
+                config.delta,
+                counts_noise_multiplier=counts,
+                sampling_probability=sampling,
+                steps=steps,
+                trainings=config.releases,
+            )
+        return cls(
+            trainer=config.trainer,
+            delta=config.delta,
+            customers_noise_multiplier=None,
+            counts_noise_multiplier=counts,
+            gram_noise_multiplier=None,
+            n_factors=config.n_factors,
+            step_noise_multiplier=step,
+            steps=steps,
+            sampling_probability=sampling,
+            expected_customers=config.expected_customers,
+        )
+
+    @classmethod
     def of(cls, version: ModelVersion) -> "Terms":
         """The terms in a version's manifest."""
         return cls(**{**cast("dict[str, Json]", version.config["terms"]), "trainer": Trainer(version.trainer)})  # type: ignore[arg-type]
@@ -74,8 +131,40 @@ class Terms:
 
     @property
     def noise_multipliers(self) -> tuple[float, ...]:
-        """Of the releases that make one version."""
-        return tuple(spend.noise_multiplier for spend in self.first_spends(""))
+        """Of the releases that make one version, each statistic as one: a bound where releases are on samples."""
+        return tuple(spend.noise_multiplier / math.sqrt(spend.count) for spend in self.first_spends(""))
+
+    @property
+    def training_noise_multiplier(self) -> float:
+        """Of a whole training of a trainer that takes steps, by the part of the budget that its counts get."""
+        return self.counts_noise_multiplier * math.sqrt(COUNTS_SHARE)
+
+    @property
+    def least_squares(self) -> dp_als.DPALSConfig:
+        """The settings of dp_als for this much noise."""
+        settings = dp_als.DPALSConfig.under(self.training_noise_multiplier)
+        return replace(settings, steps=self.steps, factors=min(settings.factors, self.n_factors))
+
+    @property
+    def descent(self) -> dp_sgd.DPSGDConfig:
+        """The settings of dp_sgd for this much noise."""
+        settings = dp_sgd.DPSGDConfig.under(self.training_noise_multiplier)
+        factors = min(settings.factors, self.n_factors)
+        return replace(settings, steps=self.steps, sampling_probability=self.sampling_probability, factors=factors)
+
+    @property
+    def epsilon(self) -> float:
+        """Of the releases that make one version together."""
+        own = compose(self.noise_multipliers)
+        if self.sampling_probability == 1 or not math.isfinite(own):
+            return epsilon_of(own, self.delta)
+        event = dp_sgd.training_event(
+            self.step_noise_multiplier or 0.0,
+            counts_noise_multiplier=self.counts_noise_multiplier,
+            sampling_probability=self.sampling_probability,
+            steps=self.steps,
+        )
+        return min(epsilon_of(own, self.delta), dp_sgd.epsilon_of_training(event, self.delta))
 
     @property
     def noise_scale(self) -> float:
@@ -89,6 +178,22 @@ class Terms:
             *_spend("customers", CUSTOMERS_SENSITIVITY, self.customers_noise_multiplier, sum_id, "train"),
             *_spend(counts, COUNTS_SENSITIVITY, self.counts_noise_multiplier, sum_id, "train"),
             *_spend("gram", GRAM_SENSITIVITY, self.gram_noise_multiplier, sum_id, "train"),
+            *self._step_spends(sum_id),
+        ]
+
+    def _step_spends(self, sum_id: str) -> list[PrivacySpend]:
+        """What the steps of a training cost: each statistic, as often as there are steps."""
+        if self.step_noise_multiplier is None:
+            return []
+        if self.trainer is Trainer.DP_ALS:
+            multipliers = dp_als.statistic_multipliers(self.step_noise_multiplier)
+            statistics = list(zip(dp_als.STATISTICS, multipliers, strict=True))
+        else:
+            statistics = [(dp_sgd.STATISTIC, self.step_noise_multiplier)]
+        return [
+            replace(spend, sampling_probability=self.sampling_probability, count=self.steps)
+            for statistic, multiplier in statistics
+            for spend in _spend(statistic, STEP_SENSITIVITY, multiplier, sum_id, "train")
         ]
 
     def next_spend(self, sum_id: str, purpose: str) -> PrivacySpend:

@@ -50,6 +50,7 @@ def train(
         BudgetExceededError: the ledger has too little left; nothing was booked or drawn.
         InputError: there is no purchase to train on, or nothing to select from.
     """
+    config.require_packages()
     sum_id = uuid.uuid4().hex
     plan = HeldOutPlan.within(config, sum_id, publish_metrics=publish_metrics, select_factors=select_factors)
     step("reading histories")
@@ -100,6 +101,7 @@ def refuse_early(
         InputError: there is nothing to select from.
         BudgetExceededError: the ledger has too little left.
     """
+    config.require_packages()
     check_parameters(config.epsilon, config.delta, n_customers)
     HeldOutPlan.within(config, "not drawn", publish_metrics=publish_metrics, select_factors=select_factors)
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)

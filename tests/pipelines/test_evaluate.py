@@ -7,13 +7,14 @@ import pytest
 
 from recsys.data.worlds import checkerboard
 from tests.pipelines.shell import QUANTITIES, assert_refused, contents, done, privrec, rows_of, write_csv
+from tests.recsys.training.shop import NEEDS_TORCH
 
 TASKS = ("any", "discover")
 PROTOCOLS = ("temporal", "heldout-customers")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("trainer", ["popularity", "gram", "als"])
+@pytest.mark.parametrize("trainer", ["popularity", "gram", "als", "dp_als", pytest.param("dp_sgd", marks=NEEDS_TORCH)])
 def test_every_trainer_is_measured_under_every_protocol(protocol: str, trainer: str, purchases: Path) -> None:
     found = done("evaluate", "--data", purchases, *QUANTITIES, "--trainer", trainer, "--protocol", protocol, "--json")
     assert found.json.keys() == {"protocol", "core", "note", "rows"}

@@ -1,5 +1,7 @@
 """Purchases from files into the store, and models from them, through the command line."""
 
+import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.ingest import BATCH
+from recsys.models import dp_als, dp_sgd
 from recsys.types import IngestReport
 from tests.pipelines.shell import (
     ADA,
@@ -27,6 +30,7 @@ from tests.pipelines.shell import (
     write_csv,
     write_parquet,
 )
+from tests.recsys.training.shop import NEEDS_TORCH
 
 OWN_NAMES = ("who", "what", "when", "how many")
 NAMED = [word for field, name in zip(COLUMNS, OWN_NAMES, strict=True) for word in (f"--{field}-column", name)]
@@ -108,6 +112,30 @@ def test_a_training_needs_purchases(fresh: Path) -> None:
 def test_popularity_books_counts_alone(purchases: Path, fresh: Path) -> None:
     done("train", "--data", purchases, *QUANTITIES, "--trainer", "popularity")
     assert spends(fresh) == ["counts"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "statistics"),
+    [
+        ("dp_als", ["counts", *dp_als.STATISTICS]),
+        pytest.param("dp_sgd", ["counts", dp_sgd.STATISTIC], marks=NEEDS_TORCH),
+    ],
+)
+def test_the_private_peers_book_what_they_release(
+    trainer: str, statistics: list[str], purchases: Path, fresh: Path
+) -> None:
+    told = done("train", "--data", purchases, *QUANTITIES, "--trainer", trainer, "--no-evaluate").out
+    assert re.search(rf"is live \({trainer}, epsilon=(4|3\.99\d*|4\.00) at delta=1e-06\)", told), told
+    assert spends(fresh) == statistics
+
+
+def test_without_torch_its_trainer_is_refused_with_the_way_to_get_it(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(trained)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert_refused(privrec("train", "--trainer", "dp_sgd"), 3, "torch", "pip install 'privrec[dp]'")
+    assert contents(trained) == before
 
 
 def test_als_says_that_it_is_not_private(purchases: Path, fresh: Path) -> None:

@@ -18,7 +18,7 @@ from recsys.serving.recommender import Recommender
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
-from recsys.training.release import release_again
+from recsys.training.renew import renew
 from recsys.training.terms import TrainConfig
 from recsys.training.train import train
 from recsys.types import ErasureRequest, ModelStatus, ModelVersion, PrivacyBudget, UserKey
@@ -95,7 +95,7 @@ class Shop:
 def worker(workspace: Workspace, entropy: Entropy) -> ErasureWorker:
     return ErasureWorker(
         workspace,
-        release_again=lambda sum_id, purpose: release_again(workspace, sum_id, purpose=purpose, entropy=entropy),
+        release_again=lambda sum_id, purpose: renew(workspace, sum_id, purpose=purpose, entropy=entropy),
         publish=recommender(workspace).publish,
     )
 

@@ -20,10 +20,11 @@ from tests.recsys.erasure.shop import (
     live,
     sum_without,
 )
-from tests.recsys.training.shop import LOUD, PLENTY, never
+from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, never
 
 KEPT = "kept: bounded by its (epsilon, delta) until the next release"
 SUPERSEDED = "superseded by a release from the sum without the customer"
+TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
 WITHDRAWN = "withdrawn: its factors were deleted"
 TOO_LITTLE = 0.5
 """Less than the training has spent."""
@@ -210,6 +211,55 @@ def test_a_popularity_model_is_released_again(untrained_shop: Shop) -> None:
     assert shop.outcomes(request)[before]["superseded_by"] == shop.live()
     assert shop.spends() == ["counts", "counts"]
     assert content(shop).to_bytes() == sum_without(content(shop), [ADA]).to_bytes()
+
+
+@pytest.mark.parametrize("trainer", [Trainer.DP_ALS, DP_SGD])
+def test_a_private_model_without_a_sum_is_kept_until_it_is_trained_again(
+    untrained_shop: Shop, trainer: Trainer
+) -> None:
+    shop = untrained_shop
+    before = shop.train(TrainConfig(trainer=trainer)).version
+    booked = shop.spends()
+    request = Shop(shop.workspace, never).erase(ADA)
+    assert shop.outcomes(request)[before]["outcome"] == KEPT
+    assert shop.receipt(request)["steps"]["erased"]["sums"][0]["subtracted"] is False
+    assert (shop.live(), shop.spends()) == (before, booked)
+    assert_forgotten(shop, ADA)
+
+
+@pytest.mark.parametrize("trainer", [Trainer.DP_ALS, DP_SGD])
+def test_a_private_model_without_a_sum_is_trained_again_without_the_customer(
+    untrained_shop: Shop, trainer: Trainer
+) -> None:
+    shop = untrained_shop
+    shop.budget(PLENTY)
+    before = shop.train(TrainConfig(trainer=trainer, releases=2)).version
+    booked = shop.spends()
+    request = shop.erase(ADA, release=True)
+    after = live(shop)
+    outcome = shop.outcomes(request)[before]
+    assert (outcome["outcome"], outcome["superseded_by"]) == (TRAINED, after)
+    assert shop.spends() == booked * 2
+    assert shop.statuses() == {before: ModelStatus.RETIRED, after: ModelStatus.LIVE}
+    later = shop.workspace.registry.load(after)[1]
+    sums = [shop.workspace.sums.terms_of(shop.key(user)) for user in (ADA, BEN)]
+    assert sums[0] == {}
+    assert later.sum_id in sums[1]
+    assert shop.recommender.recommend(BEN).version == after
+
+
+def test_a_training_for_an_erasure_over_budget_waits_until_the_budget_is_raised(untrained_shop: Shop) -> None:
+    shop = untrained_shop
+    before = shop.train(TrainConfig(trainer=Trainer.DP_ALS)).version
+    shop.budget(TOO_LITTLE)
+    request, _ = shop.ask(ADA, release=True)
+    with pytest.raises(BudgetExceededError):
+        Shop(shop.workspace, never).work()
+    assert_forgotten(shop, ADA)
+    assert live(shop) == before
+    shop.budget(PLENTY)
+    shop.work()
+    assert shop.outcomes(request)[before]["superseded_by"] == live(shop) != before
 
 
 def test_before_the_first_training_an_erasure_has_no_model_to_look_at(untrained_shop: Shop) -> None:

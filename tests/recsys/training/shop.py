@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,13 +14,19 @@ from recsys.data.worlds import tiny_shop
 from recsys.models.gram import GramSum
 from recsys.privacy.noise import Entropy
 from recsys.store.workspace import Workspace, memory_workspace
-from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, Trainer, UserKey
 
 OPENING = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LOUD = 200.0
 """An epsilon at which what so few customers have in common rises above the noise."""
 PLENTY = 1000.0
 """A budget for several releases of that kind."""
+NEEDS_TORCH = pytest.mark.skipif(
+    not (find_spec("torch") and find_spec("opacus")), reason="torch is not installed: pip install 'privrec[dp]'"
+)
+DP_SGD = pytest.param(Trainer.DP_SGD, marks=NEEDS_TORCH)
+EVERY_TRAINER = [*(trainer for trainer in Trainer if trainer is not Trainer.DP_SGD), DP_SGD]
+"""The trainers, the one that needs torch only where that is installed."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from recsys.data.interactions import PurchaseLog
 from recsys.training.fit import HEAD_NOISE, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, head_size
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
-from tests.recsys.training.shop import never, seeded
+from tests.recsys.training.shop import DP_SGD, EVERY_TRAINER, never, seeded
 
 
 def terms(trainer: Trainer, epsilon: float = 4.0) -> Terms:
@@ -67,7 +67,7 @@ def test_without_privacy_the_gram_is_made_from_the_exact_counts(log: PurchaseLog
     np.testing.assert_array_equal(fitted.factors.popularity, np.asarray((matrix > 0).sum(axis=0)).ravel())
 
 
-@pytest.mark.parametrize("trainer", [Trainer.GRAM, Trainer.POPULARITY])
+@pytest.mark.parametrize("trainer", [Trainer.GRAM, Trainer.POPULARITY, Trainer.DP_ALS, DP_SGD])
 def test_the_same_noise_gives_the_same_model_and_other_noise_another(log: PurchaseLog, trainer: Trainer) -> None:
     digests = [
         fit(log.interactions().matrix, log.items, terms(trainer), entropy=seeded(seed)).factors.digest
@@ -90,7 +90,18 @@ def test_als_draws_no_noise_and_keeps_no_sum(log: PurchaseLog) -> None:
     assert fitted.factors.regularization > 0
 
 
-@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("trainer", [Trainer.DP_ALS, DP_SGD])
+def test_a_trainer_that_takes_steps_keeps_no_sum_and_no_more_factors_than_asked_for(
+    log: PurchaseLog, trainer: Trainer
+) -> None:
+    few = Terms.under(TrainConfig(trainer=trainer, n_factors=3))
+    fitted = fit(log.interactions().matrix, log.items, few, entropy=seeded())
+    assert fitted.content is None
+    assert fitted.factors.n_factors == 3
+    assert fitted.factors.regularization > 0
+
+
+@pytest.mark.parametrize("trainer", EVERY_TRAINER)
 @pytest.mark.parametrize("epsilon", [0.1, 4.0, math.inf])
 def test_a_shop_with_one_customer_and_one_item_can_be_trained_on(trainer: Trainer, epsilon: float) -> None:
     from scipy.sparse import csr_matrix  # noqa: PLC0415 - this test alone builds a matrix by hand

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.errors import BudgetExceededError, NotFoundError, StorageError
+from recsys.errors import BudgetExceededError, InputError, NotFoundError, StorageError
 from recsys.models.gram import GramSum
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.memory import MemoryRegistry
 from recsys.store.workspace import Workspace
 from recsys.training.fit import fit, fit_again
 from recsys.training.release import release_again
+from recsys.training.renew import renew
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import train
 from recsys.types import ModelStatus, ModelVersion, PrivacyBudget, Trainer
-from tests.recsys.training.shop import LOUD, PLENTY, latest_sum, never, seeded, small_log, spends
+from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, latest_sum, never, seeded, small_log, spends
 
 TWO_RELEASES = TrainConfig(epsilon=LOUD, releases=2)
 
@@ -168,3 +169,64 @@ def test_the_model_after_a_subtraction_is_the_model_of_who_is_left(forgotten: se
     unlearned = everybody.subtract(purchased[sorted(forgotten)])
     models = [fit_again(content, terms, entropy=seeded(seed)) for content in (unlearned, retrained, everybody)]
     assert models[0].digest == models[1].digest != models[2].digest
+
+
+# Trainers that keep no sum.
+
+
+@pytest.fixture(params=[Trainer.DP_ALS, DP_SGD])
+def stepping(request: pytest.FixtureRequest) -> TrainConfig:
+    return TrainConfig(trainer=request.param, epsilon=8.0, releases=2)
+
+
+def test_a_model_without_a_sum_is_not_released_again_and_the_refusal_says_what_to_do(
+    shop: Workspace, stepping: TrainConfig
+) -> None:
+    first = train(shop, stepping, entropy=seeded(1))
+    booked = spends(shop)
+    with pytest.raises(InputError, match=f"privrec train --trainer {stepping.trainer}"):
+        release_again(shop, sum_of(first), purpose="more", entropy=never)
+    assert spends(shop) == booked
+    assert shop.registry.live() == first.version
+
+
+def test_it_is_renewed_by_a_training_that_is_booked_first(shop: Workspace, stepping: TrainConfig) -> None:
+    PrivacyLedger(shop.ledger_log, shop.clock).set_budget(PrivacyBudget(epsilon=PLENTY, delta=1e-6))
+    first = train(shop, stepping, entropy=seeded(1))
+    booked = spends(shop)
+    booked_at_each_draw, random = [], seeded(2)
+
+    def entropy(size: int) -> bytes:
+        booked_at_each_draw.append(spends(shop))
+        return random(size)
+
+    second = renew(shop, sum_of(first), purpose="more", entropy=entropy)
+    assert booked_at_each_draw[0] == spends(shop) == booked * 2
+    assert (second.parent, second.config["purpose"], second.trainer) == (first.version, "more", stepping.trainer)
+    assert Terms.of(second) == Terms.of(first)
+    assert second.sum_id not in {None, first.sum_id}
+    assert shop.registry.live() == second.version
+
+
+def test_renewing_it_for_the_same_purpose_costs_nothing(shop: Workspace, stepping: TrainConfig) -> None:
+    PrivacyLedger(shop.ledger_log, shop.clock).set_budget(PrivacyBudget(epsilon=PLENTY, delta=1e-6))
+    first = train(shop, stepping, entropy=seeded(1))
+    second = renew(shop, sum_of(first), purpose="more", entropy=seeded(2))
+    booked = spends(shop)
+    assert renew(shop, sum_of(first), purpose="more", entropy=never).version == second.version
+    assert spends(shop) == booked
+
+
+def test_what_keeps_a_sum_is_renewed_from_it(shop: Workspace) -> None:
+    first = train(shop, TWO_RELEASES, entropy=seeded(1))
+    second = renew(shop, sum_of(first), purpose="more", entropy=seeded(2))
+    assert second.sum_id == first.sum_id
+    assert spends(shop) == ["customers", "counts", "gram", "gram"]
+
+
+def test_a_renewal_over_budget_is_refused_before_anything_is_drawn(shop: Workspace) -> None:
+    first = train(shop, TrainConfig(trainer=Trainer.DP_ALS), entropy=seeded(1))
+    PrivacyLedger(shop.ledger_log, shop.clock).set_budget(PrivacyBudget(epsilon=0.1, delta=1e-6))
+    with pytest.raises(BudgetExceededError, match="nothing was drawn"):
+        renew(shop, sum_of(first), purpose="more", entropy=never)
+    assert shop.registry.live() == first.version

@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent, pld
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.evidence.manifest import name_version, read_manifest, write_manifest
+from recsys.models import dp_als, dp_sgd
 from recsys.privacy.accounting import compose, mu_of
-from recsys.training.terms import Terms, TrainConfig
+from recsys.training.terms import STEPPING, Terms, TrainConfig
 from recsys.types import Json, ModelVersion, Trainer
 
 CONFIGS = st.builds(
     TrainConfig,
-    trainer=st.sampled_from(Trainer),
+    trainer=st.sampled_from([trainer for trainer in Trainer if trainer is not Trainer.DP_SGD]),
     epsilon=st.floats(0.05, 20) | st.just(math.inf),
     delta=st.floats(1e-9, 1e-3),
     releases=st.integers(1, 50),
@@ -50,8 +52,9 @@ def test_terms_come_back_from_the_manifest_as_they_were(config: TrainConfig) -> 
 @FEWER
 def test_the_first_release_and_all_planned_ones_cost_the_budget(config: TrainConfig) -> None:
     terms = Terms.under(config)
-    spends = terms.first_spends("s") + [terms.next_spend("s", "more") for _ in range(config.releases - 1)]
-    total = compose(spend.noise_multiplier for spend in spends)
+    again = terms.first_spends("s") if config.trainer in STEPPING else [terms.next_spend("s", "more")]
+    spends = terms.first_spends("s") + again * (config.releases - 1)
+    total = compose(spend.noise_multiplier / math.sqrt(spend.count) for spend in spends)
     budget = math.inf if config.trainer is Trainer.ALS else mu_of(config.epsilon, config.delta)
     assert total == pytest.approx(budget, rel=1e-9)
 
@@ -60,7 +63,8 @@ def test_the_first_release_and_all_planned_ones_cost_the_budget(config: TrainCon
 @FEWER
 def test_what_is_booked_is_what_the_version_states(config: TrainConfig) -> None:
     terms = Terms.under(config)
-    assert tuple(spend.noise_multiplier for spend in terms.first_spends("s")) == terms.noise_multipliers
+    booked = tuple(spend.noise_multiplier / math.sqrt(spend.count) for spend in terms.first_spends("s"))
+    assert booked == terms.noise_multipliers
     assert {spend.sum_id for spend in terms.first_spends("s")} == {"s"}
 
 
@@ -77,6 +81,45 @@ def test_every_trainer_books_the_statistics_that_it_releases(trainer: Trainer, f
     assert [spend.statistic for spend in terms.first_spends("s")] == first
     assert terms.next_spend("s", "erasure 1").statistic == later
     assert terms.next_spend("s", "erasure 1").purpose == "erasure 1"
+
+
+def test_least_squares_books_each_statistic_as_often_as_it_takes_steps() -> None:
+    terms = Terms.under(TrainConfig(trainer=Trainer.DP_ALS, epsilon=2.0))
+    counts, *steps = terms.first_spends("s")
+    assert (counts.statistic, counts.count) == ("counts", 1)
+    assert [spend.statistic for spend in steps] == list(dp_als.STATISTICS)
+    assert {(spend.count, spend.sampling_probability) for spend in steps} == {(terms.steps, 1.0)}
+    assert terms.epsilon == pytest.approx(2.0, rel=1e-6)
+    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
+    for spend in (counts, *steps):
+        accountant.compose(SelfComposedDpEvent(GaussianDpEvent(spend.noise_multiplier), spend.count))
+    assert accountant.get_epsilon(1e-6) == pytest.approx(2.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("epsilon", "releases"), [(0.5, 1), (4.0, 1), (4.0, 5)])
+def test_gradient_descent_books_its_steps_on_samples_and_all_trainings_keep_the_budget(
+    epsilon: float, releases: int
+) -> None:
+    terms = Terms.under(TrainConfig(trainer=Trainer.DP_SGD, epsilon=epsilon, releases=releases))
+    counts, steps = terms.first_spends("s")
+    assert (counts.statistic, counts.count, counts.sampling_probability) == ("counts", 1, 1.0)
+    assert (steps.statistic, steps.count) == (dp_sgd.STATISTIC, terms.steps)
+    assert steps.sampling_probability == terms.sampling_probability == 0.25
+    accountant = pld.PLDAccountant(value_discretization_interval=5e-4)
+    sampled = PoissonSampledDpEvent(steps.sampling_probability, GaussianDpEvent(steps.noise_multiplier))
+    accountant.compose(SelfComposedDpEvent(GaussianDpEvent(counts.noise_multiplier), releases))
+    accountant.compose(SelfComposedDpEvent(sampled, steps.count * releases))
+    assert 0.99 * epsilon < accountant.get_epsilon(1e-6) <= epsilon
+    assert terms.epsilon <= epsilon
+    assert Terms.of(read_manifest(write_manifest(version_under(terms)))) == terms
+
+
+def test_what_is_expected_of_the_shop_is_public_and_changes_no_noise() -> None:
+    few, many = (
+        Terms.under(TrainConfig(trainer=Trainer.DP_SGD, expected_customers=customers)) for customers in (100, 100_000)
+    )
+    assert (few.expected_customers, many.expected_customers) == (100, 100_000)
+    assert few.first_spends("s") == many.first_spends("s")
 
 
 def test_als_promises_nothing_whatever_the_epsilon() -> None:

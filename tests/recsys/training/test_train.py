@@ -1,5 +1,6 @@
 """Training: booked first, drawn second, registered last."""
 
+import importlib.util
 import json
 import math
 
@@ -10,14 +11,26 @@ from recsys.data.interactions import PurchaseLog
 from recsys.data.worlds import DAY_MS, OPENING_MS
 from recsys.errors import BudgetExceededError, InputError, PrivacyParameterError
 from recsys.evidence.manifest import write_manifest
+from recsys.models import dp_als, dp_sgd
 from recsys.models.customer import unpack_term
 from recsys.privacy.accounting import mu_of
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.training.terms import TrainConfig
-from recsys.training.train import snapshot, train
+from recsys.training.train import refuse_early, snapshot, train
 from recsys.types import ModelStatus, PrivacyBudget, Trainer
-from tests.recsys.training.shop import LOUD, latest_sum, never, open_shop, seeded, small_log, spends, suppress
+from tests.recsys.training.shop import (
+    EVERY_TRAINER,
+    LOUD,
+    NEEDS_TORCH,
+    latest_sum,
+    never,
+    open_shop,
+    seeded,
+    small_log,
+    spends,
+    suppress,
+)
 
 MIDSUMMER_MS = OPENING_MS + 180 * DAY_MS
 AUDIBLE = TrainConfig(epsilon=LOUD)
@@ -45,6 +58,50 @@ def test_both_releases_are_booked_before_the_first_random_byte_is_drawn(shop: Wo
     assert len(booked_at_each_draw) > 1
     assert booked_at_each_draw[0] == ["customers", "counts", "gram"]
     assert spends(shop) == ["customers", "counts", "gram"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "statistics"),
+    [
+        (Trainer.DP_ALS, ["counts", *dp_als.STATISTICS]),
+        pytest.param(Trainer.DP_SGD, ["counts", dp_sgd.STATISTIC], marks=NEEDS_TORCH),
+    ],
+)
+def test_every_step_is_booked_before_the_first_random_byte_is_drawn(
+    shop: Workspace, trainer: Trainer, statistics: list[str]
+) -> None:
+    booked_at_each_draw = []
+    random = seeded()
+
+    def entropy(size: int) -> bytes:
+        booked_at_each_draw.append(spends(shop))
+        return random(size)
+
+    train(shop, TrainConfig(trainer=trainer), entropy=entropy)
+    assert len(booked_at_each_draw) > 1
+    assert booked_at_each_draw[0] == booked_at_each_draw[-1] == statistics
+
+
+def test_without_torch_dp_sgd_is_refused_before_anything_is_booked(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    config = TrainConfig(trainer=Trainer.DP_SGD)
+    with pytest.raises(InputError, match=r"pip install 'privrec\[dp\]'"):
+        refuse_early(shop, config)
+    with pytest.raises(InputError, match=r"pip install 'privrec\[dp\]'"):
+        train(shop, config, entropy=never)
+    assert shop.ledger_log.entries() == []
+    assert_nothing_was_released(shop)
+
+
+@NEEDS_TORCH
+def test_a_model_from_samples_states_the_epsilon_of_its_samples(shop: Workspace) -> None:
+    version = train(shop, TrainConfig(trainer=Trainer.DP_SGD, epsilon=2.0), entropy=seeded())
+    epsilon = version.privacy["epsilon"]
+    assert isinstance(epsilon, float)
+    assert 1.98 < epsilon <= 2.0
+    assert "privacy loss distribution" in str(version.privacy["accounting"])
 
 
 def test_nothing_is_drawn_booked_or_registered_over_budget(shop: Workspace) -> None:
@@ -237,7 +294,7 @@ def test_without_privacy_no_noise_is_drawn_and_the_version_says_so(shop: Workspa
     assert (version.privacy["private"], version.privacy["epsilon"]) == (False, "infinity")
 
 
-@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("trainer", EVERY_TRAINER)
 def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_model(trainer: Trainer) -> None:
     """The same configuration on another number of other customers leaves the rest as it is."""
     manifests = []
@@ -248,7 +305,7 @@ def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_mod
     assert manifests[0] == manifests[1]
 
 
-@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("trainer", EVERY_TRAINER)
 def test_neither_ids_nor_keys_are_in_the_manifest_or_the_model(log: PurchaseLog, trainer: Trainer) -> None:
     shop = open_shop(log)
     version = train(shop, TrainConfig(trainer=trainer), entropy=seeded())
