@@ -7,13 +7,20 @@ w are item weights, p is the unit vector of weighted popularity and a = <p, w_S>
 with popularity is taken out (deflation), so that the whole length is spent on what is particular. w and p come from
 released counts.
 
-Both terms are rounded toward zero, so that the bounds survive. Every sum over a customer's items runs over integers and
+Where directions Q over the whole catalogue are given (see `attributes`), a customer adds two more terms, and the Gram
+takes what the directions leave:
+
+    latent term  z z^T,  z = Q^T u / ||Q^T u||,  u = w_S / ||w_S|| on all items   ||z z^T||_F <= 1
+    cross term   u z^T                                                            ||u z^T||_F <= 1
+    Gram term    x x^T,  x = (u - a p - Q Q^T u) on the head, of unit length      ||x x^T||_F <= 1
+
+All are rounded toward zero, so that the bounds survive. Every sum over a customer's items runs over integers and
 is exact, and all else is one correctly rounded operation per number: a term has the same bits on every machine, alone
 or in a batch, which is what makes subtraction exact.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,8 +39,11 @@ COUNTS_BOUND = 50.0
 """B: a customer's counts term is as long as that of 50 items at most; longer histories are scaled down, not cut."""
 PAYS_FOR_ROUNDING = 1 - 1e-9
 """Shrinks x by more than float64 can be wrong by, so that its length is at most 1 in exact arithmetic."""
+RARE = 1e-3
+"""An item that sells less than this part of what the best one sells weighs as if it sold as much."""
 SMALLEST_RESIDUAL = 1e-6
 """A customer whose squared distance from popularity is below this adds nothing to the Gram."""
+NO_DIRECTIONS = np.zeros((0, 0))
 BATCH = 2048
 """Customers made dense at once: 32 MiB at a head of 2,000."""
 
@@ -50,6 +60,10 @@ class SumRule:
     """An item that c customers bought weighs c^exponent."""
     deflate: bool = True
     """Whether popularity is taken out of the vector."""
+    directions: NDArray[np.float64] = field(default_factory=lambda: NO_DIRECTIONS)
+    """(n_items, n_directions): Q, nearly orthonormal, as integers on the grid; made from public and released data."""
+    released_customers: float = 0.0
+    """How many customers there are, as released; known where there are directions."""
 
     @cached_property
     def head(self) -> NDArray[np.int64]:
@@ -79,11 +93,40 @@ class SumRule:
         """(head,): p, of unit length."""
         return self.direction / np.sqrt((self.direction**2).sum())
 
+    @property
+    def n_directions(self) -> int:
+        """How many directions there are; 0 for a sum that has none."""
+        return self.directions.shape[1]
+
+    @cached_property
+    def catalogue_counts(self) -> NDArray[np.float64]:
+        """(n_items,): released counts, at least RARE of the largest."""
+        return np.maximum(self.released_counts, max(self.released_counts.max(initial=0) * RARE, 1.0))
+
+    @cached_property
+    def catalogue_weights(self) -> NDArray[np.float64]:
+        """(n_items,): item weights beside directions, integers up to 2^12."""
+        weights = self.catalogue_counts**self.exponent
+        return np.maximum(np.round(weights / weights.max(initial=0) * WEIGHT_GRID), 1.0)
+
+    @cached_property
+    def catalogue_direction(self) -> NDArray[np.float64]:
+        """(n_items,): weighted popularity beside directions, integers up to 2^16."""
+        popularity = self.catalogue_counts * self.catalogue_weights
+        return np.round(popularity / popularity.max(initial=0) * DIRECTION_GRID)
+
+    @cached_property
+    def unit_catalogue_direction(self) -> NDArray[np.float64]:
+        """(n_items,): popularity beside directions, of unit length."""
+        return self.catalogue_direction / np.sqrt((self.catalogue_direction**2).sum())
+
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of everything the rule depends on, in hex."""
         settings = f"{self.head_size},{self.exponent!r},{self.deflate},{GRID_BITS},{COUNTS_BOUND!r}".encode()
-        return digest(settings + self.released_counts.astype("<f8").tobytes())
+        settings += f",{self.released_customers!r}".encode()
+        arrays = (self.released_counts, self.directions)
+        return digest(settings + b"".join(array.astype("<f8").tobytes() for array in arrays))
 
 
 def counts_terms(purchased: sp.csr_matrix) -> NDArray[np.int64]:
@@ -129,6 +172,51 @@ def customer_vectors(purchased: sp.csr_matrix, rule: SumRule) -> NDArray[np.floa
         unit = np.where(residual > SMALLEST_RESIDUAL, unit - overlap * rule.unit_direction, 0) * (length > 0)
         unit /= np.sqrt(np.maximum(residual, SMALLEST_RESIDUAL))
     return np.trunc(unit * (GRID * PAYS_FOR_ROUNDING))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerTerms:
+    """What customers add beside directions, as integers on the grid, in float64."""
+
+    units: sp.csr_matrix
+    """(n_customers, n_items): u"""
+    latent: NDArray[np.float64]
+    """(n_customers, n_directions): z"""
+    residuals: NDArray[np.float64]
+    """(n_customers, head): x"""
+
+
+def customer_terms(purchased: sp.csr_matrix, rule: SumRule) -> CustomerTerms:
+    """The customers' parts under a rule with directions.
+
+    Guarantees:
+        - The squared length of every row of each of the three is at most GRID².
+        - A row depends on that customer's purchases and on the rule only, bit for bit, whatever the batch.
+
+    Tested by: tests/recsys/privacy/test_sensitivity.py::test_a_customers_parts_beside_directions_are_no_longer_than_one
+    """
+    weights = rule.catalogue_weights
+    own = sp.csr_matrix((weights[purchased.indices], purchased.indices, purchased.indptr), purchased.shape)
+    if not own.has_canonical_format:  # an item that is stored twice would weigh twice
+        own.sum_duplicates()
+        own.data = weights[own.indices]
+    length = np.maximum(np.sqrt(np.asarray(own.power(2).sum(axis=1))), 1.0)
+    projected = np.rint(np.asarray(own @ rule.directions) / length)
+    units = own.copy()
+    units.data = np.trunc(own.data / np.repeat(length.ravel(), np.diff(own.indptr)) * (GRID * PAYS_FOR_ROUNDING))
+    direction = rule.catalogue_direction
+    overlap = np.asarray(own @ direction)[:, None] / (length * np.sqrt((direction**2).sum()))
+    left = own[:, rule.head].toarray() / length - overlap * rule.unit_catalogue_direction[rule.head]
+    explained = projected @ rule.directions[rule.head].T
+    return CustomerTerms(
+        units, _of_unit_length(projected), _of_unit_length(np.rint(left * GRID) - np.rint(explained / GRID))
+    )
+
+
+def _of_unit_length(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of integers, each scaled to GRID and rounded toward zero; a row of zeros stays."""
+    length = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    return np.trunc(rows * (GRID * PAYS_FOR_ROUNDING) / np.maximum(length, 1.0))
 
 
 def batches(purchased: sp.csr_matrix) -> Iterator[sp.csr_matrix]:

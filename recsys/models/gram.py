@@ -3,11 +3,17 @@
     counts  c = sum over u of y_u              how often each item sells
     gram    G = sum over u of x_u x_u^T        which items go together
 
-Both are integers. Adding, subtracting and merging are exact and in any order give the same bytes.
+and, where the rule has directions,
+
+    latent  A = sum over u of z_u z_u^T        which directions go together
+    cross   C = sum over u of u_u z_u^T        which items go with which directions
+
+All are integers. Adding, subtracting and merging are exact and in any order give the same bytes.
 """
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,9 +27,11 @@ from recsys.evidence.canonical import canonical_json, digest
 from recsys.models.customer import (
     COUNTS_BOUND,
     GRID,
+    NO_DIRECTIONS,
     SumRule,
     batches,
     counts_terms,
+    customer_terms,
     customer_vectors,
 )
 from recsys.privacy.noise import OS_ENTROPY, Entropy, rounded_gaussian, symmetric_gaussian
@@ -34,6 +42,10 @@ CUSTOMERS_SENSITIVITY = 1.0
 """By how much one customer moves the number of customers."""
 GRAM_SENSITIVITY = 1.0
 """Frobenius norm by which one customer moves the Gram."""
+LATENT_SENSITIVITY = 1.0
+"""Frobenius norm by which one customer moves the latent Gram."""
+CROSS_SENSITIVITY = 1.0
+"""Frobenius norm by which one customer moves the cross product of items and directions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,17 +58,24 @@ class GramSum:
     """(n_items,)"""
     gram: NDArray[np.int64]
     """(head, head)"""
+    latent: NDArray[np.int64]
+    """(n_directions, n_directions); empty without directions"""
+    cross: NDArray[np.int64]
+    """(n_items, n_directions); empty without directions"""
     n_added: int
 
     @classmethod
     def empty(cls, items: tuple[str, ...], rule: SumRule) -> "GramSum":
         """The sum over nobody."""
         head = len(rule.head)
+        n_directions = rule.n_directions
         return cls(
             items=items,
             rule=rule,
             counts=np.zeros(len(items), np.int64),
             gram=np.zeros((head, head), np.int64),
+            latent=np.zeros((n_directions, n_directions), np.int64),
+            cross=np.zeros((len(items) if n_directions else 0, n_directions), np.int64),
             n_added=0,
         )
 
@@ -87,16 +106,28 @@ class GramSum:
             )
             raise InputError(msg)
         return replace(
-            self, counts=self.counts + other.counts, gram=self.gram + other.gram, n_added=self.n_added + other.n_added
+            self,
+            counts=self.counts + other.counts,
+            gram=self.gram + other.gram,
+            latent=self.latent + other.latent,
+            cross=self.cross + other.cross,
+            n_added=self.n_added + other.n_added,
         )
 
     def _moved(self, purchased: sp.csr_matrix, sign: int) -> "GramSum":
-        gram = self.gram.copy()
+        gram, latent, cross = self.gram.copy(), self.latent.copy(), self.cross.copy()
         for batch in batches(purchased):
-            vectors = customer_vectors(batch, self.rule)
+            if not self.rule.n_directions:
+                vectors = customer_vectors(batch, self.rule)
+            else:
+                terms = customer_terms(batch, self.rule)
+                vectors = terms.residuals
+                latent += sign * (terms.latent.T @ terms.latent).astype(np.int64)
+                cross += sign * (terms.units.T @ terms.latent).astype(np.int64)
             gram += sign * (vectors.T @ vectors).astype(np.int64)
         counts = self.counts + sign * counts_terms(purchased)
-        return replace(self, counts=counts, gram=gram, n_added=self.n_added + sign * purchased.shape[0])
+        n_added = self.n_added + sign * purchased.shape[0]
+        return replace(self, counts=counts, gram=gram, latent=latent, cross=cross, n_added=n_added)
 
     def to_bytes(self) -> bytes:
         """Every number of the sum, to be sealed: equal sums have equal bytes."""
@@ -107,18 +138,20 @@ class GramSum:
                     "head_size": self.rule.head_size,
                     "exponent": self.rule.exponent,
                     "deflate": self.rule.deflate,
+                    "released_customers": self.rule.released_customers,
                 },
                 "n_added": self.n_added,
             }
         )
-        return save_tensors(
-            {
-                "counts": self.counts,
-                "gram": self.gram,
-                "released_counts": self.rule.released_counts,
-                "header": np.frombuffer(header, dtype=np.uint8),
-            }
-        )
+        tensors: dict[str, NDArray[Any]] = {
+            "counts": self.counts,
+            "gram": self.gram,
+            "released_counts": self.rule.released_counts,
+            "header": np.frombuffer(header, dtype=np.uint8),
+        }
+        if self.rule.n_directions:
+            tensors |= {"latent": self.latent, "cross": self.cross, "directions": self.rule.directions}
+        return save_tensors(tensors)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "GramSum":
@@ -130,12 +163,15 @@ class GramSum:
         try:
             tensors = load_tensors(data)
             header = json.loads(tensors["header"].tobytes())
-            rule = SumRule(released_counts=tensors["released_counts"], **header["rule"])
-            return cls(
-                items=tuple(header["items"]),
-                rule=rule,
+            directions = tensors.get("directions", NO_DIRECTIONS)
+            rule = SumRule(released_counts=tensors["released_counts"], directions=directions, **header["rule"])
+            nobody = cls.empty(tuple(header["items"]), rule)
+            return replace(
+                nobody,
                 counts=tensors["counts"],
                 gram=tensors["gram"],
+                latent=tensors.get("latent", nobody.latent),
+                cross=tensors.get("cross", nobody.cross),
                 n_added=header["n_added"],
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -189,3 +225,32 @@ def release_gram(
     if not noise_multiplier:
         return gram / GRID**2
     return (gram + symmetric_gaussian(len(gram), noise_multiplier * GRAM_SENSITIVITY * GRID**2, entropy)) / GRID**2
+
+
+def release_latent(
+    latent: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY
+) -> NDArray[np.float64]:
+    """(n_directions, n_directions): the latent Gram with symmetric Gaussian noise.
+
+    Guarantees:
+        - A Gaussian release with this noise multiplier and LATENT_SENSITIVITY as sensitivity: book it before the call.
+
+    Tested by: tests/recsys/privacy/test_noise.py::test_the_latent_gram_is_released_at_the_stated_scale
+    """
+    return (
+        latent + symmetric_gaussian(len(latent), noise_multiplier * LATENT_SENSITIVITY * GRID**2, entropy)
+    ) / GRID**2
+
+
+def release_cross(
+    cross: NDArray[np.int64], noise_multiplier: float, entropy: Entropy = OS_ENTROPY
+) -> NDArray[np.float64]:
+    """(n_items, n_directions): the cross product with Gaussian noise.
+
+    Guarantees:
+        - A Gaussian release with this noise multiplier and CROSS_SENSITIVITY as sensitivity: book it before the call.
+
+    Tested by: tests/recsys/privacy/test_noise.py::test_the_cross_product_is_released_at_the_stated_scale
+    """
+    noise = rounded_gaussian(noise_multiplier * CROSS_SENSITIVITY * GRID**2, cross.size, entropy)
+    return (cross + noise.reshape(cross.shape)) / GRID**2

@@ -7,8 +7,13 @@ from recsys.errors import PrivacyParameterError
 from recsys.privacy.accounting import check_parameters, mu_of
 from recsys.types import PrivacyBudget
 
-COUNTS_SHARE = 0.03
-"""The part of mu² that the counts get: 2-5 % was best on MovieLens, across epsilon (benchmarks/LOG.md)."""
+COUNTS_SHARE = 0.1
+"""The part of mu² that the counts get. 3 % lost at epsilon 1 on MovieLens, 20 % at epsilon 4 (benchmarks/LOG.md)."""
+COUNTS_SHARE_BESIDE_DIRECTIONS = 0.15
+LATENT_SHARE = 0.2
+CROSS_SHARE = 0.25
+"""With directions (see recsys.models.customer) the counts weigh every item of the catalogue: at a small epsilon it is
+their noise that limits the model. The Gram gets what is left (benchmarks/LOG.md)."""
 CUSTOMERS_SHARE = 0.002
 """The part of mu² that the number of customers gets: at epsilon 1 its noise is about a hundred customers, enough to
 choose the size of the head by."""
@@ -18,11 +23,14 @@ choose the size of the head by."""
 class PrivacyPlan:
     """How a budget is spent: the number of customers and the counts once, the Gram `gram_releases` times.
 
-    The first release of the Gram is the training's, each other one a retraining's or an erasure's.
+    With directions the latent Gram and the cross product are released as often as the Gram. The first release of them
+    is the training's, each other one a retraining's or an erasure's.
     """
 
     budget: PrivacyBudget
     gram_releases: int = 1
+    directions: bool = False
+    """Whether the sum has directions."""
 
     def __post_init__(self) -> None:
         """Check the plan.
@@ -43,7 +51,7 @@ class PrivacyPlan:
     @property
     def counts_noise_multiplier(self) -> float:
         """Standard deviation over sensitivity for the counts; 0 without privacy."""
-        return self._multiplier(COUNTS_SHARE)
+        return self._multiplier(self._counts_share)
 
     @property
     def customers_noise_multiplier(self) -> float:
@@ -51,14 +59,29 @@ class PrivacyPlan:
         return self._multiplier(CUSTOMERS_SHARE)
 
     @property
+    def latent_noise_multiplier(self) -> float | None:
+        """Standard deviation over sensitivity for each release of the latent Gram; None without directions."""
+        return self._multiplier(LATENT_SHARE / self.gram_releases) if self.directions else None
+
+    @property
+    def cross_noise_multiplier(self) -> float | None:
+        """Standard deviation over sensitivity for each release of the cross product; None without directions."""
+        return self._multiplier(CROSS_SHARE / self.gram_releases) if self.directions else None
+
+    @property
     def gram_noise_multiplier(self) -> float:
         """Standard deviation over sensitivity for each release of the Gram; 0 without privacy."""
-        return self._multiplier((1 - COUNTS_SHARE - CUSTOMERS_SHARE) / self.gram_releases)
+        beside = LATENT_SHARE + CROSS_SHARE if self.directions else 0.0
+        return self._multiplier((1 - self._counts_share - CUSTOMERS_SHARE - beside) / self.gram_releases)
 
     @property
     def single_noise_multiplier(self) -> float:
         """Standard deviation over sensitivity where one statistic alone is released, `gram_releases` times."""
         return self._multiplier(1 / self.gram_releases)
+
+    @property
+    def _counts_share(self) -> float:
+        return COUNTS_SHARE_BESIDE_DIRECTIONS if self.directions else COUNTS_SHARE
 
     def _multiplier(self, share: float) -> float:
         mu = mu_of(self.budget.epsilon, self.budget.delta)

@@ -1,20 +1,32 @@
 """From purchases to a model and the sum it was released from, for every trainer. Nothing is booked or stored here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recsys.errors import InputError
 from recsys.models.als import ALSConfig, train_als
+from recsys.models.attributes import ItemAttributes
 from recsys.models.customer import SumRule, counts_terms
 from recsys.models.dp_als import train_dp_als
 from recsys.models.dp_sgd import train_dp_sgd
 from recsys.models.factorise import item_factors
 from recsys.models.factors import ItemFactors
-from recsys.models.gram import GramSum, release_counts, release_customers, release_gram
+from recsys.models.gram import (
+    CROSS_SENSITIVITY,
+    LATENT_SENSITIVITY,
+    GramSum,
+    release_counts,
+    release_cross,
+    release_customers,
+    release_gram,
+    release_latent,
+)
 from recsys.models.popularity import popularity_model
+from recsys.models.subspace import EXPONENT, Released, public_directions, subspace_factors
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.terms import STEPPING, Terms
 from recsys.types import Trainer
@@ -27,6 +39,11 @@ HEAD_NOISE = 4.0
 """Under noise the head is as large as keeps the edge of the noise, sigma sqrt(2 m), at this many times an item's share
 of the customers, n / m. Between 3 and 7 was best on MovieLens, and on Online Retail at epsilon 4 and 8
 (benchmarks/LOG.md)."""
+HEAD_NOISE_BESIDE_DIRECTIONS = 8.0
+"""The same where the Gram is of what directions leave: between 5 and 11 was level on MovieLens."""
+
+Factorise = Callable[[int], ItemFactors]
+"""The model with this many factors, by post-processing of one release."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +55,13 @@ class Fitted:
 
 
 def fit(
-    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, entropy: Entropy = OS_ENTROPY, seed: int = 0
+    purchased: sp.csr_matrix,
+    items: tuple[str, ...],
+    terms: Terms,
+    *,
+    attributes: ItemAttributes | None = None,
+    entropy: Entropy = OS_ENTROPY,
+    seed: int = 0,
 ) -> Fitted:
     """The model of these customers under these terms. Whoever releases it books `terms.first_spends` before the call.
 
@@ -46,34 +69,41 @@ def fit(
         purchased: (n_customers, n_items); what is stored was bought
         items: (n_items,) the public catalogue
         terms: the trainer and its noise
+        attributes: of the items, public; asked for where the terms have directions
         entropy: where noise comes from
         seed: for the initial factors of the trainers that start from some
     """
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
-    released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
     if terms.trainer in STEPPING:
+        released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
         return Fitted(_fit_in_steps(purchased, items, terms, released, entropy=entropy, seed=seed), None)
-    size = _head_size(purchased.shape[0], released, terms, entropy) if terms.trainer is Trainer.GRAM else 0
-    content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
+    rule = released_rule(purchased, terms, attributes, entropy=entropy)
+    content = GramSum.empty(items, rule).add(purchased)
     if terms.trainer is Trainer.POPULARITY:
-        return Fitted(popularity_model(released, items), content)
+        return Fitted(popularity_model(rule.released_counts, items), content)
     return Fitted(fit_again(content, terms, entropy=entropy), content)
 
 
 def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> ItemFactors:
-    """The model released from a sum. Whoever releases it books `terms.next_spend` before the call.
+    """The model released from a sum. Whoever releases it books `terms.next_spends` before the call.
 
-    The Gram is drawn anew under the rule that the first release made; a popularity model draws its counts anew.
+    The Gram, with directions the latent Gram and the cross product too, is drawn anew under the rule that the first
+    release made; a popularity model draws its counts anew.
     """
     if terms.gram_noise_multiplier is None:
         return popularity_model(release_counts(content.counts, terms.counts_noise_multiplier, entropy), content.items)
-    gram = release_gram(content.gram, terms.gram_noise_multiplier, entropy)
-    return item_factors(gram, content.rule, content.items, noise_scale=terms.noise_scale, n_factors=terms.n_factors)
+    return _released(content, terms, entropy)(terms.n_factors)
 
 
 def fit_candidates(
-    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, n_factors: Sequence[int], *, entropy: Entropy
+    purchased: sp.csr_matrix,
+    items: tuple[str, ...],
+    terms: Terms,
+    n_factors: Sequence[int],
+    *,
+    attributes: ItemAttributes | None = None,
+    entropy: Entropy,
 ) -> list[Fitted]:
     """A model of the Gram for each number of factors, all from one release: at the cost of one, by post-processing.
 
@@ -82,27 +112,69 @@ def fit_candidates(
         items: (n_items,) the public catalogue
         terms: the noise of the Gram's trainer; `terms.n_factors` is not asked for
         n_factors: the candidates
+        attributes: as for `fit`
         entropy: where noise comes from
     """
-    released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
-    size = _head_size(purchased.shape[0], released, terms, entropy)
-    content = GramSum.empty(items, SumRule(released_counts=released, head_size=size)).add(purchased)
-    gram = release_gram(content.gram, terms.gram_noise_multiplier or 0.0, entropy)
-    return [
-        Fitted(item_factors(gram, content.rule, items, noise_scale=terms.noise_scale, n_factors=each), content)
-        for each in n_factors
-    ]
+    content = GramSum.empty(items, released_rule(purchased, terms, attributes, entropy=entropy)).add(purchased)
+    factorise = _released(content, terms, entropy)
+    return [Fitted(factorise(each), content) for each in n_factors]
 
 
-def head_size(n_customers: float, noise_multiplier: float) -> int:
+def released_rule(
+    purchased: sp.csr_matrix, terms: Terms, attributes: ItemAttributes | None = None, *, entropy: Entropy = OS_ENTROPY
+) -> SumRule:
+    """The rule of a sum: made from the counts and the number of customers, which are released here.
+
+    Raises:
+        InputError: the terms have directions and no attributes are given, or those of another catalogue.
+    """
+    beside = terms.latent_noise_multiplier is not None
+    if beside and (attributes is None or attributes.n_items != purchased.shape[1]):
+        got = "none" if attributes is None else f"those of {attributes.n_items}"
+        msg = f"expected attributes of {purchased.shape[1]} items, got {got}; describe every item of the catalogue"
+        raise InputError(msg)
+    counts = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
+    if terms.trainer is not Trainer.GRAM:
+        return SumRule(released_counts=counts, head_size=0)
+    if not terms.gram_noise_multiplier:
+        return SumRule(released_counts=counts, head_size=min(LARGEST_HEAD, int(np.count_nonzero(counts > 0))))
+    n_customers = release_customers(purchased.shape[0], terms.customers_noise_multiplier or 0.0, entropy)
+    size = head_size(n_customers, terms.gram_noise_multiplier, beside_directions=beside)
+    if not beside or attributes is None:
+        return SumRule(released_counts=counts, head_size=size)
+    rule = SumRule(released_counts=counts, head_size=size, exponent=EXPONENT, released_customers=n_customers)
+    return replace(rule, directions=public_directions(attributes, rule))
+
+
+def head_size(n_customers: float, noise_multiplier: float, *, beside_directions: bool = False) -> int:
     """How many items a noisy Gram covers: the m with sigma sqrt(2 m) = HEAD_NOISE n / m, within bounds.
 
     Args:
         n_customers: as released, with noise
         noise_multiplier: of the Gram
+        beside_directions: whether the Gram is of what directions leave
     """
-    balanced = (HEAD_NOISE * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
+    noise = HEAD_NOISE_BESIDE_DIRECTIONS if beside_directions else HEAD_NOISE
+    balanced = (noise * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
     return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_PRIVATE_HEAD))
+
+
+def _released(content: GramSum, terms: Terms, entropy: Entropy) -> Factorise:
+    """The release of a sum, drawn once, as a function from a number of factors to the model."""
+    rule, items, noise = content.rule, content.items, terms.gram_noise_multiplier or 0.0
+    if not rule.n_directions:
+        gram = release_gram(content.gram, noise, entropy)
+        return lambda n: item_factors(gram, rule, items, noise_scale=terms.noise_scale, n_factors=n)
+    latent, cross = terms.latent_noise_multiplier or 0.0, terms.cross_noise_multiplier or 0.0
+    released = Released(
+        latent=release_latent(content.latent, latent, entropy),
+        cross=release_cross(content.cross, cross, entropy),
+        gram=release_gram(content.gram, noise, entropy),
+        latent_scale=latent * LATENT_SENSITIVITY,
+        cross_scale=cross * CROSS_SENSITIVITY,
+        gram_scale=terms.noise_scale,
+    )
+    return lambda n: subspace_factors(released, rule, items, n_factors=n)
 
 
 def _fit_in_steps(
@@ -128,11 +200,3 @@ def _fit_in_steps(
         entropy=entropy,
         seed=seed,
     )
-
-
-def _head_size(n_customers: int, released_counts: NDArray[np.float64], terms: Terms, entropy: Entropy) -> int:
-    """The head of a Gram under these terms; without noise, every item that sells."""
-    if not terms.gram_noise_multiplier:
-        return min(LARGEST_HEAD, int(np.count_nonzero(released_counts > 0)))
-    released = release_customers(n_customers, terms.customers_noise_multiplier or 0.0, entropy)
-    return head_size(released, terms.gram_noise_multiplier)

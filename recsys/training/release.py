@@ -101,10 +101,11 @@ def register(
 
 
 def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
-    """The releases that make one version: those of the training, the last one drawn anew for this purpose."""
+    """The releases that make one version: those of the training, with what was drawn anew for this purpose."""
     if terms.trainer in STEPPING:
         return [replace(spend, purpose=purpose) for spend in terms.first_spends(sum_id)]
-    return [*terms.first_spends(sum_id)[:-1], terms.next_spend(sum_id, purpose)]
+    anew = {spend.statistic: spend for spend in terms.next_spends(sum_id, purpose)}
+    return [anew.get(spend.statistic, spend) for spend in terms.first_spends(sum_id)]
 
 
 def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[PrivacySpend]) -> dict[str, Json]:
@@ -173,7 +174,7 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
         )
         raise InputError(msg)
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
-    PrivacyLedger(stores.ledger_log, stores.clock).book([terms.next_spend(sum_id, purpose)])
+    PrivacyLedger(stores.ledger_log, stores.clock).book(terms.next_spends(sum_id, purpose))
     factors = fit_again(content, terms, entropy=entropy)
     data = DataDigest(of="sum", digest=content.digest)
     beside = Beside.of(parent, booked(stores.ledger_log.entries()))

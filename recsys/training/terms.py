@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from recsys.models import dp_als, dp_sgd
-from recsys.models.gram import COUNTS_SENSITIVITY, CUSTOMERS_SENSITIVITY, GRAM_SENSITIVITY
+from recsys.models.gram import (
+    COUNTS_SENSITIVITY,
+    CROSS_SENSITIVITY,
+    CUSTOMERS_SENSITIVITY,
+    GRAM_SENSITIVITY,
+    LATENT_SENSITIVITY,
+)
 from recsys.privacy.accounting import compose, epsilon_of
 from recsys.privacy.plan import COUNTS_SHARE, PrivacyPlan
 from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
@@ -14,6 +20,8 @@ STEPPING = frozenset({Trainer.DP_ALS, Trainer.DP_SGD})
 """Trainers that ask about all customers again and again, and keep no sum that a customer could be taken out of."""
 STEP_SENSITIVITY = 1.0
 """Of each statistic of a step, in units of the norm that a customer's part in it is clipped to."""
+DRAWN_ANEW = frozenset({"latent", "cross", "gram"})
+"""What is released again from a sum that has changed; the rule that it was built by stays as released."""
 N_FACTORS = 128
 """At or near the best of 64, 128 and 256 on Online Retail (benchmarks/LOG.md)."""
 
@@ -33,12 +41,20 @@ class TrainConfig:
     """For the initial factors of the trainers that start from some. Noise never comes from a seed."""
     expected_customers: int = 5000
     """A public guess of how many there are, for dp_sgd; never taken from the data."""
+    attributes: bool = False
+    """Whether public attributes of the items are given, for the Gram under noise."""
+
+    @property
+    def directions(self) -> bool:
+        """Whether the sum has directions: without noise the Gram over all items says more by itself."""
+        return self.attributes and self.trainer is Trainer.GRAM and math.isfinite(self.epsilon)
 
     @property
     def plan(self) -> PrivacyPlan:
         """How the budget is spent; ALS draws no noise, so its budget is infinite."""
         epsilon = math.inf if self.trainer is Trainer.ALS else self.epsilon
-        return PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=self.delta), gram_releases=self.releases)
+        budget = PrivacyBudget(epsilon=epsilon, delta=self.delta)
+        return PrivacyPlan(budget=budget, gram_releases=self.releases, directions=self.directions)
 
     def require_packages(self) -> None:
         """Return if the trainer can run here: for asking before anything is booked.
@@ -68,6 +84,10 @@ class Terms:
     """Of each customer to be in the sample that a step is of."""
     expected_customers: int = 0
     """Public; what a step on a sample is divided by, with the sampling probability."""
+    latent_noise_multiplier: float | None = None
+    """Of the Gram within public directions."""
+    cross_noise_multiplier: float | None = None
+    """Of the product of items and directions."""
 
     @classmethod
     def under(cls, config: TrainConfig) -> "Terms":
@@ -87,6 +107,8 @@ class Terms:
             counts_noise_multiplier=counts,
             gram_noise_multiplier=gram,
             n_factors=config.n_factors,
+            latent_noise_multiplier=plan.latent_noise_multiplier,
+            cross_noise_multiplier=plan.cross_noise_multiplier,
         )
 
     @classmethod
@@ -177,6 +199,8 @@ class Terms:
         return [
             *_spend("customers", CUSTOMERS_SENSITIVITY, self.customers_noise_multiplier, sum_id, "train"),
             *_spend(counts, COUNTS_SENSITIVITY, self.counts_noise_multiplier, sum_id, "train"),
+            *_spend("latent", LATENT_SENSITIVITY, self.latent_noise_multiplier, sum_id, "train"),
+            *_spend("cross", CROSS_SENSITIVITY, self.cross_noise_multiplier, sum_id, "train"),
             *_spend("gram", GRAM_SENSITIVITY, self.gram_noise_multiplier, sum_id, "train"),
             *self._step_spends(sum_id),
         ]
@@ -196,9 +220,11 @@ class Terms:
             for spend in _spend(statistic, STEP_SENSITIVITY, multiplier, sum_id, "train")
         ]
 
-    def next_spend(self, sum_id: str, purpose: str) -> PrivacySpend:
-        """What a further release from the same sum costs: its last statistic, drawn anew."""
-        return replace(self.first_spends(sum_id)[-1], purpose=purpose)
+    def next_spends(self, sum_id: str, purpose: str) -> list[PrivacySpend]:
+        """What a further release from the same sum costs: all but the counts of it, or the counts alone, drawn anew."""
+        first = self.first_spends(sum_id)
+        anew = [spend for spend in first if spend.statistic in DRAWN_ANEW] or first[-1:]
+        return [replace(spend, purpose=purpose) for spend in anew]
 
 
 def _spend(

@@ -69,11 +69,11 @@ def test_the_budget_covers_the_training_and_the_erasure_and_nothing_more(epsilon
     terms, ledger = Terms.under(config.training), PrivacyLedger(MemoryLedgerLog(), utc_now)
     ledger.set_budget(config.training.plan.budget)
     ledger.book(terms.first_spends("sum"))
-    ledger.book([terms.next_spend("sum", "erasure")])
+    ledger.book(terms.next_spends("sum", "erasure"))
     summary = ledger.summary()
     assert epsilon_of(summary.mu_spent, delta) == pytest.approx(epsilon, rel=1e-6)
     with pytest.raises(BudgetExceededError):
-        ledger.book([terms.next_spend("sum", "another erasure")])
+        ledger.book(terms.next_spends("sum", "another erasure"))
 
 
 def test_the_demo_trains_the_private_model() -> None:

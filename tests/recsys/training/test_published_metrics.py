@@ -152,7 +152,7 @@ def test_model_and_metrics_together_cost_what_was_asked_for(epsilon: float, expo
     config = TrainConfig(epsilon=epsilon, delta=10**exponent, releases=releases)
     plan, total = MetricsPlan.within(config, "sum"), mu_of(epsilon, 10**exponent)
     first = [*Terms.under(plan.rest).first_spends("sum"), *plan.spends]
-    further = [Terms.under(plan.rest).next_spend("sum", "more")] * (releases - 1)
+    further = Terms.under(plan.rest).next_spends("sum", "more") * (releases - 1)
     assert mu_of_spends([*first, *further]) == pytest.approx(total, rel=1e-10)
     assert mu_of_spends(plan.spends) ** 2 == pytest.approx(0.05 * total**2, rel=1e-4)
 

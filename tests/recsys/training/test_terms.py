@@ -52,7 +52,7 @@ def test_terms_come_back_from_the_manifest_as_they_were(config: TrainConfig) -> 
 @FEWER
 def test_the_first_release_and_all_planned_ones_cost_the_budget(config: TrainConfig) -> None:
     terms = Terms.under(config)
-    again = terms.first_spends("s") if config.trainer in STEPPING else [terms.next_spend("s", "more")]
+    again = terms.first_spends("s") if config.trainer in STEPPING else terms.next_spends("s", "more")
     spends = terms.first_spends("s") + again * (config.releases - 1)
     total = compose(spend.noise_multiplier / math.sqrt(spend.count) for spend in spends)
     budget = math.inf if config.trainer is Trainer.ALS else mu_of(config.epsilon, config.delta)

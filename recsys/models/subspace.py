@@ -1,0 +1,164 @@
+"""From what is released beside public directions to item factors. All of it is post-processing: it costs no budget.
+
+What is known of the Gram of whole customers, G = sum of u u^T without popularity, comes in three parts:
+
+    in the directions   Q A Q^T   from the latent Gram: few numbers, so little noise
+    across              C Q^T     from the cross product: every item, those outside the head too
+    beside them         R         from the Gram of what the directions leave, on the head
+
+1. A and R are de-noised as in `factorise`.
+2. C is projected off the directions, and each of its numbers is shrunk by what its column and its item's popularity let
+   one expect beside the noise (empirical Bayes).
+3. The parts, each weighted by how much of a customer's length it stands for, add up to a Gram of low rank: its ridge
+   autoencoder gives two item tables, and popularity comes back as one more factor.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from recsys.models.attributes import ItemAttributes, directions
+from recsys.models.customer import GRID, SumRule
+from recsys.models.factorise import denoise
+from recsys.models.factors import ItemFactors
+
+Matrix = NDArray[np.float64]
+
+N_DIRECTIONS = 50
+"""40 to 60 were level. This and what follows was chosen on MovieLens validation customers (benchmarks/LOG.md)."""
+EXPONENT = -0.15
+"""An item that c customers bought weighs c^EXPONENT beside directions."""
+LATENT_FACTOR = 1.2
+"""What is seen in the directions counts for a little more than its length: its noise is the smallest."""
+RESIDUAL_LENGTH = 0.6
+"""How much of a customer's unit length counts as lying beside the directions and popularity."""
+RIDGE = 1 / 250
+"""Ridge regularisation in parts of the number of customers."""
+POPULARITY_WEIGHT = 0.5
+"""How much of what a customer shares with popularity counts."""
+LARGEST_LEVERAGE = 0.9
+"""Keeps 1 / (1 - h) finite for an item that a factor stands for alone."""
+LEAST_EVIDENCE = 1.5
+"""A column of the cross product counts if it rises above its noise by this many standard deviations."""
+LARGEST_RANK = 200
+"""Eigenvectors of the residual Gram at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Released:
+    """The three matrices as released, in units where one customer's term has norm 1, and their noise."""
+
+    latent: Matrix
+    cross: Matrix
+    gram: Matrix
+    latent_scale: float
+    """Standard deviation of the noise on the diagonal."""
+    cross_scale: float
+    """Standard deviation of the noise."""
+    gram_scale: float
+    """Standard deviation of the noise on the diagonal."""
+
+
+def public_directions(attributes: ItemAttributes, rule: SumRule, n: int = N_DIRECTIONS) -> Matrix:
+    """(n_items, at most n): directions for the rule, as integers on the grid.
+
+    Args:
+        attributes: of the catalogue
+        rule: the rule, without directions yet
+        n: how many
+    """
+    weights = rule.catalogue_weights / rule.catalogue_weights.max()
+    counts = rule.catalogue_counts / rule.catalogue_counts.max()
+    popularity = rule.unit_catalogue_direction
+    return np.round(directions(attributes.features(), np.sqrt(counts) * weights, popularity, n) * GRID)
+
+
+def subspace_factors(released: Released, rule: SumRule, items: tuple[str, ...], *, n_factors: int) -> ItemFactors:
+    """The model: `n_factors` factors at most, and one for popularity."""
+    popularity = rule.unit_catalogue_direction
+    basis, gram = _gram(released, rule, popularity)
+    ridge = RIDGE * max(rule.released_customers, 1.0)
+    values, vectors = linalg.eigh(gram, driver="evd")
+    kept = np.flatnonzero(values > 0)[::-1][:n_factors]
+    factors = basis @ vectors[:, kept]
+    gains = values[kept] / (values[kept] + ridge)
+    leverage = np.minimum((factors**2) @ gains, LARGEST_LEVERAGE)
+    encoder = factors * gains
+    encoder -= np.outer(popularity, popularity @ encoder)
+    return _with_popularity(encoder, factors / (1 - leverage)[:, None], popularity, rule, items)
+
+
+def _gram(released: Released, rule: SumRule, popularity: NDArray[np.float64]) -> tuple[Matrix, Matrix]:
+    """An orthonormal basis (n_items, k) and the Gram within it (k, k)."""
+    public = rule.directions / GRID
+    latent = denoise(released.latent, released.latent_scale)
+    inside = public @ latent.vectors
+    across, loadings = _cross(released, rule, public, popularity, latent.vectors)
+    beside, values = _residual(released, rule, popularity)
+    basis = linalg.qr(np.column_stack([inside, beside, across]), mode="economic")[0]
+    own = basis.T @ inside
+    length = _latent_length(released, public)
+    gram = length**2 * (own * latent.values) @ own.T
+    gram += (basis.T @ beside * values) @ (basis.T @ beside).T
+    shared = length * (basis.T @ across) @ (own @ loadings).T
+    return basis, gram + shared + shared.T
+
+
+def _latent_length(released: Released, public: Matrix) -> float:
+    """The mean length of a customer's unit vector within the directions: Q^T C sums it up, times z z^T."""
+    whole = float(np.trace(released.latent))
+    return float(np.clip(LATENT_FACTOR * np.einsum("ij,ij->", public, released.cross) / max(whole, 1.0), 0.0, 1.0))
+
+
+def _cross(
+    released: Released, rule: SumRule, public: Matrix, popularity: NDArray[np.float64], kept: Matrix
+) -> tuple[Matrix, Matrix]:
+    """What items have beside the directions and popularity (n_items, k), and with which kept directions (kept, k)."""
+    cross = released.cross @ kept
+    cross -= public @ (public.T @ cross)
+    cross -= np.outer(popularity, popularity @ cross)
+    expected = np.sqrt(rule.catalogue_counts) * rule.catalogue_weights
+    expected /= expected.mean()
+    variance = released.cross_scale**2
+    evidence = cross.T @ (cross * expected[:, None]) - expected.sum() * variance * np.eye(cross.shape[1])
+    signal, loadings = linalg.eigh(evidence / (expected**2).sum())
+    above = signal > LEAST_EVIDENCE * variance * np.sqrt(2 / (expected**2).sum())
+    prior = expected[:, None] * signal[above]
+    return cross @ loadings[:, above] * (prior / (prior + variance)), loadings[:, above]
+
+
+def _residual(released: Released, rule: SumRule, popularity: NDArray[np.float64]) -> tuple[Matrix, NDArray[np.float64]]:
+    """Eigenvectors over the catalogue (n_items, k) and eigenvalues of what the directions leave.
+
+    Where the noise reaches further than the ridge, the values are scaled down by the square of how much further: what
+    rises just above the edge of a large noise points more at random than along the truth.
+    """
+    head = popularity[rule.head] / np.linalg.norm(popularity[rule.head])
+    gram = released.gram - np.outer(head, head @ released.gram)
+    gram -= np.outer(gram @ head, head)
+    spectrum = denoise(gram, released.gram_scale)
+    vectors = np.zeros((len(popularity), min(len(spectrum.values), LARGEST_RANK)))
+    vectors[rule.head] = spectrum.vectors[:, ::-1][:, :LARGEST_RANK]
+    ridge = RIDGE * max(rule.released_customers, 1.0)
+    trust = min(1.0, ridge / max(RESIDUAL_LENGTH**2 * spectrum.edge, np.finfo(float).tiny)) ** 2
+    return vectors, RESIDUAL_LENGTH**2 * trust * spectrum.values[::-1][:LARGEST_RANK]
+
+
+def _with_popularity(
+    encoder: Matrix, decoder: Matrix, popularity: NDArray[np.float64], rule: SumRule, items: tuple[str, ...]
+) -> ItemFactors:
+    """The tables with popularity as one more factor, in the units that a customer's vector is encoded in."""
+    largest = rule.catalogue_weights.max()
+    tables = [
+        np.column_stack([encoder, POPULARITY_WEIGHT * popularity]),
+        np.column_stack([decoder, popularity]) / rule.catalogue_weights[:, None] * largest,
+    ]
+    return ItemFactors(
+        item_ids=items,
+        encoder=tables[0].astype(np.float32),
+        factors=tables[1].astype(np.float32),
+        item_weights=(rule.catalogue_weights / largest).astype(np.float32),
+        popularity=np.maximum(rule.released_counts, 0).astype(np.float32),
+    )
