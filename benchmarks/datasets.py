@@ -1,5 +1,7 @@
 """The data sets of the benchmarks, as they are measured on."""
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,14 @@ from pipelines.evaluate import by_model
 from recsys.data.readers import Columns, read_purchases
 from recsys.data.split import k_core, temporal_split
 from recsys.evaluation.protocol import Protocol
+from recsys.models.attributes import ItemAttributes
 from recsys.models.factors import ItemFactors
 from recsys.types import Task
 
 LIKED = 4
 """Ratings from here on count as purchases (Liang et al. 2018)."""
 MINIMUM = 5
+YEAR = re.compile(r"\((\d{4})\)\s*$")
 HELD_OUT = 600
 """Customers for validation, and as many for the test."""
 
@@ -58,6 +62,18 @@ def ml1m(data: Path, *, split: int, validation: bool) -> Task20:
         train=bought[np.sort(order[2 * HELD_OUT :])],
         known=known,
         protocol=Protocol.build(known, later, Task.DISCOVER),
+    )
+
+
+def ml1m_attributes(data: Path, items: tuple[str, ...]) -> ItemAttributes:
+    """What a stranger knows of MovieLens' films: their genres and the year in their title."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only benchmarks read without times
+
+    films = {str(row["item"]): row for row in pq.read_table(data / "ml1m_items.parquet").to_pylist()}
+    titles = [films[item]["title"] for item in items]
+    years = [float(found[1]) if (found := YEAR.search(title)) else math.nan for title in titles]
+    return ItemAttributes(
+        labels={"genre": [films[item]["genres"].split("|") for item in items]}, numbers={"year": years}
     )
 
 

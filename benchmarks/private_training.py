@@ -1,17 +1,23 @@
-"""Private trainers beside models without privacy, on MovieLens 1M: Recall@20 of customers that no model ever saw.
+"""Private trainers beside models without privacy: MovieLens 1M, groceries, a large synthetic shop, speed, and an audit.
 
-Ratings of 4 and more are purchases, customers with at least 5, the whole catalogue of 3,706. Held-out validation and
-test customers, 80/20 fold-in, add or remove one customer, delta = 1e-6, every release accounted. Settings are the
-defaults, the same for every split and epsilon; the peers' are chosen on the validation customers of split 0 alone.
+MovieLens 1M: ratings of 4 and more are purchases, customers with at least 5, the whole catalogue of 3,706. Held-out
+validation and test customers, 80/20 fold-in, add or remove one customer, delta = 1e-6, every release accounted.
+Settings are the defaults, the same for every split and epsilon; they and the peers' were chosen on the validation
+customers of split 0 alone. `gram` knows the public genres and years of the films, `gram_ids` nothing but their ids.
 """
 
 import math
+import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from benchmarks.datasets import Task20, ml1m, recall20
-from benchmarks.report import options, report
+from benchmarks import grocery, speed, synthetic
+from benchmarks.datasets import Task20, ml1m, ml1m_attributes, recall20
+from benchmarks.report import Options, options, report
+from pipelines.audit import audit_epsilon_ratio
 from recsys.models.als import ALSConfig, train_als
+from recsys.models.attributes import ItemAttributes
 from recsys.models.factorise import autoencoder
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
@@ -21,34 +27,53 @@ EPSILONS = (1.0, 2.0, 4.0, 8.0)
 SPLITS = 3
 DRAWS = 3
 DELTA = 1e-6
+PRIVATE = {
+    "popularity": Trainer.POPULARITY,
+    "gram": Trainer.GRAM,
+    "gram_ids": Trainer.GRAM,
+    "dp_als": Trainer.DP_ALS,
+    "dp_sgd": Trainer.DP_SGD,
+}
+WITHOUT_NOISE = ("popularity", "gram")
+"""What has a figure without noise, too: the peers that take steps are not meant for it."""
 ALS_GRID = [
     ALSConfig(factors=f, regularization=r, alpha=a) for f in (32, 64, 128) for r in (1.0, 10.0) for a in (1.0, 5.0)
 ]
 EASE_GRID = (100.0, 300.0, 1000.0)
+QUICK_PAIRS = 100
+"""Trainings in the audit of a smoke run: half as many as these, with a canary and without."""
 
 
 def main() -> None:
     """Measure and report."""
     chosen = options(__doc__ or "")
+    figures = movielens(chosen)
+    for measure in (grocery.measure, synthetic.measure, speed.measure):
+        figures |= measure(chosen.data, quick=chosen.quick)
+    figures["audit.epsilon_ratio"] = audit_epsilon_ratio(n_pairs=QUICK_PAIRS) if chosen.quick else audit_epsilon_ratio()
+    report("private_training", figures, chosen, seeds=[*range(SPLITS), *range(DRAWS)])
+
+
+def movielens(chosen: Options) -> dict[str, float]:
+    """Recall@20 of every trainer at every epsilon, over splits and draws."""
     splits = [ml1m(chosen.data, split=split, validation=False) for split in range(1 if chosen.quick else SPLITS)]
-    draws = range(1 if chosen.quick else DRAWS)
+    attributes = ml1m_attributes(chosen.data, splits[0].items)
     figures: dict[str, float] = {}
-    for trainer in (Trainer.POPULARITY, Trainer.GRAM):
-        for epsilon in EPSILONS[2:3] if chosen.quick else (*EPSILONS, math.inf):
-            values = [private_recall(task, trainer, epsilon, draw) for task in splits for draw in draws]
-            stem = (
-                f"ml1m.{trainer}.recall20.eps{epsilon:g}" if math.isfinite(epsilon) else f"ml1m.{trainer}.recall20.inf"
-            )
-            figures |= {stem: float(np.mean(values)), f"{stem}.standard_deviation": float(np.std(values))}
-    if not chosen.quick:
-        figures |= without_privacy(splits, ml1m(chosen.data, split=0, validation=True))
-    report("private_training", figures, chosen, seeds=[*range(SPLITS), *draws])
+    for name in PRIVATE:
+        for epsilon in EPSILONS[2:3] if chosen.quick else (*EPSILONS, *([math.inf] if name in WITHOUT_NOISE else [])):
+            draws = range(1 if chosen.quick or math.isinf(epsilon) else DRAWS)
+            figures |= _over(splits, draws, name, epsilon, attributes if name == "gram" else None)
+    return figures if chosen.quick else figures | without_privacy(splits, ml1m(chosen.data, split=0, validation=True))
 
 
-def private_recall(task: Task20, trainer: Trainer, epsilon: float, draw: int) -> float:
+def private_recall(
+    task: Task20, trainer: Trainer, epsilon: float, draw: int, attributes: ItemAttributes | None = None
+) -> float:
     """Recall@20 of one training under its whole budget; a seed makes the run repeatable, as no release may be."""
-    terms = Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon, delta=DELTA))
-    return recall20(task, fit(task.train, task.items, terms, entropy=np.random.default_rng(draw).bytes).factors)
+    known = attributes is not None and math.isfinite(epsilon)
+    terms = Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon, delta=DELTA, attributes=known))
+    entropy = np.random.default_rng(draw).bytes
+    return recall20(task, fit(task.train, task.items, terms, attributes=attributes, entropy=entropy).factors)
 
 
 def without_privacy(splits: list[Task20], validation: Task20) -> dict[str, float]:
@@ -56,13 +81,11 @@ def without_privacy(splits: list[Task20], validation: Task20) -> dict[str, float
     als = max(ALS_GRID, key=lambda config: recall20(validation, train_als(validation.train, validation.items, config)))
     ease = max(EASE_GRID, key=lambda regularization: ease_recall(validation, regularization))
     return {
-        "ml1m.als.recall20.inf": float(
-            np.mean([recall20(task, train_als(task.train, task.items, als)) for task in splits])
-        ),
+        "ml1m.als.recall20.inf": _mean(lambda task: recall20(task, train_als(task.train, task.items, als)), splits),
         "ml1m.als.factors": als.factors,
         "ml1m.als.regularization": als.regularization,
         "ml1m.als.alpha": als.alpha,
-        "ml1m.ease.recall20.inf": float(np.mean([ease_recall(task, ease) for task in splits])),
+        "ml1m.ease.recall20.inf": _mean(lambda task: ease_recall(task, ease), splits),
         "ml1m.ease.regularization": ease,
     }
 
@@ -73,6 +96,26 @@ def ease_recall(task: Task20, regularization: float) -> float:
     weights = autoencoder(gram, regularization)
     values = task.protocol.per_user(lambda users: np.asarray(task.known[users] @ weights))
     return float(values["recall@20"].mean())
+
+
+def _over(
+    splits: list[Task20], draws: range, name: str, epsilon: float, attributes: ItemAttributes | None
+) -> Mapping[str, float]:
+    """Mean and standard deviation of a trainer's recall, and the wall seconds of a training with its evaluation."""
+    start = time.perf_counter()
+    values = [private_recall(task, PRIVATE[name], epsilon, draw, attributes) for task in splits for draw in draws]
+    seconds = (time.perf_counter() - start) / len(values)
+    stem = f"ml1m.{name}.recall20." + (f"eps{epsilon:g}" if math.isfinite(epsilon) else "inf")
+    print(f"{stem}  {np.mean(values):.4f}  {seconds:.1f} s", flush=True)
+    return {
+        stem: float(np.mean(values)),
+        f"{stem}.standard_deviation": float(np.std(values)),
+        f"{stem}.seconds": seconds,
+    }
+
+
+def _mean(figure: Callable[[Task20], float], splits: list[Task20]) -> float:
+    return float(np.mean([figure(task) for task in splits]))
 
 
 if __name__ == "__main__":

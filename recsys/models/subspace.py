@@ -132,8 +132,9 @@ def _cross(
 def _residual(released: Released, rule: SumRule, popularity: NDArray[np.float64]) -> tuple[Matrix, NDArray[np.float64]]:
     """Eigenvectors over the catalogue (n_items, k) and eigenvalues of what the directions leave.
 
-    Where the noise reaches further than the ridge, the values are scaled down by the square of how much further: what
-    rises just above the edge of a large noise points more at random than along the truth.
+    A value counts by how far its vector can be trusted: the squared cosine with the true one (Benaych-Georges and
+    Nadakuditi 2011). Where the noise reaches further than the ridge, all are scaled down by the square of how much
+    further.
     """
     head = popularity[rule.head] / np.linalg.norm(popularity[rule.head])
     gram = released.gram - np.outer(head, head @ released.gram)
@@ -143,7 +144,9 @@ def _residual(released: Released, rule: SumRule, popularity: NDArray[np.float64]
     vectors[rule.head] = spectrum.vectors[:, ::-1][:, :LARGEST_RANK]
     ridge = RIDGE * max(rule.released_customers, 1.0)
     trust = min(1.0, ridge / max(RESIDUAL_LENGTH**2 * spectrum.edge, np.finfo(float).tiny)) ** 2
-    return vectors, RESIDUAL_LENGTH**2 * trust * spectrum.values[::-1][:LARGEST_RANK]
+    values = spectrum.values[::-1][:LARGEST_RANK]
+    aligned = 1 - (spectrum.edge / (2 * values)) ** 2
+    return vectors, RESIDUAL_LENGTH**2 * trust * aligned * values
 
 
 def _with_popularity(
