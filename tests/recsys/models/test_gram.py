@@ -220,9 +220,7 @@ def test_a_sum_reads_back_from_its_bytes(shop: Shop) -> None:
     assert again.merge(content).n_added == 2 * content.n_added
 
 
-def test_a_sum_beside_directions_reads_back_with_all_of_its_parts(
-    beside: GramSum, purchased: sp.csr_matrix
-) -> None:
+def test_a_sum_beside_directions_reads_back_with_all_of_its_parts(beside: GramSum, purchased: sp.csr_matrix) -> None:
     again = GramSum.from_bytes(beside.to_bytes())
     for part in ("counts", "gram", "latent", "cross"):
         assert getattr(again, part).tolist() == getattr(beside, part).tolist()

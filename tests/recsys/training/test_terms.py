@@ -108,7 +108,10 @@ def test_with_attributes_the_three_matrices_are_booked_each_time_and_all_release
     "config",
     [
         TrainConfig(attributes=True, epsilon=math.inf),
-        *(TrainConfig(attributes=True, trainer=trainer) for trainer in (Trainer.POPULARITY, Trainer.ALS, Trainer.DP_ALS)),
+        *(
+            TrainConfig(attributes=True, trainer=trainer)
+            for trainer in (Trainer.POPULARITY, Trainer.ALS, Trainer.DP_ALS)
+        ),
     ],
 )
 def test_attributes_change_nothing_but_the_gram_under_noise(config: TrainConfig) -> None:
