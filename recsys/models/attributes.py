@@ -58,7 +58,7 @@ class ItemAttributes:
         labels = [_label_features(values) for values in self.labels.values()]
         both = sp.hstack(labels, format="csr") if labels else sp.csr_matrix((self.n_items, 0))
         numbers = [sp.csr_matrix(_number_features(np.asarray(v, dtype=float))) for v in self.numbers.values()]
-        mixed = [_products(both, number) for number in numbers] if labels else []
+        mixed = [_products(both, number) for number in numbers if labels and number.shape[1]]
         return sp.csr_matrix(sp.hstack([both, *numbers, *mixed], format="csr"))
 
 

@@ -1,4 +1,4 @@
-"""From what is publicly known of items to directions: the kernel by its definition, and what must hold of directions."""
+"""From what is publicly known of items to directions: the kernel by definition, and what must hold of directions."""
 
 import hashlib
 import math
