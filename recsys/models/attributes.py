@@ -58,7 +58,7 @@ class ItemAttributes:
         labels = [_label_features(values) for values in self.labels.values()]
         both = sp.hstack(labels, format="csr") if labels else sp.csr_matrix((self.n_items, 0))
         numbers = [sp.csr_matrix(_number_features(np.asarray(v, dtype=float))) for v in self.numbers.values()]
-        mixed = [_products(both, number) for number in numbers] if labels else []
+        mixed = [_products(both, number) for number in numbers if labels and number.shape[1]]
         return sp.csr_matrix(sp.hstack([both, *numbers, *mixed], format="csr"))
 
 
@@ -75,7 +75,9 @@ def directions(features: sp.csr_matrix, scale: NDArray[np.float64], popularity: 
     shared = np.asarray(scaled.T @ popularity)
     inner = (scaled.T @ scaled).toarray() - np.outer(shared, shared)
     values, vectors = linalg.eigh(inner, driver="evd")
-    kept = np.flatnonzero(values > values.max(initial=0) * 1e-9)[::-1][:n]
+    # what popularity alone explains leaves rounding errors behind, and they are no direction
+    largest = max(values.max(initial=0), float(shared @ shared))
+    kept = np.flatnonzero(values > largest * 1e-9)[::-1][:n]
     loadings = vectors[:, kept] / np.sqrt(values[kept])
     found = np.asarray(scaled @ loadings - np.outer(popularity, shared @ loadings))
     return found * np.sign(found.sum(axis=0, keepdims=True) + np.finfo(float).tiny)

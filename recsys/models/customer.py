@@ -195,11 +195,11 @@ def customer_terms(purchased: sp.csr_matrix, rule: SumRule) -> CustomerTerms:
 
     Tested by: tests/recsys/privacy/test_sensitivity.py::test_a_customers_parts_beside_directions_are_no_longer_than_one
     """
-    weights = rule.catalogue_weights
-    own = sp.csr_matrix((weights[purchased.indices], purchased.indices, purchased.indptr), purchased.shape)
-    if not own.has_canonical_format:  # an item that is stored twice would weigh twice
-        own.sum_duplicates()
-        own.data = weights[own.indices]
+    if not purchased.has_canonical_format:  # an item that is stored twice would weigh twice
+        purchased = purchased.copy()
+        purchased.sum_duplicates()
+    weights = rule.catalogue_weights[purchased.indices]
+    own = sp.csr_matrix((weights, purchased.indices, purchased.indptr), purchased.shape)
     length = np.maximum(np.sqrt(np.asarray(own.power(2).sum(axis=1))), 1.0)
     projected = np.rint(np.asarray(own @ rule.directions) / length)
     units = own.copy()

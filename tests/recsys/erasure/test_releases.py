@@ -20,7 +20,7 @@ from tests.recsys.erasure.shop import (
     live,
     sum_without,
 )
-from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, never
+from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, never, train_beside_directions
 
 KEPT = "kept: bounded by its (epsilon, delta) until the next release"
 SUPERSEDED = "superseded by a release from the sum without the customer"
@@ -118,6 +118,35 @@ def test_the_wired_worker_releases_with_the_noise_of_the_operating_system(memory
     wired_worker(memory_shop.workspace, told.append).run()
     assert live(memory_shop) != before
     assert sum(told) == len(LOG.users) - 1
+
+
+@pytest.fixture
+def shop_beside_directions(untrained_shop: Shop) -> Shop:
+    """A shop in memory whose live model was trained with public attributes."""
+    train_beside_directions(untrained_shop.workspace, THREE_RELEASES, untrained_shop.entropy)
+    untrained_shop.recommender.publish()
+    return untrained_shop
+
+
+def test_beside_directions_an_erased_customer_was_never_in_the_sum(shop_beside_directions: Shop) -> None:
+    shop = shop_beside_directions
+    before = content(shop)
+    shop.erase(ADA)
+    shop.erase(BEN)
+    after = content(shop)
+    assert before.rule.n_directions == after.rule.n_directions > 0
+    assert after.to_bytes() == sum_without(before, [ADA, BEN]).to_bytes() != before.to_bytes()
+    assert_forgotten(shop, ADA)
+
+
+def test_beside_directions_a_release_draws_all_three_matrices_anew(shop_beside_directions: Shop) -> None:
+    shop, three = shop_beside_directions, ["latent", "cross", "gram"]
+    before = live(shop)
+    request = shop.erase(ADA, release=True)
+    assert shop.outcomes(request)[before]["superseded_by"] == live(shop) != before
+    assert shop.spends() == ["customers", "counts", *three, *three]
+    purposes = [entry["purpose"] for entry in shop.workspace.ledger_log.entries() if entry["type"] == "spend"]
+    assert purposes == ["train"] * 5 + [f"erasure {request.request_id}"] * 3
 
 
 # Over budget.

@@ -6,25 +6,65 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError, InputError
 from recsys.models import customer
-from recsys.models.customer import COUNTS_BOUND, GRID, SumRule, customer_vectors, pack_term, unpack_term
+from recsys.models.customer import (
+    COUNTS_BOUND,
+    GRID,
+    SumRule,
+    counts_terms,
+    customer_terms,
+    customer_vectors,
+    pack_term,
+    unpack_term,
+)
 from recsys.models.factorise import item_factors
-from recsys.models.gram import GramSum, release_gram
-from tests.recsys.models.shops import Basket, baskets, catalogue, purchases_of, shops
+from recsys.models.gram import GramSum, release_cross, release_gram, release_latent
+from recsys.models.subspace import Released, subspace_factors
+from recsys.privacy.noise import Entropy
+from tests.recsys.models.shops import Basket, baskets, catalogue, orthonormal, purchases_of, shops, vectors_in_the_gram
 
 Shop = tuple[list[Basket], SumRule, int]
+Vector = NDArray[np.float64]
 
 
 def sum_of(customers: list[Basket], rule: SumRule, n_items: int) -> GramSum:
     return GramSum.empty(catalogue(n_items), rule).add(purchases_of(customers, n_items))
 
 
+def released_beside_directions(content: GramSum, noise_multiplier: float, entropy: Entropy) -> Released:
+    """The three matrices of the sum, all with this noise."""
+    return Released(
+        latent=release_latent(content.latent, noise_multiplier, entropy),
+        cross=release_cross(content.cross, noise_multiplier, entropy),
+        gram=release_gram(content.gram, noise_multiplier, entropy),
+        latent_scale=noise_multiplier,
+        cross_scale=noise_multiplier,
+        gram_scale=noise_multiplier,
+    )
+
+
 def model_digest(content: GramSum, noise_multiplier: float) -> str:
     """The digest of the model released from the sum, with the same noise every time."""
+    if content.rule.n_directions and noise_multiplier:
+        released = released_beside_directions(content, noise_multiplier, np.random.default_rng(1).bytes)
+        return subspace_factors(released, content.rule, content.items, n_factors=64).digest
     gram = release_gram(content.gram, noise_multiplier, np.random.default_rng(1).bytes)
     return item_factors(gram, content.rule, content.items, noise_scale=noise_multiplier, n_factors=64).digest
+
+
+@pytest.fixture
+def beside(purchased: sp.csr_matrix) -> GramSum:
+    """The sum over the shop's customers beside four directions."""
+    rule = SumRule(
+        released_counts=counts_terms(purchased) / GRID,
+        head_size=25,
+        directions=orthonormal(30, 4, np.random.default_rng(3)),
+        released_customers=91.5,
+    )
+    return GramSum.empty(catalogue(30), rule).add(purchased)
 
 
 @given(shop=shops(), data=st.data())
@@ -110,7 +150,8 @@ def test_the_sum_is_what_a_loop_over_customers_gives(shop: Shop) -> None:
         share = math.floor(min(1.0, math.sqrt(COUNTS_BOUND / max(len(basket), 1))) * GRID)
         for item in basket:
             counts[item] += share
-        (row,) = customer_vectors(purchases_of([basket], n_items), rule)
+        purchased = purchases_of([basket], n_items)
+        (row,) = vectors_in_the_gram(purchased, rule)
         vector = [int(value) for value in row]
         for one in range(head):
             for other in range(head):
@@ -120,12 +161,53 @@ def test_the_sum_is_what_a_loop_over_customers_gives(shop: Shop) -> None:
     assert fast.gram.tolist() == gram
 
 
+@given(shop=shops(beside_directions=True))
+def test_beside_directions_the_sum_is_what_a_loop_over_customers_gives(shop: Shop) -> None:
+    customers, rule, n_items = shop
+    latent, cross = np.zeros((rule.n_directions,) * 2, dtype=object), np.zeros((n_items, rule.n_directions), object)
+    for basket in customers:
+        terms = customer_terms(purchases_of([basket], n_items), rule)
+        z, u = ([int(value) for value in row] for row in (terms.latent[0], terms.units.toarray()[0]))
+        latent += np.multiply.outer(np.array(z, dtype=object), np.array(z, dtype=object))
+        cross += np.multiply.outer(np.array(u, dtype=object), np.array(z, dtype=object))
+    fast = sum_of(customers, rule, n_items)
+    assert fast.latent.tolist() == latent.tolist()
+    assert fast.cross.tolist() == cross.tolist()
+
+
+def parts_by_definition(basket: Basket, rule: SumRule) -> tuple[Vector, Vector, Vector]:
+    """u, Q^T u and u - a p - Q Q^T u on the head, none of the last two brought to length."""
+    own = np.array([weight if item in basket else 0.0 for item, weight in enumerate(rule.catalogue_weights)])
+    unit = own / max(np.linalg.norm(own), 1.0)
+    public = rule.directions / GRID
+    popularity = rule.catalogue_direction / np.linalg.norm(rule.catalogue_direction)
+    rest = unit - (unit @ popularity) * popularity - public @ (public.T @ unit)
+    return unit, public.T @ unit, rest[rule.head]
+
+
+@given(shop=shops(beside_directions=True))
+def test_beside_directions_the_parts_are_their_definition_but_for_rounding(shop: Shop) -> None:
+    customers, rule, n_items = shop
+    for basket in customers:
+        terms = customer_terms(purchases_of([basket], n_items), rule)
+        unit, projected, rest = parts_by_definition(basket, rule)
+        np.testing.assert_allclose(terms.units.toarray()[0], unit * GRID, atol=1 + 1e-3)
+        for fast, slow in ((terms.latent[0], projected), (terms.residuals[0], rest)):
+            length = float(np.linalg.norm(slow))
+            # what is rounded to the grid before it is brought to length is off by as much more as it was shorter; a
+            # direction is at most two long for every item, and the rounding of a projection comes back through it
+            off = 2 + 4 * n_items
+            if length * GRID > 100 * off:
+                np.testing.assert_allclose(fast, slow / length * GRID, atol=1 + 2 * off / length)
+
+
 def test_the_size_of_a_batch_does_not_show(
-    content: GramSum, purchased: sp.csr_matrix, monkeypatch: pytest.MonkeyPatch
+    content: GramSum, beside: GramSum, purchased: sp.csr_matrix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customer, "BATCH", 7)
-    in_small_batches = GramSum.empty(content.items, content.rule).add(purchased)
-    assert in_small_batches.to_bytes() == content.to_bytes()
+    for at_once in (content, beside):
+        in_small_batches = GramSum.empty(at_once.items, at_once.rule).add(purchased)
+        assert in_small_batches.to_bytes() == at_once.to_bytes()
 
 
 @given(shop=shops())
@@ -136,6 +218,16 @@ def test_a_sum_reads_back_from_its_bytes(shop: Shop) -> None:
     assert again.rule.digest == content.rule.digest
     assert (again.items, again.n_added) == (content.items, content.n_added)
     assert again.merge(content).n_added == 2 * content.n_added
+
+
+def test_a_sum_beside_directions_reads_back_with_all_of_its_parts(beside: GramSum, purchased: sp.csr_matrix) -> None:
+    again = GramSum.from_bytes(beside.to_bytes())
+    for part in ("counts", "gram", "latent", "cross"):
+        assert getattr(again, part).tolist() == getattr(beside, part).tolist()
+        assert getattr(again, part).any()
+    assert again.rule.directions.tolist() == beside.rule.directions.tolist()
+    assert again.rule.released_customers == beside.rule.released_customers == 91.5
+    assert again.subtract(purchased).to_bytes() == GramSum.empty(beside.items, beside.rule).to_bytes()
 
 
 @given(cut=st.floats(0, 1, exclude_max=True))
@@ -175,6 +267,8 @@ def test_sums_of_different_rules_or_items_are_not_merged() -> None:
         SumRule(released_counts=counts, head_size=3),
         SumRule(released_counts=counts, head_size=2, exponent=-0.2),
         SumRule(released_counts=counts, head_size=2, deflate=False),
+        SumRule(released_counts=counts, head_size=2, released_customers=3.0),
+        SumRule(released_counts=counts, head_size=2, directions=np.eye(3, 2) * GRID),
     ):
         assert other.digest != one.rule.digest
         with pytest.raises(InputError, match="expected two sums of one rule"):

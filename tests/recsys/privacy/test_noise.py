@@ -16,11 +16,15 @@ from recsys.errors import PrivacyParameterError
 from recsys.models.customer import GRID
 from recsys.models.gram import (
     COUNTS_SENSITIVITY,
+    CROSS_SENSITIVITY,
     CUSTOMERS_SENSITIVITY,
     GRAM_SENSITIVITY,
+    LATENT_SENSITIVITY,
     release_counts,
+    release_cross,
     release_customers,
     release_gram,
+    release_latent,
 )
 from recsys.privacy.noise import OS_ENTROPY, _decide_with, rounded_gaussian, symmetric_gaussian
 
@@ -201,6 +205,40 @@ def test_the_gram_is_released_at_the_stated_scale(rng: np.random.Generator) -> N
     assert not any(keeps_its_word(twin * noise_multiplier) for twin in [*TWINS, 0.95])
 
 
+def test_the_latent_gram_is_released_at_the_stated_scale(rng: np.random.Generator) -> None:
+    vectors = rng.integers(-(2**13), 2**13, (500, 120))
+    latent, noise_multiplier = vectors.T @ vectors, 3.7
+    upper = np.triu_indices(len(latent), 1)
+
+    def keeps_its_word(drawn_with: float) -> bool:
+        residual = release_latent(latent, drawn_with, rng.bytes) - latent / GRID**2
+        residual[upper] *= np.sqrt(2)
+        scaled = np.concatenate([np.diag(residual), residual[upper]])
+        return is_gaussian(scaled, noise_multiplier * LATENT_SENSITIVITY)
+
+    assert keeps_its_word(noise_multiplier)
+    assert not any(keeps_its_word(twin * noise_multiplier) for twin in TWINS)
+
+
+def test_the_cross_product_is_released_at_the_stated_scale(rng: np.random.Generator) -> None:
+    units, latent = rng.integers(0, 2**13, (500, 300)), rng.integers(-(2**13), 2**13, (500, 40))
+    cross, noise_multiplier = units.T @ latent, 3.7
+
+    def keeps_its_word(drawn_with: float) -> bool:
+        residual = release_cross(cross, drawn_with, rng.bytes) - cross / GRID**2
+        return is_gaussian(residual.ravel(), noise_multiplier * CROSS_SENSITIVITY)
+
+    assert keeps_its_word(noise_multiplier)
+    assert not any(keeps_its_word(twin * noise_multiplier) for twin in TWINS)
+
+
+def test_every_number_of_the_cross_product_has_noise_of_its_own(rng: np.random.Generator) -> None:
+    residual = release_cross(np.zeros((100, 30), dtype=np.int64), 1.0, rng.bytes)
+    assert len(np.unique(residual)) == residual.size
+    assert stats.pearsonr(residual[1:].ravel(), residual[:-1].ravel()).pvalue > FALSE_ALARM
+    assert stats.pearsonr(residual[:, 1:].ravel(), residual[:, :-1].ravel()).pvalue > FALSE_ALARM
+
+
 def test_the_diagonal_of_the_gram_has_the_stated_scale_by_itself(rng: np.random.Generator) -> None:
     nothing = np.zeros((50, 50), dtype=np.int64)
     diagonal = np.concatenate([np.diag(release_gram(nothing, 1.0, rng.bytes)) for _ in range(60)])
@@ -211,10 +249,13 @@ def test_the_diagonal_of_the_gram_has_the_stated_scale_by_itself(rng: np.random.
 def test_a_release_stays_on_the_grid_and_symmetric(rng: np.random.Generator) -> None:
     counts, gram = rng.integers(0, 2**40, 300), np.diag(rng.integers(0, 2**40, 30))
     released = release_counts(counts, 1.0, rng.bytes) * GRID
-    square = release_gram(gram, 1.0, rng.bytes) * GRID**2
+    cross = release_cross(rng.integers(0, 2**40, (30, 20)), 1.0, rng.bytes) * GRID**2
     assert (released == np.round(released)).all()
-    assert (square == np.round(square)).all()
-    assert (square == square.T).all()
+    assert (cross == np.round(cross)).all()
+    for release in (release_gram, release_latent):
+        square = release(gram, 1.0, rng.bytes) * GRID**2
+        assert (square == np.round(square)).all()
+        assert (square == square.T).all()
 
 
 def test_without_a_noise_multiplier_the_statistic_comes_out_exactly(rng: np.random.Generator) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,14 @@ from hypothesis import strategies as st
 
 from recsys.errors import PrivacyParameterError
 from recsys.privacy.accounting import compose, epsilon_of, mu_of
-from recsys.privacy.plan import COUNTS_SHARE, CUSTOMERS_SHARE, PrivacyPlan
+from recsys.privacy.plan import (
+    COUNTS_SHARE,
+    COUNTS_SHARE_BESIDE_DIRECTIONS,
+    CROSS_SHARE,
+    CUSTOMERS_SHARE,
+    LATENT_SHARE,
+    PrivacyPlan,
+)
 from recsys.types import PrivacyBudget
 
 epsilons = st.floats(0.05, 30)
@@ -27,6 +35,31 @@ def test_customers_counts_and_every_release_of_the_gram_compose_to_the_budget(
     spent = compose([*once, *[plan.gram_noise_multiplier] * gram_releases])
     assert spent == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
     assert epsilon_of(spent, delta) == pytest.approx(epsilon, rel=1e-6)
+
+
+@given(epsilon=epsilons, delta=deltas, gram_releases=releases)
+def test_with_directions_all_statistics_compose_to_the_budget(epsilon: float, delta: float, gram_releases: int) -> None:
+    plan = replace(plan_of(epsilon, delta, gram_releases), directions=True)
+    assert plan.latent_noise_multiplier is not None
+    assert plan.cross_noise_multiplier is not None
+    once = [plan.customers_noise_multiplier, plan.counts_noise_multiplier]
+    each = [plan.latent_noise_multiplier, plan.cross_noise_multiplier, plan.gram_noise_multiplier]
+    assert compose([*once, *each * gram_releases]) == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
+
+
+def test_with_directions_each_statistic_gets_its_share_and_without_them_two_are_not_planned() -> None:
+    plan = replace(plan_of(4.0, 1e-6, 3), directions=True)
+    whole = compose([plan.single_noise_multiplier] * 3)
+    for multiplier, count, share in (
+        (plan.counts_noise_multiplier, 1, COUNTS_SHARE_BESIDE_DIRECTIONS),
+        (plan.customers_noise_multiplier, 1, CUSTOMERS_SHARE),
+        (plan.latent_noise_multiplier, 3, LATENT_SHARE),
+        (plan.cross_noise_multiplier, 3, CROSS_SHARE),
+    ):
+        assert multiplier is not None
+        assert (compose([multiplier] * count) / whole) ** 2 == pytest.approx(share)
+    plain = plan_of(4.0, 1e-6, 3)
+    assert plain.latent_noise_multiplier is plain.cross_noise_multiplier is None
 
 
 @given(epsilon=epsilons, delta=deltas, gram_releases=releases)

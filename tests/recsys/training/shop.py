@@ -1,5 +1,6 @@
 """A small shop in a workspace, with time and randomness that repeat."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,18 @@ import pytest
 from recsys.data.history import Purchases
 from recsys.data.interactions import PurchaseLog
 from recsys.data.worlds import tiny_shop
+from recsys.models.attributes import ItemAttributes
+from recsys.models.customer import pack_term
 from recsys.models.gram import GramSum
+from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import Entropy
 from recsys.store.workspace import Workspace, memory_workspace
-from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, Trainer, UserKey
+from recsys.training.fit import fit
+from recsys.training.release import register
+from recsys.training.report import DataDigest
+from recsys.training.terms import Terms, TrainConfig
+from recsys.training.train import snapshot
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, ModelVersion, Trainer, UserKey
 
 OPENING = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LOUD = 200.0
@@ -66,6 +75,29 @@ def fill(workspace: Workspace, log: PurchaseLog) -> Workspace:
 def open_shop(log: PurchaseLog) -> Workspace:
     """A new shop in memory with these purchases."""
     return fill(memory_workspace(clock=TickingClock()), log)
+
+
+def described(n_items: int = 24) -> ItemAttributes:
+    """What is publicly known of the shop's items: the group that each belongs to, and a size."""
+    groups = [[f"group {index % 4}"] for index in range(n_items)]
+    return ItemAttributes(labels={"group": groups}, numbers={"size": [float(index // 4) for index in range(n_items)]})
+
+
+def train_beside_directions(workspace: Workspace, config: TrainConfig, entropy: Entropy) -> ModelVersion:
+    """The live version of a training with attributes, step by step: booked, drawn, sealed, registered."""
+    sum_id, terms = uuid.uuid4().hex, Terms.under(replace(config, attributes=True))
+    keys, log = snapshot(workspace)
+    ledger = PrivacyLedger(workspace.ledger_log, workspace.clock)
+    if ledger.summary().budget is None:
+        ledger.set_budget(config.plan.budget)
+    ledger.book(terms.first_spends(sum_id))
+    interactions = log.interactions()
+    fitted = fit(interactions.matrix, log.items, terms, attributes=described(len(log.items)), entropy=entropy)
+    assert fitted.content is not None
+    packed = ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys))
+    workspace.sums.create_sum(sum_id, fitted.content.to_bytes(), packed)
+    data = DataDigest(of="purchases", digest=interactions.digest)
+    return register(workspace, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
 
 
 def by_key(workspace: Workspace, log: PurchaseLog) -> Iterator[tuple[UserKey, Purchases]]:

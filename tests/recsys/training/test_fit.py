@@ -1,6 +1,7 @@
 """The trainers, and how many items the Gram covers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data.interactions import PurchaseLog
-from recsys.training.fit import HEAD_NOISE, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, head_size
+from recsys.errors import InputError
+from recsys.models.attributes import ItemAttributes
+from recsys.models.gram import GramSum
+from recsys.training.fit import HEAD_NOISE, LARGEST_PRIVATE_HEAD, SMALLEST_HEAD, fit, fit_candidates, head_size
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
-from tests.recsys.training.shop import DP_SGD, EVERY_TRAINER, never, seeded
+from tests.recsys.training.shop import DP_SGD, EVERY_TRAINER, LOUD, described, never, seeded
 
 
 def terms(trainer: Trainer, epsilon: float = 4.0) -> Terms:
@@ -108,3 +112,64 @@ def test_a_shop_with_one_customer_and_one_item_can_be_trained_on(trainer: Traine
 
     fitted = fit(csr_matrix(np.ones((1, 1), dtype=np.float32)), ("only",), terms(trainer, epsilon), entropy=seeded())
     assert fitted.factors.item_ids == ("only",)
+
+
+# With public attributes.
+
+
+def beside(epsilon: float = LOUD) -> Terms:
+    return Terms.under(TrainConfig(epsilon=epsilon, attributes=True))
+
+
+def test_with_attributes_the_sum_has_directions_and_the_model_comes_from_its_three_matrices(log: PurchaseLog) -> None:
+    matrix = log.interactions().matrix
+    fitted = fit(matrix, log.items, beside(), attributes=described(), entropy=seeded())
+    content = fitted.content
+    assert content is not None
+    n_directions = content.rule.n_directions
+    assert n_directions > 4
+    shapes = [part.shape for part in (content.latent, content.cross, content.gram)]
+    assert shapes == [(n_directions, n_directions), (24, n_directions), (24, 24)]
+    assert all(part.any() for part in (content.latent, content.cross, content.gram))
+    assert fitted.factors.n_factors > 1
+    # the rule is made from what was released, and the number of customers with noise
+    assert content.rule.released_customers != content.n_added == 40
+    assert GramSum.empty(log.items, content.rule).add(matrix).to_bytes() == content.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "got"),
+    [(None, "none"), (ItemAttributes(), "those of 0"), (described(23), "those of 23"), (described(25), "those of 25")],
+)
+def test_attributes_that_are_missing_or_of_another_catalogue_are_refused_before_anything_is_drawn(
+    log: PurchaseLog, attributes: ItemAttributes | None, got: str
+) -> None:
+    matrix = log.interactions().matrix
+    with pytest.raises(InputError, match=f"expected attributes of 24 items, got {got}"):
+        fit(matrix, log.items, beside(), attributes=attributes, entropy=never)
+    with pytest.raises(InputError, match="describe every item"):
+        fit_candidates(matrix, log.items, beside(), [4], attributes=attributes, entropy=never)
+
+
+@pytest.mark.parametrize("trainer", [Trainer.GRAM, Trainer.POPULARITY])
+def test_attributes_that_the_terms_do_not_ask_for_change_nothing(log: PurchaseLog, trainer: Trainer) -> None:
+    matrix = log.interactions().matrix
+    models = [
+        fit(matrix, log.items, terms(trainer), attributes=attributes, entropy=seeded()).factors.digest
+        for attributes in (None, described())
+    ]
+    assert models[0] == models[1]
+
+
+def test_with_attributes_candidates_are_made_from_one_release(log: PurchaseLog) -> None:
+    matrix = log.interactions().matrix
+    models = fit_candidates(matrix, log.items, beside(), [2, 5], attributes=described(), entropy=seeded())
+    for n_factors, each in zip([2, 5], models, strict=True):
+        alone = fit(matrix, log.items, replace(beside(), n_factors=n_factors), attributes=described(), entropy=seeded())
+        assert each.factors.digest == alone.factors.digest
+    assert models[0].factors.digest != models[1].factors.digest
+
+
+def test_beside_directions_the_head_is_larger_for_the_same_noise() -> None:
+    assert head_size(10_000, 4.0, beside_directions=True) > head_size(10_000, 4.0)
+    assert head_size(1e9, 4.0, beside_directions=True) == LARGEST_PRIVATE_HEAD

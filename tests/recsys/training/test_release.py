@@ -1,24 +1,42 @@
 """Releasing again from a sum that has changed."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recsys.errors import BudgetExceededError, InputError, NotFoundError, StorageError
+from recsys.models.attributes import ItemAttributes
+from recsys.models.customer import GRID
 from recsys.models.gram import GramSum
 from recsys.privacy.ledger import PrivacyLedger
+from recsys.privacy.noise import Entropy
 from recsys.store.memory import MemoryRegistry
 from recsys.store.workspace import Workspace
+from recsys.training import fit as training_fit
 from recsys.training.fit import fit, fit_again
 from recsys.training.release import release_again
 from recsys.training.renew import renew
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import train
 from recsys.types import ModelStatus, ModelVersion, PrivacyBudget, Trainer
-from tests.recsys.training.shop import DP_SGD, LOUD, PLENTY, latest_sum, never, seeded, small_log, spends
+from tests.recsys.training.shop import (
+    DP_SGD,
+    LOUD,
+    PLENTY,
+    described,
+    latest_sum,
+    never,
+    seeded,
+    small_log,
+    spends,
+    train_beside_directions,
+)
 
 TWO_RELEASES = TrainConfig(epsilon=LOUD, releases=2)
 
@@ -155,20 +173,74 @@ def test_a_sum_that_no_version_was_released_from_is_not_found(shop: Workspace, s
     assert spends(shop) == ["customers", "counts", "gram"]
 
 
+@pytest.mark.parametrize("attributes", [None, described()], ids=["plain", "beside directions"])
 @given(forgotten=st.sets(st.integers(0, 29), min_size=1, max_size=29), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=settings().max_examples * 2 // 5)  # each one trains
-def test_the_model_after_a_subtraction_is_the_model_of_who_is_left(forgotten: set[int], seed: int) -> None:
+def test_the_model_after_a_subtraction_is_the_model_of_who_is_left(
+    attributes: ItemAttributes | None, forgotten: set[int], seed: int
+) -> None:
     """Unlearning equals retraining, bit for bit, under the same released rule and the same noise."""
     purchased = small_log(30).interactions().matrix
     items = small_log(30).items
-    terms = Terms.under(TrainConfig(epsilon=LOUD))
-    everybody = fit(purchased, items, terms, entropy=seeded()).content
+    terms = Terms.under(TrainConfig(epsilon=LOUD, attributes=attributes is not None))
+    everybody = fit(purchased, items, terms, attributes=attributes, entropy=seeded()).content
     assert everybody is not None
     rest = purchased[[row for row in range(30) if row not in forgotten]]
     retrained = GramSum.empty(items, everybody.rule).add(rest)
     unlearned = everybody.subtract(purchased[sorted(forgotten)])
+    assert unlearned.to_bytes() == retrained.to_bytes() != everybody.to_bytes()
     models = [fit_again(content, terms, entropy=seeded(seed)) for content in (unlearned, retrained, everybody)]
     assert models[0].digest == models[1].digest != models[2].digest
+
+
+# Beside directions.
+
+THREE = ["latent", "cross", "gram"]
+
+
+def test_beside_directions_all_three_matrices_are_booked_first_and_drawn_anew(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_beside_directions(shop, TWO_RELEASES, seeded(1))
+    assert spends(shop) == ["customers", "counts", *THREE]
+    booked_at_each_draw, drawn, random = [], [], seeded(2)
+
+    def entropy(size: int) -> bytes:
+        booked_at_each_draw.append(spends(shop))
+        return random(size)
+
+    def noted(name: str) -> Callable[..., NDArray[np.float64]]:
+        release = getattr(training_fit, f"release_{name}")
+
+        def instead(matrix: NDArray[np.int64], noise_multiplier: float, entropy: Entropy) -> NDArray[np.float64]:
+            drawn.append((name, noise_multiplier))
+            released: NDArray[np.float64] = release(matrix, noise_multiplier, entropy)
+            assert not np.array_equal(released, matrix / GRID**2)
+            return released
+
+        return instead
+
+    for name in THREE:
+        monkeypatch.setattr(training_fit, f"release_{name}", noted(name))
+    second = release_again(shop, sum_of(first), purpose="more", entropy=entropy)
+    assert booked_at_each_draw[0] == spends(shop) == ["customers", "counts", *THREE, *THREE]
+    booked = {spend.statistic: spend.noise_multiplier for spend in Terms.of(second).next_spends("", "")}
+    assert dict(drawn) == booked
+    assert len(drawn) == len(booked) == len(THREE)
+    assert second.model_digest != first.model_digest
+    with pytest.raises(BudgetExceededError):
+        release_again(shop, sum_of(first), purpose="even more", entropy=never)
+
+
+def test_beside_directions_the_versions_state_what_was_booked_and_the_rule_stays(shop: Workspace) -> None:
+    first = train_beside_directions(shop, TWO_RELEASES, seeded(1))
+    second = release_again(shop, sum_of(first), purpose="more", entropy=seeded(2))
+    assert Terms.of(first) == Terms.of(second) == Terms.under(replace(TWO_RELEASES, attributes=True))
+    before, after = (shop.registry.load(version.version)[0] for version in (first, second))
+    np.testing.assert_array_equal(before.popularity, after.popularity)
+    np.testing.assert_array_equal(before.item_weights, after.item_weights)
+    assert second.privacy["epsilon"] == pytest.approx(Terms.of(second).epsilon)
+    assert float(cast("float", second.privacy["epsilon_of_all_releases"])) == pytest.approx(LOUD, rel=1e-6)
 
 
 # Trainers that keep no sum.

@@ -1,6 +1,7 @@
 """Terms: made from a configuration, kept in a manifest, read back."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -22,6 +23,7 @@ CONFIGS = st.builds(
     delta=st.floats(1e-9, 1e-3),
     releases=st.integers(1, 50),
     n_factors=st.integers(1, 512),
+    attributes=st.booleans(),
 )
 FEWER = settings(max_examples=settings().max_examples // 3)
 """Each example solves for several noise levels."""
@@ -71,16 +73,49 @@ def test_what_is_booked_is_what_the_version_states(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("trainer", "first", "later"),
     [
-        (Trainer.GRAM, ["customers", "counts", "gram"], "gram"),
-        (Trainer.POPULARITY, ["counts"], "counts"),
-        (Trainer.ALS, ["the whole model"], "the whole model"),
+        (Trainer.GRAM, ["customers", "counts", "gram"], ["gram"]),
+        (Trainer.POPULARITY, ["counts"], ["counts"]),
+        (Trainer.ALS, ["the whole model"], ["the whole model"]),
     ],
 )
-def test_every_trainer_books_the_statistics_that_it_releases(trainer: Trainer, first: list[str], later: str) -> None:
+def test_every_trainer_books_the_statistics_that_it_releases(
+    trainer: Trainer, first: list[str], later: list[str]
+) -> None:
     terms = Terms.under(TrainConfig(trainer=trainer, releases=2))
     assert [spend.statistic for spend in terms.first_spends("s")] == first
-    assert terms.next_spend("s", "erasure 1").statistic == later
-    assert terms.next_spend("s", "erasure 1").purpose == "erasure 1"
+    assert [spend.statistic for spend in terms.next_spends("s", "erasure 1")] == later
+    assert {spend.purpose for spend in terms.next_spends("s", "erasure 1")} == {"erasure 1"}
+
+
+@pytest.mark.parametrize("releases", [1, 2, 3])
+def test_with_attributes_the_three_matrices_are_booked_each_time_and_all_releases_cost_the_budget(
+    releases: int,
+) -> None:
+    terms = Terms.under(TrainConfig(epsilon=2.0, releases=releases, attributes=True))
+    first, anew = terms.first_spends("s"), terms.next_spends("s", "erasure 1")
+    assert [spend.statistic for spend in first] == ["customers", "counts", "latent", "cross", "gram"]
+    assert [spend.statistic for spend in anew] == ["latent", "cross", "gram"]
+    assert [spend.noise_multiplier for spend in anew] == [spend.noise_multiplier for spend in first[2:]]
+    assert [spend.sensitivity for spend in first] == [1.0, math.sqrt(50), 1.0, 1.0, 1.0]
+    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
+    for spend in [*first, *anew * (releases - 1)]:
+        accountant.compose(GaussianDpEvent(spend.noise_multiplier))
+    assert accountant.get_epsilon(1e-6) == pytest.approx(2.0, rel=1e-3)
+    assert (terms.epsilon == pytest.approx(2.0)) == (releases == 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(attributes=True, epsilon=math.inf),
+        *(
+            TrainConfig(attributes=True, trainer=trainer)
+            for trainer in (Trainer.POPULARITY, Trainer.ALS, Trainer.DP_ALS)
+        ),
+    ],
+)
+def test_attributes_change_nothing_but_the_gram_under_noise(config: TrainConfig) -> None:
+    assert Terms.under(config) == Terms.under(replace(config, attributes=False))
 
 
 def test_least_squares_books_each_statistic_as_often_as_it_takes_steps() -> None:
