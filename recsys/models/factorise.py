@@ -24,8 +24,8 @@ from recsys.models.factors import ItemFactors
 Matrix = NDArray[np.float64]
 
 POPULARITY_WEIGHT = 0.6
-"""How much of what a customer shares with popularity counts: best on MovieLens; on Online Retail and groceries it hardly
-mattered (benchmarks/LOG.md)."""
+"""How much of what a customer shares with popularity counts: best on MovieLens; on Online Retail and groceries it
+hardly mattered (benchmarks/LOG.md)."""
 REGULARIZATION = 10.0
 """Ridge regularisation in units of the mean diagonal of the Gram (benchmarks/LOG.md: flat between 3 and 10)."""
 

@@ -126,7 +126,7 @@ def test_model_choice_and_metrics_together_cost_what_was_asked_for(
     config = TrainConfig(epsilon=epsilon, releases=releases)
     plan = HeldOutPlan.within(config, "sum", publish_metrics=metrics, select_factors=CANDIDATES)
     terms = Terms.under(plan.model)
-    everything = [*terms.first_spends("sum"), *plan.spends, *terms.next_spends("sum", "more")] * (releases - 1)
+    everything = [*terms.first_spends("sum"), *plan.spends, *terms.next_spends("sum", "more") * (releases - 1)]
     assert mu_of_spends(everything) == pytest.approx(mu_of(epsilon, 1e-6), rel=1e-10)
     assert plan.groups == ((Group.METRICS, Group.SELECTION) if metrics else (Group.SELECTION,))
 
