@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from pipelines.attributes import Coverage
 from pipelines.console import console, print_table
+from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PurchaseLog
-from recsys.data.split import heldout_customers_split, k_core, temporal_split
+from recsys.data.split import heldout_customers_split, temporal_split
 from recsys.errors import InputError
 from recsys.evaluation.bootstrap import Estimate
 from recsys.evaluation.protocol import Protocol, Scorer
@@ -19,6 +21,7 @@ from recsys.models.factors import ItemFactors
 from recsys.models.ranking import Scores, model_scores
 from recsys.models.repeat import with_own_repeats
 from recsys.privacy.accounting import check_parameters
+from recsys.training.described import item_attributes, require_use
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Json, Splitting, Task
@@ -67,6 +70,8 @@ class Evaluation:
     rows: tuple[Row, ...]
     not_possible: str = ""
     """Why there are no rows, if there are none."""
+    coverage: Coverage | None = None
+    """Of the items by attributes, if some were used."""
 
     def to_json(self) -> dict[str, Json]:
         """The evaluation for a script."""
@@ -76,11 +81,14 @@ class Evaluation:
             "core": self.core,
             "note": self.not_possible or NOT_PRIVATE,
             "rows": rows,
+            **({"attributes": self.coverage.to_json()} if self.coverage else {}),
         }
 
     def show(self) -> None:
         """Print the tables and what they are."""
         print_rows(self.rows, k=self.k)
+        if self.coverage:
+            self.coverage.show()
         console.print(f"[dim]{self.not_possible or f'These figures are {NOT_PRIVATE}'}.[/dim]")
 
 
@@ -138,10 +146,17 @@ def by_own_repeats(model: ItemFactors, known: sp.csr_matrix) -> Scorer:
     return score
 
 
-def evaluate_if_possible(log: PurchaseLog, config: TrainConfig, splitting: Splitting, *, k: int = 20) -> Evaluation:
+def evaluate_if_possible(
+    log: PurchaseLog,
+    config: TrainConfig,
+    splitting: Splitting,
+    *,
+    attributes: AttributeTable | None = None,
+    k: int = 20,
+) -> Evaluation:
     """One trainer's metrics on both tasks; no rows, and the reason, where the purchases cannot be divided."""
     try:
-        rows = evaluate_log(log, [config], splitting, list(Task), k=k, seed=config.seed)
+        rows = evaluate_log(log, [config], splitting, list(Task), attributes=attributes, k=k, seed=config.seed)
     except InputError as error:
         return Evaluation(protocol=splitting, core=1, k=k, rows=(), not_possible=f"not evaluated: {error}")
     return Evaluation(protocol=splitting, core=1, k=k, rows=tuple(rows))
@@ -165,24 +180,27 @@ def evaluate_log(
     splitting: Splitting,
     tasks: Sequence[Task],
     *,
-    core: int = 1,
+    attributes: AttributeTable | None = None,
     k: int = 20,
     seed: int = 0,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
     """Each trainer on one division of the log; a row more with own repeats where the task counts them.
 
+    Attributes of the items go to the trainer that uses them.
+
     Raises:
-        InputError: too little is left to train or to test on.
+        InputError: too little is left to train or to test on, or no trainer uses the attributes.
         PrivacyParameterError: an epsilon or a delta makes no promise.
     """
-    dense = k_core(log, core) if core > 1 else log
-    division, items = divide(dense, splitting, seed=seed), dense.items
+    require_use(configs)
+    division, items = divide(log, splitting, seed=seed), log.items
     rows = []
     for config in configs:
         check_parameters(config.epsilon, config.delta, division.train.shape[0])
         step(f"training {config.trainer}")
-        model = fit(division.train, items, Terms.under(config), seed=seed).factors
+        described = item_attributes(config, attributes, items) if config.directions else None
+        model = fit(division.train, items, Terms.under(config), attributes=described, seed=seed).factors
         plain, with_repeats = by_model(model, division.known), by_own_repeats(model, division.known)
         rows += compare({config.trainer.value: plain}, division, tasks, k=k, seed=seed, step=step)
         if Task.ANY in tasks:

@@ -8,9 +8,12 @@ import typer
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_report, print_table, status_console, steps
-from recsys.types import IngestReport, Json, ModelVersion, Splitting, Task, Trainer
+from recsys.types import CatalogueItem, IngestReport, Json, ModelVersion, Splitting, Task, Trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.attributes import Coverage
     from pipelines.evaluate import Evaluation
     from recsys.data.interactions import PurchaseLog
     from recsys.data.readers import Columns, ReadResult
@@ -85,6 +88,8 @@ def train(
             "customers kept out of training, with noise, within the same epsilon.",
         ),
     ] = None,
+    attributes: options.Attributes = None,
+    attribute_item_column: options.AttributeItemColumn = "item",
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -106,8 +111,10 @@ def train(
     With --publish-metrics there are none of that kind: what is printed then is in the manifest and may be shown around.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
+    from pipelines.attributes import Coverage, named_attributes
     from pipelines.evaluate import evaluate_if_possible
     from recsys.store.workspace import open_workspace
+    from recsys.training.described import require_use
     from recsys.training.terms import Terms, TrainConfig
     from recsys.training.train import refuse_early, snapshot
     from recsys.training.train import train as run_training
@@ -120,28 +127,40 @@ def train(
         n_factors=factors,
         expected_customers=expected_customers,
         seed=seed,
+        attributes=attributes is not None,
     )
+    require_use([config])
     read = _read(data, columns) if data else None
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         n_customers = len(read.log.users) if read else None
+        catalogue = [*workspace.catalogue.items(), *(read.catalogue if read else ())]
+        table = named_attributes(attributes, attribute_item_column, catalogue)
         refuse_early(
             workspace,
             config,
             n_customers=n_customers,
             publish_metrics=publish_metrics,
             select_factors=select_factors or (),
+            attributes=table,
+            items=[item.item_id for item in catalogue],
         )
         if read is not None:
             _ingest(workspace, read)
         with steps("training") as step:
             version = run_training(
-                workspace, config, publish_metrics=publish_metrics, select_factors=select_factors or (), step=step
+                workspace,
+                config,
+                publish_metrics=publish_metrics,
+                select_factors=select_factors or (),
+                attributes=table,
+                step=step,
             )
             step("evaluating")
             evaluated = evaluated and not publish_metrics
             config = replace(config, n_factors=Terms.of(version).n_factors)
-            metrics = evaluate_if_possible(snapshot(workspace)[1], config, protocol) if evaluated else None
-    _print_version(version, metrics, as_json=as_json)
+            log = snapshot(workspace)[1]
+            metrics = evaluate_if_possible(log, config, protocol, attributes=table) if evaluated else None
+    _print_version(version, metrics, Coverage.of(table, log.items), as_json=as_json)
 
 
 def evaluate(
@@ -162,6 +181,8 @@ def evaluate(
     factors: options.Factors = 128,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 20,
     expected_customers: options.ExpectedCustomers = 5000,
+    attributes: options.Attributes = None,
+    attribute_item_column: options.AttributeItemColumn = "item",
     seed: options.Seed = 0,
     user_column: options.UserColumn = "user",
     item_column: options.ItemColumn = "item",
@@ -173,9 +194,13 @@ def evaluate(
     """Compare trainers offline: Recall@k and NDCG@k with 95 % bootstrap intervals.
 
     Nothing is registered and nothing is booked, because nothing leaves: the figures are computed on purchases without
-    noise and are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise.
+    noise and are for your own eyes. `--epsilon inf` shows what a trainer reaches without noise. With --attributes the
+    other trainers stay as they are.
     """
+    from pipelines.attributes import Coverage, named_attributes
     from pipelines.evaluate import Evaluation, evaluate_log
+    from recsys.data.split import k_core
+    from recsys.training.described import require_use
     from recsys.training.terms import TrainConfig
 
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, None)
@@ -187,13 +212,18 @@ def evaluate(
             n_factors=factors,
             expected_customers=expected_customers,
             seed=seed,
+            attributes=attributes is not None,
         )
         for name in trainer or (Trainer.POPULARITY, Trainer.GRAM, Trainer.ALS)
     ]
-    log = _log(data, columns, state_dir)
+    require_use(configs)
+    whole, catalogue = _log(data, columns, state_dir)
+    log = k_core(whole, core) if core > 1 else whole
+    table = named_attributes(attributes, attribute_item_column, catalogue)
     with steps("evaluating") as step:
-        rows = evaluate_log(log, configs, protocol, task or list(Task), core=core, k=k, seed=seed, step=step)
-    evaluation = Evaluation(protocol=protocol, core=core, k=k, rows=tuple(rows))
+        tasks = task or list(Task)
+        rows = evaluate_log(log, configs, protocol, tasks, attributes=table, k=k, seed=seed, step=step)
+    evaluation = Evaluation(protocol=protocol, core=core, k=k, rows=tuple(rows), coverage=Coverage.of(table, log.items))
     if as_json:
         print_json(evaluation.to_json())
     else:
@@ -271,25 +301,34 @@ def _ingest(workspace: "Workspace", read: "ReadResult") -> IngestReport:
         return run_ingest(workspace, read, advance)
 
 
-def _log(data: Path | None, columns: "Columns", state_dir: Path | None) -> "PurchaseLog":
+def _log(
+    data: Path | None, columns: "Columns", state_dir: Path | None
+) -> "tuple[PurchaseLog, Sequence[CatalogueItem]]":
+    """The purchases of a file or of the store, and what is known of items there."""
     if data is not None:
-        return _read(data, columns).log
+        read = _read(data, columns)
+        return read.log, read.catalogue
     from recsys.store.workspace import open_workspace
     from recsys.training.train import snapshot
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        return snapshot(workspace)[1]
+        return snapshot(workspace)[1], workspace.catalogue.items()
 
 
-def _print_version(version: ModelVersion, evaluation: "Evaluation | None", *, as_json: bool) -> None:
+def _print_version(
+    version: ModelVersion, evaluation: "Evaluation | None", coverage: "Coverage | None", *, as_json: bool
+) -> None:
     from recsys.evidence.manifest import manifest
 
     if as_json:
         metrics = evaluation.to_json() if evaluation else None
-        print_json({"version": version.version, **manifest(version), "evaluation": metrics})
+        document = {"version": version.version, **manifest(version), "evaluation": metrics}
+        print_json(document | ({"attributes": coverage.to_json()} if coverage else {}))
         return
     if evaluation:
         evaluation.show()
+    if coverage:
+        coverage.show()
     if version.metrics:
         from pipelines.privacy_report import show_metrics
 

@@ -31,7 +31,9 @@ Factors = Annotated[
 Releases = Annotated[
     int,
     typer.Option(
-        min=1, help="How many releases the budget is planned for: the first, and one per erasure or retraining to come."
+        min=1,
+        help="How many releases of one sum the budget is planned for: the first, and one per erasure that asks for it. "
+        "Trainings to come are planned by `privrec ledger plan`.",
     ),
 ]
 Seed = Annotated[
@@ -43,6 +45,16 @@ ExpectedCustomers = Annotated[
         min=1, help="For dp_sgd: about how many customers there are. Public: a guess, not a count of your data."
     ),
 ]
+Attributes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|catalogue",
+        help="What is publicly known of the items: a .csv or .parquet file with one row an item, or `catalogue` for "
+        "the categories and words of names that were ingested. For gram at a finite epsilon, refused where "
+        "nothing would use it. Costs no budget; can help or harm: compare with `privrec evaluate`.  [default: none]",
+    ),
+]
+AttributeItemColumn = Annotated[str, typer.Option(help="Column with the item's id in the file of --attributes.")]
 UserColumn = Annotated[str, typer.Option(help="Column with the customer's id.")]
 ItemColumn = Annotated[str, typer.Option(help="Column with the item's id.")]
 TimestampColumn = Annotated[

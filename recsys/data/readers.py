@@ -5,12 +5,20 @@ A row in a message is counted from 1, without the header. No message repeats wha
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from recsys.data.rows import ReadResult, assemble
 from recsys.errors import InputError
 from recsys.types import CatalogueItem
 
-__all__ = ["Columns", "ReadResult", "read_purchases"]
+__all__ = ["Columns", "NamedColumns", "ReadResult", "read_purchases"]
+
+
+class NamedColumns(Protocol):
+    """Which columns of a file are read, and what each is."""
+
+    def by_field(self) -> dict[str, str]:
+        """The names of the columns to read, by field."""
 
 
 @dataclass(frozen=True, slots=True)

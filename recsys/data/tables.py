@@ -5,7 +5,8 @@ messages repeat rows, and rows hold customer ids: every one of them is replaced,
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeAlias
@@ -17,14 +18,14 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from recsys.data.readers import Columns, option
+from recsys.data.readers import Columns, NamedColumns, option
 from recsys.data.rows import UNMAPPED, Indices, Rows, event_digests
 from recsys.data.timestamps import first_failure, first_row, milliseconds
 from recsys.errors import InputError
 from recsys.identifiers import check_event_id, check_item_id, check_user_id
 
 Column: TypeAlias = pa.Array
-Reader: TypeAlias = Callable[[Path, Columns], pa.Table]
+Reader: TypeAlias = Callable[[Path, NamedColumns], pa.Table]
 
 SHOWN_COLUMNS = 20
 """Column names that a message lists."""
@@ -55,14 +56,38 @@ def read_rows(path: Path, columns: Columns) -> Rows:
     )
 
 
-def read_table(path: Path, columns: Columns) -> pa.Table:
+def read_table(path: Path, columns: NamedColumns) -> pa.Table:
     """The columns of the file, at least one row of them.
 
     Raises:
         InputError: the file is missing, empty, cut, of another format, or lacks a column.
     """
-    try:
+    with _as_input(path):
         table = _reader(path)(path, columns)
+    if not len(table):
+        msg = f"expected at least one row in {path}, got a header and nothing under it; export it again"
+        raise InputError(msg)
+    return table
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the file's columns, in order.
+
+    Raises:
+        InputError: the file is missing, cut or of another format.
+    """
+    with _as_input(path):
+        if _reader(path) is _read_csv:
+            return _csv_header(path)
+        with pa.parquet.ParquetFile(path) as file:
+            return list(file.schema_arrow.names)
+
+
+@contextmanager
+def _as_input(path: Path) -> Iterator[None]:
+    """Within it, what is wrong with the file is an InputError."""
+    try:
+        yield
     except FileNotFoundError:
         msg = f"expected a file at {path}, got nothing there; check the path"
         raise InputError(msg) from None
@@ -70,10 +95,6 @@ def read_table(path: Path, columns: Columns) -> pa.Table:
         kind = "Parquet file" if _reader(path) is _read_parquet else "CSV file in UTF-8"
         msg = f"expected a whole {kind} at {path}, got bytes that do not read as one to the end; export it again"
         raise InputError(msg) from None
-    if not len(table):
-        msg = f"expected at least one row in {path}, got a header and nothing under it; export the purchases again"
-        raise InputError(msg)
-    return table
 
 
 def _reader(path: Path) -> Reader:
@@ -87,17 +108,17 @@ def _reader(path: Path) -> Reader:
     raise InputError(msg)
 
 
-def _read_parquet(path: Path, columns: Columns) -> pa.Table:
+def _read_parquet(path: Path, columns: NamedColumns) -> pa.Table:
     """The selected columns of a Parquet file."""
     with pa.parquet.ParquetFile(path) as file:
         names = list(columns.by_field().values())
-        _check_columns(file.schema_arrow.names, columns)
+        check_columns(file.schema_arrow.names, columns)
         return file.read(columns=names)
 
 
-def _read_csv(path: Path, columns: Columns) -> pa.Table:
+def _read_csv(path: Path, columns: NamedColumns) -> pa.Table:
     """The selected columns of a CSV file, all as text: an id keeps its leading zeros."""
-    _check_columns(_csv_header(path), columns)
+    check_columns(_csv_header(path), columns)
     names = list(columns.by_field().values())
     refused: list[pa.csv.InvalidRow] = []
     convert_options = pa.csv.ConvertOptions(
@@ -140,7 +161,7 @@ def _csv_header(path: Path) -> list[str]:
         return next(csv.reader(text), [])
 
 
-def _check_columns(names: list[str], columns: Columns) -> None:
+def check_columns(names: list[str], columns: NamedColumns) -> None:
     """Nothing, if each column is there exactly once.
 
     Raises:

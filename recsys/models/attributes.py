@@ -2,11 +2,12 @@
 
 A kernel says how alike two items are to a stranger who knows the catalogue and no customer:
 
-    K = K_labels + sum over the numbers of K_number (1 + K_labels)
+    K = K_labels + sum over the numbers of K_number (1 + K_few)
 
-K_labels is the cosine of the items' labels, K_number = exp(-|a - b| / s) with s the standard deviation over the
-catalogue. The customers' vectors are later projected on the leading eigenvectors of sqrt(c) K sqrt(c), c the released
-popularity. The attributes are public and the popularity is released: the directions cost no budget.
+K_labels is the cosine of the items' labels, K_few that of the kinds with few labels, K_number = exp(-|a - b| / s) with
+s the standard deviation over the catalogue. The customers' vectors are later projected on the leading eigenvectors of
+sqrt(c) K sqrt(c), c the released popularity. The attributes are public and the popularity is released: the directions
+cost no budget.
 """
 
 from collections import Counter
@@ -24,6 +25,8 @@ LARGEST_VOCABULARY = 512
 """Labels of one kind that count: those that most items of the catalogue have."""
 CENTRES = 24
 """Points at which the kernel of a number is exact (Nyström); between them it is interpolated."""
+LARGEST_MIXED = 2048
+"""Products of labels and numbers at most: the directions take time cubic in the number of features."""
 
 Matrix = NDArray[np.float64]
 
@@ -58,7 +61,8 @@ class ItemAttributes:
         labels = [_label_features(values) for values in self.labels.values()]
         both = sp.hstack(labels, format="csr") if labels else sp.csr_matrix((self.n_items, 0))
         numbers = [sp.csr_matrix(_number_features(np.asarray(v, dtype=float))) for v in self.numbers.values()]
-        mixed = [_products(both, number) for number in numbers if labels and number.shape[1]]
+        few = _smallest(labels, LARGEST_MIXED // max(sum(number.shape[1] for number in numbers), 1))
+        mixed = [_products(kind, number) for kind in few for number in numbers if number.shape[1]]
         return sp.csr_matrix(sp.hstack([both, *numbers, *mixed], format="csr"))
 
 
@@ -81,6 +85,13 @@ def directions(features: sp.csr_matrix, scale: NDArray[np.float64], popularity: 
     loadings = vectors[:, kept] / np.sqrt(values[kept])
     found = np.asarray(scaled @ loadings - np.outer(popularity, shared @ loadings))
     return found * np.sign(found.sum(axis=0, keepdims=True) + np.finfo(float).tiny)
+
+
+def _smallest(kinds: Sequence[sp.csr_matrix], room: int) -> list[sp.csr_matrix]:
+    """The kinds of fewest labels, as many of them as have `room` labels together: genres before words."""
+    ordered = sorted(kinds, key=lambda kind: kind.shape[1])
+    together = np.cumsum([kind.shape[1] for kind in ordered])
+    return ordered[: int(np.searchsorted(together, room, side="right"))]
 
 
 def _label_features(values: Sequence[Collection[str]]) -> sp.csr_matrix:

@@ -34,6 +34,9 @@ PERIOD_DAYS = {Period.LIFETIME: None, Period.YEAR: 366}
 MECHANISMS = frozenset({"gaussian", "poisson_sampled_gaussian"})
 """Of the entries whose loss is known; any other counts as unbounded."""
 
+OF_A_SUM = frozenset({"latent", "cross", "gram"})
+"""Statistics that are released again, together, when a customer has been taken out of a sum."""
+
 
 class Log(Protocol):
     """Where the entries are kept; `recsys.ports.LedgerLog` tells more."""
@@ -85,9 +88,11 @@ class LedgerSummary:
 
     @property
     def releases_left(self) -> int | None:
-        """How many more times the last spend fits now; None before the first, and without an end."""
+        """How many more times what was last released of a sum fits now; None before the first, and without an end."""
         spends = _spends(self.entries)
-        return self.times_left(loss_of(spends[-1:])) if spends else None
+        last = [entry for entry in spends if _cause(entry) == _cause(spends[-1])]
+        of_a_sum = {entry["statistic"]: entry for entry in last if entry["statistic"] in OF_A_SUM}
+        return self.times_left(loss_of([*of_a_sum.values()] or spends[-1:])) if spends else None
 
     @property
     def trainings_left(self) -> int | None:
@@ -247,6 +252,11 @@ class PrivacyLedger:
 
 def _spends(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry["type"] == "spend"]
+
+
+def _cause(entry: Entry) -> tuple[Json, Json]:
+    """What the spends of one release have in common."""
+    return entry["sum_id"], entry["purpose"]
 
 
 def _body(spend: PrivacySpend) -> Entry:

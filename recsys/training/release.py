@@ -27,6 +27,8 @@ NOT_COVERED = (
     "that an erasure happened, to an observer who compares two versions",
 )
 """What no entry of the ledger accounts for: printed with every version."""
+ATTRIBUTES_NOT_COVERED = "the attributes of the items, which are taken to be public"
+"""Printed beside it where directions were made from attributes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,8 +122,14 @@ def privacy_statement(stores: TrainingStores, delta: float, spends: Sequence[Pri
         "mu": mu_json(spends),
         "epsilon_of_all_releases": epsilon_json(epsilon_of_spends(everything, delta)),
         "accounting": accounting_of(spends),
-        "not_covered": list(NOT_COVERED),
+        "not_covered": _not_covered(spends),
     }
+
+
+def _not_covered(spends: Sequence[PrivacySpend]) -> list[Json]:
+    """What the promise of these releases does not cover; only directions from attributes have a latent Gram."""
+    described = any(spend.statistic == "latent" for spend in spends)
+    return [*NOT_COVERED, *([ATTRIBUTES_NOT_COVERED] if described else [])]
 
 
 def last_release(stores: TrainingStores, sum_id: str) -> ModelVersion:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from recsys.data.interactions import PurchaseLog
 from recsys.errors import InputError
+from recsys.models.attributes import ItemAttributes
 from recsys.models.customer import GRID
 from recsys.privacy.noise import OS_ENTROPY, Entropy, rounded_gaussian
 from recsys.training.fit import Fitted, fit_candidates
@@ -127,6 +128,7 @@ def fit_selected(
     plan: SelectionPlan,
     held_out: PurchaseLog,
     *,
+    attributes: ItemAttributes | None = None,
     entropy: Entropy = OS_ENTROPY,
 ) -> tuple[Fitted, Terms]:
     """The candidate that does best on the held-out customers, as far as the noise lets see, and its terms.
@@ -137,9 +139,10 @@ def fit_selected(
         terms: of the release; book `terms.first_spends` and `plan.spend` before
         plan: the candidates and the noise of the comparison
         held_out: the purchases of customers whom no candidate has seen
+        attributes: of the items, public; asked for where the terms have directions
         entropy: where noise comes from
     """
-    fitted = fit_candidates(purchased, items, terms, plan.candidates, entropy=entropy)
+    fitted = fit_candidates(purchased, items, terms, plan.candidates, attributes=attributes, entropy=entropy)
     values = np.stack([metric_values(each.factors, held_out)[:, METRIC] for each in fitted], axis=1)
     chosen = int(release_comparison(comparison(values), plan.noise_multiplier, entropy).argmax())
     return fitted[chosen], replace(terms, n_factors=plan.candidates[chosen])

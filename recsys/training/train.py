@@ -6,12 +6,14 @@ snapshot -> budget checked -> spends booked -> noise drawn, model made -> sum se
 import uuid
 from collections.abc import Callable, Sequence
 
+from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PurchaseLog
 from recsys.errors import InputError
 from recsys.models.customer import pack_term
 from recsys.privacy.accounting import check_parameters
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import OS_ENTROPY, Entropy
+from recsys.training.described import item_attributes
 from recsys.training.fit import fit
 from recsys.training.held_out import Group, hold_out, metric_values
 from recsys.training.held_out_plan import HeldOutPlan
@@ -34,6 +36,7 @@ def train(
     until: int | None = None,
     publish_metrics: bool = False,
     select_factors: Sequence[int] = (),
+    attributes: AttributeTable | None = None,
     entropy: Entropy = OS_ENTROPY,
     step: Step = lambda _: None,
 ) -> ModelVersion:
@@ -42,19 +45,21 @@ def train(
     The first training of an installation sets the ledger's budget to its own; `set_budget` before it sets a larger one.
     With `publish_metrics` a tenth of the customers is held out, and how well the model does on them is released with
     noise. With `select_factors` the number of factors is chosen among these, by how well each does on another tenth,
-    with noise. Both are within the same epsilon.
+    with noise. Both are within the same epsilon. `attributes` are public, and given if `config.attributes` says so.
 
     Raises:
         PrivacyParameterError: epsilon or delta make no promise, or something is to be released about a model without
             noise; nothing was booked.
         BudgetExceededError: the ledger has too little left; nothing was booked or drawn.
-        InputError: there is no purchase to train on, or nothing to select from.
+        InputError: there is no purchase to train on, nothing to select from, or no use for the attributes, which may
+            also be those of other items; nothing was booked.
     """
     config.require_packages()
     sum_id = uuid.uuid4().hex
     plan = HeldOutPlan.within(config, sum_id, publish_metrics=publish_metrics, select_factors=select_factors)
     step("reading histories")
     keys, log = snapshot(stores, until=until)
+    described = item_attributes(config, attributes, log.items)
     terms = Terms.under(plan.model)
     check_parameters(config.epsilon, config.delta, len(keys))
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
@@ -67,9 +72,11 @@ def train(
     interactions = log.interactions()
     if plan.selection:
         asked = held_out[Group.SELECTION]
-        fitted, terms = fit_selected(interactions.matrix, log.items, terms, plan.selection, asked, entropy=entropy)
+        fitted, terms = fit_selected(
+            interactions.matrix, log.items, terms, plan.selection, asked, attributes=described, entropy=entropy
+        )
     else:
-        fitted = fit(interactions.matrix, log.items, terms, entropy=entropy, seed=config.seed)
+        fitted = fit(interactions.matrix, log.items, terms, attributes=described, entropy=entropy, seed=config.seed)
     published = None
     if plan.metrics:
         step("measuring the model on customers who were held out")
@@ -92,17 +99,29 @@ def refuse_early(
     n_customers: int | None = None,
     publish_metrics: bool = False,
     select_factors: Sequence[int] = (),
+    attributes: AttributeTable | None = None,
+    items: Sequence[str] = (),
 ) -> None:
     """Return if a training under this configuration is not bound to be refused: for asking before anything is read in.
+
+    Args:
+        stores: where the ledger is
+        config: what to train
+        n_customers: as many as there are at least, if that is known
+        publish_metrics: as for `train`
+        select_factors: as for `train`
+        attributes: as for `train`
+        items: the catalogue as it will be
 
     Raises:
         PrivacyParameterError: epsilon or delta make no promise, for at least this many customers, or something is to
             be released about a model without noise.
-        InputError: there is nothing to select from.
+        InputError: there is nothing to select from, no use for the attributes, or they are those of other items.
         BudgetExceededError: the ledger has too little left.
     """
     config.require_packages()
     check_parameters(config.epsilon, config.delta, n_customers)
+    item_attributes(config, attributes, items)
     HeldOutPlan.within(config, "not drawn", publish_metrics=publish_metrics, select_factors=select_factors)
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is not None:

@@ -15,7 +15,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 @pytest.mark.service
 def test_every_command_of_the_quickstart_runs_in_order(root: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall((root / "docs/quickstart.md").read_text())
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     script = "set -euo pipefail\n" + "\n".join(blocks)
     environment = {**os.environ, "PATH": path, "OPENBLAS_NUM_THREADS": "1"}

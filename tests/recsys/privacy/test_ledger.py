@@ -65,6 +65,17 @@ def test_the_releases_left_are_those_that_the_ledger_still_takes(releases: int, 
         ledger.book([spend])
 
 
+def test_what_is_released_of_a_sum_together_counts_as_one_release(ledger: PrivacyLedger) -> None:
+    """Counts that come before it in the same training, and metrics that come after it, are not drawn anew."""
+    ledger.set_budget(BUDGET)
+    of_a_sum = [replace(spend_of(WHOLE * 4), statistic=name) for name in ("latent", "cross", "gram")]
+    beside = [replace(spend_of(WHOLE * 4), statistic=name) for name in ("counts", "published metrics")]
+    ledger.book([beside[0], *of_a_sum, beside[1]])
+    assert ledger.summary().releases_left == (16 - 5) // 3
+    ledger.book([replace(spend, purpose="erasure") for spend in of_a_sum])
+    assert ledger.summary().releases_left == (16 - 5) // 3 - 1
+
+
 def test_without_a_budget_nothing_is_booked(ledger: PrivacyLedger, log: MemoryLedgerLog) -> None:
     with pytest.raises(BudgetExceededError, match="expected a privacy budget, the ledger has none"):
         ledger.book([spend_of(1e6)])
