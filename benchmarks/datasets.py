@@ -28,6 +28,7 @@ class Task20:
     items: tuple[str, ...]
     train: sp.csr_matrix
     known: sp.csr_matrix
+    later: sp.csr_matrix
     protocol: Protocol
 
 
@@ -41,7 +42,9 @@ def onlineretail(data: Path, *, core: int = MINIMUM, earlier: bool = False) -> T
     if earlier:
         split = temporal_split(split.train)
     train, later = split.train.interactions().matrix, split.test.interactions().matrix
-    return Task20(items=log.items, train=train, known=train, protocol=Protocol.build(train, later, Task.DISCOVER))
+    return Task20(
+        items=log.items, train=train, known=train, later=later, protocol=Protocol.build(train, later, Task.DISCOVER)
+    )
 
 
 def ml1m(data: Path, *, split: int, validation: bool) -> Task20:
@@ -58,11 +61,12 @@ def ml1m(data: Path, *, split: int, validation: bool) -> Task20:
     rng = np.random.default_rng(1000 + split)
     order = rng.permutation(bought.shape[0])
     asked = order[:HELD_OUT] if validation else order[HELD_OUT : 2 * HELD_OUT]
-    known, later = _fold(bought[asked], rng)
+    known, later = fold(bought[asked], rng)
     return Task20(
         items=tuple(map(str, catalogue)),
         train=bought[np.sort(order[2 * HELD_OUT :])],
         known=known,
+        later=later,
         protocol=Protocol.build(known, later, Task.DISCOVER),
     )
 
@@ -86,7 +90,7 @@ def ease(train: sp.csr_matrix, known: sp.csr_matrix, regularization: float) -> S
     return lambda users: np.asarray(own[users] @ weights)
 
 
-def _fold(bought: sp.csr_matrix, rng: np.random.Generator) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+def fold(bought: sp.csr_matrix, rng: np.random.Generator) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """80 % of each customer's items at random, and the others."""
     shown = np.ones(bought.nnz, dtype=bool)
     for start, stop in zip(bought.indptr, bought.indptr[1:], strict=False):

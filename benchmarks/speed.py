@@ -10,7 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import scipy.sparse as sp
@@ -123,7 +123,7 @@ def ease_recall(task: Task20, regularization: float) -> float:
 
 def fewer(task: Task20) -> Task20:
     """The task with fewer customers to train on."""
-    return Task20(items=task.items, train=task.train[:QUICK_CUSTOMERS], known=task.known, protocol=task.protocol)
+    return replace(task, train=task.train[:QUICK_CUSTOMERS])
 
 
 if __name__ == "__main__":
