@@ -3,11 +3,12 @@
 Nobody bought any of it: it shows what size costs, and what size does to the noise.
 
 Items: each of the 3,706 films becomes one variant or more, as many as go with the root of how often it was liked,
-20,000 in all. Customers: each has two parents, a training customer of MovieLens in turn and another at random, and takes
-3 of 4 likes of the first and 1 of 4 of the second. Each like becomes one purchase or more (Poisson), as many as it takes
-to reach 20,000,000, each of a variant of that film, the variant of rank r with probability about 1 / r. Held-out
-customers are 600 whom no parent knows: held out of MovieLens first, then grown in the same way from one another, 80/20
-fold-in.
+20,000 in all. Customers: each has two parents, a training customer of MovieLens in turn and another at random, and
+takes 3 of 4 likes of the first and 1 of 4 of the second. Each like becomes one purchase or more (Poisson), as many as
+it takes to reach 20,000,000, each of a variant of that film, the variant of rank r in proportion to
+1 / (r (r + 1)), so that as in real shops few items make up most of what is sold.
+Held-out customers are 600 whom no parent knows: held out of MovieLens first, then grown in the same way from one
+another, 80/20 fold-in.
 
 The shop is grown in one process and trained on in another, which reads it from a file: seconds and peak memory are
 those of training alone. Of the three sizes CPU seconds are told for one head of 2,000 items, because the head that the

@@ -73,7 +73,7 @@ def grown(
         ]
         rows, films = (np.concatenate(column) for column in zip(*pairs, strict=True))
         n_variants = offsets[films + 1] - offsets[films]
-        rank = np.floor((n_variants + 1.0) ** rng.random(len(films))).astype(np.int64) - 1
+        rank = np.floor(1 / (1 - rng.random(len(films)) * n_variants / (n_variants + 1))).astype(np.int64) - 1
         items = offsets[films] + np.minimum(rank, n_variants - 1)
         ones = np.ones(len(items), dtype=np.float32)
         parts.append(sp.csr_matrix((ones, (rows, items)), shape=(len(first), ITEMS)))
