@@ -11,8 +11,9 @@ import scipy.sparse as sp
 from pipelines.evaluate import by_model
 from recsys.data.readers import Columns, read_purchases
 from recsys.data.split import k_core, temporal_split
-from recsys.evaluation.protocol import Protocol
+from recsys.evaluation.protocol import Protocol, Scorer
 from recsys.models.attributes import ItemAttributes
+from recsys.models.factorise import autoencoder
 from recsys.models.factors import ItemFactors
 from recsys.types import Task
 
@@ -32,15 +33,23 @@ class Task20:
     items: tuple[str, ...]
     train: sp.csr_matrix
     known: sp.csr_matrix
+    later: sp.csr_matrix
     protocol: Protocol
 
 
-def onlineretail(data: Path, *, core: int = MINIMUM) -> Task20:
-    """UCI Online Retail: first purchases, temporal 80/20, customers and items with at least `core` of the other."""
+def onlineretail(data: Path, *, core: int = MINIMUM, earlier: bool = False) -> Task20:
+    """UCI Online Retail: first purchases, temporal 80/20, customers and items with at least `core` of the other.
+
+    `earlier` divides the part to train on once more, to choose settings on what comes before the test.
+    """
     log = k_core(read_purchases(data / "onlineretail.parquet", Columns(quantity="quantity")).log, core)
     split = temporal_split(log)
+    if earlier:
+        split = temporal_split(split.train)
     train, later = split.train.interactions().matrix, split.test.interactions().matrix
-    return Task20(items=log.items, train=train, known=train, protocol=Protocol.build(train, later, Task.DISCOVER))
+    return Task20(
+        items=log.items, train=train, known=train, later=later, protocol=Protocol.build(train, later, Task.DISCOVER)
+    )
 
 
 def ml1m(data: Path, *, split: int, validation: bool) -> Task20:
@@ -57,11 +66,12 @@ def ml1m(data: Path, *, split: int, validation: bool) -> Task20:
     rng = np.random.default_rng(1000 + split)
     order = rng.permutation(bought.shape[0])
     asked = order[:HELD_OUT] if validation else order[HELD_OUT : 2 * HELD_OUT]
-    known, later = _fold(bought[asked], rng)
+    known, later = fold(bought[asked], rng)
     return Task20(
         items=tuple(map(str, catalogue)),
         train=bought[np.sort(order[2 * HELD_OUT :])],
         known=known,
+        later=later,
         protocol=Protocol.build(known, later, Task.DISCOVER),
     )
 
@@ -92,7 +102,21 @@ def recall20(task: Task20, model: ItemFactors) -> float:
     return float(task.protocol.per_user(by_model(model, task.known))["recall@20"].mean())
 
 
-def _fold(bought: sp.csr_matrix, rng: np.random.Generator) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+def ease(train: sp.csr_matrix, known: sp.csr_matrix, regularization: float) -> Scorer:
+    """Ranks by EASE (Steck 2019) at full rank; values count as bought or not.
+
+    Args:
+        train: (n_customers, n_items) what it is trained on
+        known: (n_asked, n_items) what is known of those who are asked about
+        regularization: of its ridge
+    """
+    bought, own = (sp.csr_matrix(matrix, dtype=np.float64, copy=True) for matrix in (train, known))
+    bought.data[:] = own.data[:] = 1
+    weights = autoencoder((bought.T @ bought).toarray(), regularization)
+    return lambda users: np.asarray(own[users] @ weights)
+
+
+def fold(bought: sp.csr_matrix, rng: np.random.Generator) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """80 % of each customer's items at random, and the others."""
     shown = np.ones(bought.nnz, dtype=bool)
     for start, stop in zip(bought.indptr, bought.indptr[1:], strict=False):

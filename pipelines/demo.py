@@ -12,7 +12,7 @@ from pipelines.client import Client, running_api
 from pipelines.console import bar, console, print_report, print_table, steps
 from pipelines.demo_table import compare_all
 from pipelines.erase import recommender, worker
-from pipelines.evaluate import Division
+from pipelines.evaluate import Division, habits_of
 from pipelines.ingest import ingest
 from recsys.data.complete_journey import PROVENANCE, read_complete_journey
 from recsys.data.split import split_at
@@ -127,8 +127,8 @@ def _evaluate(workspace: Workspace) -> Figures:
     _headline(3, f"How good is it? Trained on purchases up to {CUT:%-d %B}, asked about the rest of the year")
     _, log = snapshot(workspace)
     split = split_at(log, _milliseconds(CUT))
-    known = split.train.interactions().matrix
-    division = Division(train=known, known=known, later=split.test.interactions().matrix)
+    bought, later = split.train.interactions().matrix, split.test.interactions().matrix
+    division = Division(train=bought, known=habits_of(split.train), later=later)
     released, _ = workspace.registry.load(str(workspace.registry.live()))
     with steps("evaluating") as step:
         table = compare_all(released, division, log.items, step=step)

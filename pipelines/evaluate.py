@@ -19,7 +19,7 @@ from recsys.evaluation.bootstrap import Estimate
 from recsys.evaluation.protocol import Protocol, Scorer
 from recsys.models.factors import ItemFactors
 from recsys.models.ranking import Scores, model_scores
-from recsys.models.repeat import with_own_repeats
+from recsys.models.repeat import habits, with_own_repeats
 from recsys.privacy.accounting import check_parameters
 from recsys.training.described import item_attributes, require_use
 from recsys.training.fit import fit
@@ -39,7 +39,7 @@ class Division:
     train: sp.csr_matrix
     """What models are trained on."""
     known: sp.csr_matrix
-    """What is known of the customers that are asked about."""
+    """What is known of the customers that are asked about: their habits."""
     later: sp.csr_matrix
     """What they bought then; the rows are those of `known`."""
 
@@ -101,13 +101,18 @@ def divide(log: PurchaseLog, splitting: Splitting, *, seed: int) -> Division:
     if splitting is Splitting.TEMPORAL:
         split = temporal_split(log)
         train = split.train.interactions().matrix
-        return Division(train=train, known=train, later=split.test.interactions().matrix)
+        return Division(train=train, known=habits_of(split.train), later=split.test.interactions().matrix)
     held_out = heldout_customers_split(log, n_or_fraction=HELD_OUT, rng=np.random.default_rng(seed))
     return Division(
         train=held_out.train.interactions().matrix,
-        known=held_out.fold_in.interactions().matrix,
+        known=habits_of(held_out.fold_in),
         later=held_out.target.interactions().matrix,
     )
+
+
+def habits_of(log: PurchaseLog) -> sp.csr_matrix:
+    """(n_customers, n_items): the habits in a log."""
+    return habits(log.purchases, log.user_index, (len(log.users), len(log.items)))
 
 
 def compare(
@@ -137,11 +142,11 @@ def by_model(model: ItemFactors, known: sp.csr_matrix) -> Scorer:
 
 
 def by_own_repeats(model: ItemFactors, known: sp.csr_matrix) -> Scorer:
-    """Ranks by what the customer bought before, and by the model among equals."""
+    """Ranks by the customer's habits and the model together."""
 
     def score(users: np.ndarray) -> Scores:
-        purchases = known[users]
-        return with_own_repeats(model_scores(model, purchases), purchases.toarray())
+        own = known[users]
+        return with_own_repeats(model_scores(model, own), own.toarray())
 
     return score
 

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recsys.data.history import History
+from recsys.data.history import EMPTY_HISTORY, History
 from recsys.evaluation.protocol import top_lists
 from recsys.models.factors import ItemFactors
 from recsys.models.ranking import Scores, model_scores
-from recsys.models.repeat import with_own_repeats
+from recsys.models.repeat import habits, with_own_repeats
 from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
@@ -65,24 +65,24 @@ class CachedLists:
             return None
 
 
-def purchase_counts(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
-    """(n_customers, n_items): how often each customer bought each item."""
-    columns = np.concatenate([np.empty(0, np.int32), *(history.purchases["item"] for history in histories)])
+def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
+    """(n_customers, n_items): the habits in each customer's history; 0 for what was never bought."""
+    purchases = np.concatenate([EMPTY_HISTORY.purchases, *(history.purchases for history in histories)])
     rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(histories), n_items))
+    return habits(purchases, rows, (len(histories), n_items))
 
 
-def personal_lists(model: ItemFactors, purchases: sp.csr_matrix) -> list[dict[Task, tuple[Row, ...]]]:
-    """Both lists of each customer: own repeats first and then the model, and the model alone without what was bought.
+def personal_lists(model: ItemFactors, own: sp.csr_matrix) -> list[dict[Task, tuple[Row, ...]]]:
+    """Both lists of each customer: own repeats with the model, and the model alone without what was bought.
 
     Args:
         model: the live model
-        purchases: (n_customers, n_items), as wide as the catalogue: items newer than the model come after its own
+        own: (n_customers, n_items) habits, as wide as the catalogue: items newer than the model come after its own
     """
-    known = purchases[:, : len(model.item_ids)]
-    scores = np.full(purchases.shape, -np.inf, dtype=np.float32)
+    known = own[:, : len(model.item_ids)]
+    scores = np.full(own.shape, -np.inf, dtype=np.float32)
     scores[:, : len(model.item_ids)] = model_scores(model, known)
-    bought = purchases.toarray()
+    bought = own.toarray()
     any_item = _rows(with_own_repeats(scores, bought), bought)
     new_items = _rows(np.where(bought > 0, -np.inf, scores).astype(np.float32), bought)
     return [{Task.ANY: first, Task.DISCOVER: second} for first, second in zip(any_item, new_items, strict=True)]

@@ -23,7 +23,7 @@ from recsys.data.history import History, Merge, Purchases, event_digest, purchas
 from recsys.errors import CacheUnavailableError, InputError
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry
-from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, personal_lists, popular_list, purchase_counts
+from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
 from recsys.types import (
     CustomerState,
     EventStatus,
@@ -169,9 +169,9 @@ class Recommender:
         """The lists of a batch of customers; the catalogue may have grown since the model was made."""
         histories = [history for _, _, history in customers]
         newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
-        purchases = purchase_counts(histories, max(len(model.factors.item_ids), newest + 1))
+        own = own_habits(histories, max(len(model.factors.item_ids), newest + 1))
         now = self._clock()
-        for (user_key, revision, _), lists in zip(customers, personal_lists(model.factors, purchases), strict=True):
+        for (user_key, revision, _), lists in zip(customers, personal_lists(model.factors, own), strict=True):
             yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
 
     def _live_model(self) -> LoadedModel | None:

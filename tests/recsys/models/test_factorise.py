@@ -15,6 +15,7 @@ from recsys.models.factorise import (
     denoise,
     item_factors,
     reduced_rank,
+    reduced_rank_autoencoder,
     spectral_autoencoder,
 )
 from recsys.models.factors import ItemFactors
@@ -127,6 +128,20 @@ def test_reduced_rank_keeps_most_of_what_is_predicted(
     assert lost == pytest.approx(np.linalg.norm(np.linalg.svd(features @ weights, compute_uv=False)[5:]))
     again = reduced_rank(weights, gram, 5)
     assert (encoder.tobytes(), decoder.tobytes()) == (again[0].tobytes(), again[1].tobytes())
+
+
+@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
+@pytest.mark.parametrize("n_customers", [30, 200])
+def test_the_reduced_autoencoder_in_one_product_is_that_of_two(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense: int, n_customers: int
+) -> None:
+    monkeypatch.setattr(factorise, "DENSE", dense)
+    features = rng.normal(size=(n_customers, 40)) @ np.diag(np.linspace(2, 0.1, 40))
+    gram = features.T @ features
+    slow_encoder, slow_decoder = reduced_rank(autoencoder(gram, 5.0), gram, 7)
+    encoder, decoder = reduced_rank_autoencoder(gram, 5.0, 7)
+    np.testing.assert_allclose(encoder @ decoder.T, slow_encoder @ slow_decoder.T, atol=1e-9)
+    np.testing.assert_allclose(decoder @ decoder.T, slow_decoder @ slow_decoder.T, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_customers", [1, 5, 30])

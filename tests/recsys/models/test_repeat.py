@@ -1,10 +1,18 @@
+from collections import defaultdict
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from recsys.models.repeat import MODEL_SHARE, with_own_repeats
+from recsys.data.history import Purchases, purchases_array
+from recsys.models.repeat import DAY_MS, HALF_LIFE_DAYS, MODEL_SHARE, habits, with_own_repeats
 
 N_ITEMS = 8
+N_CUSTOMERS = 3
+Bought = tuple[int, int, int]
+"""Customer, item, milliseconds since 1970."""
 score = st.floats(-100, 100, width=32) | st.just(-np.inf)
 rows = st.lists(score, min_size=N_ITEMS, max_size=N_ITEMS)
 counts = st.lists(st.integers(0, 30) | st.just(0), min_size=N_ITEMS, max_size=N_ITEMS)
@@ -63,3 +71,71 @@ def test_one_customers_purchases_do_not_move_anothers_list() -> None:
     both = with_own_repeats(scores, purchases)
     assert both[1].tolist() == with_own_repeats(scores[1:], purchases[1:])[0].tolist()
     assert both.argmax(axis=1).tolist() == [0, 0]
+
+
+moments = st.integers(-3, 3).map(lambda quarter: quarter * 91 * DAY_MS) | st.integers(0, 400 * DAY_MS)
+receipts = st.lists(st.tuples(st.integers(0, N_CUSTOMERS - 1), st.integers(0, N_ITEMS - 1), moments), max_size=20)
+
+
+def log_of(bought: list[Bought]) -> tuple[Purchases, NDArray[np.int64]]:
+    columns = np.array(bought, dtype=np.int64).reshape(-1, 3)
+    n = len(columns)
+    purchases = purchases_array(timestamp=columns[:, 2], item=columns[:, 1], quantity=np.ones(n), event=np.arange(n))
+    return purchases, columns[:, 0]
+
+
+def habits_of(bought: list[Bought]) -> NDArray[np.float32]:
+    own = habits(*log_of(bought), (N_CUSTOMERS, N_ITEMS))
+    assert own.dtype == np.float32
+    return np.asarray(own.toarray())
+
+
+@given(receipts)
+def test_habits_are_those_of_a_slow_twin_that_takes_purchases_one_by_one(bought: list[Bought]) -> None:
+    days: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for customer, item, moment in bought:
+        days[customer, item].add(moment // DAY_MS)
+    latest = {
+        customer: max(moment // DAY_MS for who, _, moment in bought if who == customer) for customer, _, _ in bought
+    }
+    expected = np.zeros((N_CUSTOMERS, N_ITEMS))
+    for (customer, item), on in days.items():
+        expected[customer, item] = sum(0.5 ** ((latest[customer] - day) / HALF_LIFE_DAYS) for day in on)
+    np.testing.assert_allclose(habits_of(bought), expected, rtol=1e-6)
+
+
+@given(receipts, receipts)
+def test_habits_depend_on_that_customers_purchases_alone(bought: list[Bought], others: list[Bought]) -> None:
+    own = [one for one in bought if one[0] == 0]
+    neighbours = [one for one in others if one[0] != 0]
+    assert habits_of(bought)[0].tobytes() == habits_of(own + neighbours)[0].tobytes()
+
+
+@given(receipts)
+def test_the_order_and_the_repeats_of_rows_do_not_count(bought: list[Bought]) -> None:
+    assert habits_of(bought).tobytes() == habits_of([*bought[::-1], *bought]).tobytes()
+
+
+def test_an_item_of_the_latest_day_comes_before_what_was_never_bought() -> None:
+    own = habits_of([(0, 2, 0), (0, 5, 3000 * DAY_MS)])
+    row = with_own_repeats(np.linspace(1, 0, N_ITEMS, dtype=np.float32)[None], own[:1])[0]
+    assert np.argmax(row) == 5
+    assert row[5] >= 1 > MODEL_SHARE >= row[0]
+
+
+def test_what_was_bought_a_lifetime_ago_was_still_bought() -> None:
+    own = habits_of([(0, 2, 0), (0, 5, 200 * 365 * DAY_MS)])
+    assert own[0, 2] > 0
+    assert np.flatnonzero(own[0]).tolist() == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"), [([0, 0], 1.0), ([0, 7], 1.0 + 0.5 ** (7 / HALF_LIFE_DAYS)), ([182], 1.0)]
+)
+def test_a_day_counts_once_and_half_after_a_half_life(days: list[int], expected: float) -> None:
+    assert habits_of([(0, 1, day * DAY_MS + hour) for hour, day in enumerate(days)])[0, 1] == pytest.approx(expected)
+
+
+def test_nobody_has_no_habits() -> None:
+    assert habits(*log_of([]), (0, 5)).shape == (0, 5)
+    assert not habits_of([]).any()

@@ -116,9 +116,12 @@ class Shop:
         return version.version
 
     def buy(self, user_id: str, *items: str) -> list[EventStatus]:
-        """Post one purchase of each item, none of which was posted before."""
+        """Post one purchase of each item, on days of their own, none of which was posted before."""
         revision = self.histories.state(self.key(user_id)).revision
-        events = [purchase(f"{revision}-{place}", item) for place, item in enumerate(items)]
+        events = [
+            purchase(f"{revision}-{place}", item, timestamp=NOON + timedelta(days=place))
+            for place, item in enumerate(items)
+        ]
         return self.recommender.record({user_id: events})[user_id]
 
     def forget(self, user_id: str) -> None:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from recsys.data.history import EMPTY_HISTORY, History, purchases_array
 from recsys.models.factors import ItemFactors
 from recsys.models.repeat import MODEL_SHARE
-from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, personal_lists, popular_list, purchase_counts
+from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
 from recsys.types import Reason, Task
 
 EXACT_LENGTHS = (0, 1, 4)
@@ -136,13 +136,13 @@ def history(*items: int) -> History:
     return History(purchases_array(timestamp=np.arange(n), item=items, quantity=np.full(n, 9.0), event=np.arange(n)))
 
 
-def test_what_counts_is_how_often_an_item_was_bought_not_how_many_of_it() -> None:
-    counts = purchase_counts([history(2, 0, 2), EMPTY_HISTORY, history(3)], 5)
-    np.testing.assert_array_equal(counts.toarray(), [[1, 0, 2, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0]])
+def test_what_counts_is_on_how_many_days_an_item_was_bought_not_how_many_of_it() -> None:
+    own = own_habits([history(2, 0, 2), EMPTY_HISTORY, history(3)], 5)
+    np.testing.assert_array_equal(own.toarray(), [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0]])
 
 
-def test_nobody_bought_nothing() -> None:
-    assert purchase_counts([], 5).shape == (0, 5)
+def test_nobody_has_no_habits() -> None:
+    assert own_habits([], 5).shape == (0, 5)
 
 
 ROWS = st.lists(
