@@ -14,13 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import grocery, speed, synthetic
-from benchmarks.datasets import Task20, ml1m, ml1m_attributes, onlineretail, onlineretail_attributes, recall20
+from benchmarks.datasets import Task20, ease, ml1m, ml1m_attributes, onlineretail, onlineretail_attributes, recall20
+from benchmarks.grocery import grocery
 from benchmarks.report import Options, options, report
+from benchmarks.speed import speed
+from benchmarks.synthetic import synthetic
 from pipelines.audit import audit_epsilon_ratio
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.attributes import ItemAttributes
-from recsys.models.factorise import autoencoder
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
@@ -50,8 +51,9 @@ def main() -> None:
     """Measure and report."""
     chosen = options(__doc__ or "")
     figures = movielens(chosen) | online_retail(chosen)
-    for measure in (grocery.measure, synthetic.measure, speed.measure):
-        figures |= measure(chosen.data, quick=chosen.quick)
+    figures |= grocery(quick=chosen.quick)
+    figures |= synthetic(chosen.data, quick=chosen.quick)
+    figures |= speed(chosen.data, quick=chosen.quick)
     figures["audit.epsilon_ratio"] = audit_epsilon_ratio(n_pairs=QUICK_PAIRS) if chosen.quick else audit_epsilon_ratio()
     report("private_training", figures, chosen, seeds=[*range(SPLITS), *range(DRAWS)])
 
@@ -93,22 +95,20 @@ def private_recall(
 def without_privacy(splits: list[Task20], validation: Task20) -> dict[str, float]:
     """Implicit's ALS and EASE, each with the setting that was best on the validation customers."""
     als = max(ALS_GRID, key=lambda config: recall20(validation, train_als(validation.train, validation.items, config)))
-    ease = max(EASE_GRID, key=lambda regularization: ease_recall(validation, regularization))
+    regularization = max(EASE_GRID, key=lambda each: ease_recall(validation, each))
     return {
         "ml1m.als.recall20.inf": _mean(lambda task: recall20(task, train_als(task.train, task.items, als)), splits),
         "ml1m.als.factors": als.factors,
         "ml1m.als.regularization": als.regularization,
         "ml1m.als.alpha": als.alpha,
-        "ml1m.ease.recall20.inf": _mean(lambda task: ease_recall(task, ease), splits),
-        "ml1m.ease.regularization": ease,
+        "ml1m.ease.recall20.inf": _mean(lambda task: ease_recall(task, regularization), splits),
+        "ml1m.ease.regularization": regularization,
     }
 
 
 def ease_recall(task: Task20, regularization: float) -> float:
     """Recall@20 of EASE (Steck 2019), at full rank."""
-    gram = (task.train.T @ task.train).toarray().astype(np.float64)
-    weights = autoencoder(gram, regularization)
-    values = task.protocol.per_user(lambda users: np.asarray(task.known[users] @ weights))
+    values = task.protocol.per_user(ease(task.train, task.known, regularization))
     return float(values["recall@20"].mean())
 
 

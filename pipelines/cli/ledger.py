@@ -136,7 +136,8 @@ def plan(
 ) -> None:
     """Plan a year of trainings: what each may cost, with the commands; and what other mechanisms would make of it.
 
-    --delta and --per go with --epsilon; without it the ledger's own are taken. Nothing is booked.
+    --delta and --per go with --epsilon; without it the ledger's own are taken. Nothing is booked. The noise is that
+    of a training without --attributes: with them it costs the same epsilon, divided among more statistics.
     """
     from recsys.privacy.schedule import Schedule, days_of
 
