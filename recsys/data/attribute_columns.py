@@ -3,7 +3,6 @@
 This module imports pyarrow, which takes a quarter of a second: import it inside the function that needs it.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from recsys.identifiers import check_item_id
 
 Value: TypeAlias = str | float | None
 """Text, a finite number, or nothing."""
+LARGEST_NUMBER = 1e38
+"""A number beyond it, infinite or not one, is none: its square has to fit into a float64, over a whole catalogue."""
 ITEM_FIELD = "attribute-item"
 """The item column is named by --attribute-item-column."""
 
@@ -111,7 +112,7 @@ def _numbers(texts: Sequence[str | None]) -> list[Value]:
 
 
 def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
+    return number if number is not None and abs(number) < LARGEST_NUMBER else None
 
 
 def _first_rows(

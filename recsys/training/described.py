@@ -14,7 +14,8 @@ def item_attributes(
     """What the table says of these items, in their order; None without a table.
 
     Raises:
-        InputError: the training has no use for a table, or was to have one, or it describes none of the items.
+        InputError: the training has no use for a table, or was to have one, or it describes none of the items, or
+            nothing that two of them share.
     """
     if config.attributes != (attributes is not None):
         given = "none" if attributes is None else f"those of {attributes.source}"
@@ -27,7 +28,14 @@ def item_attributes(
         return None
     require_use([config])
     described = attributes.of(items)
-    return ItemAttributes(labels=described.labels, numbers=described.numbers)
+    found = ItemAttributes(labels=described.labels, numbers=described.numbers)
+    if not found.features().shape[1]:
+        msg = (
+            f"expected attributes that items share in {attributes.source}, got none that two items have or differ in; "
+            "describe kinds of items, not each one by itself"
+        )
+        raise InputError(msg)
+    return found
 
 
 def require_use(configs: Sequence[TrainConfig]) -> None:

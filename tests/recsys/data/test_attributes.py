@@ -59,7 +59,7 @@ def test_a_parquet_file_says_itself_what_is_text(write_parquet: WriteParquet) ->
 
 
 def test_a_column_with_one_value_that_is_no_number_is_text(write_csv: WriteCsv) -> None:
-    table = read_attributes(write_csv("item,year,size\na,1995,inf\nb,about 1950,2\n"))
+    table = read_attributes(write_csv("item,year,size\na,1995,inf\nb,about 1950,2\nc,,1e300\nd,,nan\n"))
     assert table.kinds == {"year": "labels", "size": "numbers"}
     assert table.numbers["size"] == {"b": 2.0}
 

@@ -78,7 +78,11 @@ def test_a_sum_with_directions_is_released_again_without_the_attributes(shop: Wo
         release_again(shop, str(first.sum_id), purpose="another erasure", entropy=never)
 
 
+ALONE = AttributeTable(source="names.csv", labels={"name": {item: frozenset({item}) for item in ITEMS}}, numbers={})
+LEVEL = AttributeTable(source="ones.csv", labels={}, numbers={"one": dict.fromkeys(ITEMS, 1.0)})
 REFUSED = [
+    (TrainConfig(attributes=True), ALONE, "names.csv, got none that two items have"),
+    (TrainConfig(attributes=True), LEVEL, "ones.csv, got none that two items have or differ in"),
     (TrainConfig(attributes=True), None, "got none"),
     (TrainConfig(), KINDS, "those of kinds.csv"),
     (TrainConfig(attributes=True), OTHERS, "none of its 24 items"),
