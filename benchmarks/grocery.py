@@ -31,7 +31,7 @@ EARLIER_CUT = datetime(2017, 7, 31, 4, tzinfo=UTC)
 """The end of week 31: what settings are chosen on."""
 EPSILONS = (1.0, 2.0, 4.0, 8.0)
 DRAWS = 5
-EASE_GRID = (100.0, 300.0, 1000.0)
+EASE_GRID = (100.0, 300.0, 1000.0, 3000.0)
 ALS_GRID = [
     ALSConfig(factors=f, regularization=r, alpha=a) for f in (16, 32, 64) for r in (1.0, 10.0) for a in (1.0, 5.0)
 ]
@@ -79,6 +79,7 @@ def grocery(*, quick: bool = False) -> dict[str, float]:
     figures = {
         "grocery.households": float(grocer.train.shape[0]),
         "grocery.own_repeats.any.recall20": recall20(grocer.repeats, lambda users: grocer.train[users].toarray()),
+        "grocery.own_repeats_then_popularity.any.recall20": recall20(grocer.repeats, repeats_then_popularity(grocer)),
         "grocery.own_habits.any.recall20": recall20(grocer.repeats, lambda users: grocer.habits[users].toarray()),
     }
     for epsilon in (4.0,) if quick else (*EPSILONS, math.inf):
@@ -117,6 +118,12 @@ def without_privacy(grocer: Grocer, earlier: Grocer) -> dict[str, float]:
         "grocery.ease.new.recall20.inf": recall20(grocer.new, ease(grocer.train, grocer.habits, regularization)),
         "grocery.ease.regularization": regularization,
     }
+
+
+def repeats_then_popularity(grocer: Grocer) -> Scorer:
+    """Ranks by how often the household bought an item, and by popularity without noise among equals."""
+    popularity = np.asarray((grocer.train > 0).sum(axis=0), dtype=np.float64).ravel()
+    return lambda users: grocer.train[users].toarray() + popularity / (popularity.max() + 1)
 
 
 def als_scorer(grocer: Grocer, config: ALSConfig) -> Scorer:

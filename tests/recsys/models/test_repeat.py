@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ N_ITEMS = 8
 N_CUSTOMERS = 3
 Bought = tuple[int, int, int]
 """Customer, item, milliseconds since 1970."""
+Habits = Callable[[list[Bought]], NDArray[np.float32]]
 score = st.floats(-100, 100, width=32) | st.just(-np.inf)
 rows = st.lists(score, min_size=N_ITEMS, max_size=N_ITEMS)
 counts = st.lists(st.integers(0, 30) | st.just(0), min_size=N_ITEMS, max_size=N_ITEMS)
@@ -104,11 +106,29 @@ def test_habits_are_those_of_a_slow_twin_that_takes_purchases_one_by_one(bought:
     np.testing.assert_allclose(habits_of(bought), expected, rtol=1e-6)
 
 
-@given(receipts, receipts)
-def test_habits_depend_on_that_customers_purchases_alone(bought: list[Bought], others: list[Bought]) -> None:
+def moves_with_others(of: Habits, bought: list[Bought], others: list[Bought]) -> bool:
+    """Whether the first customer's row changes with what the others buy."""
     own = [one for one in bought if one[0] == 0]
     neighbours = [one for one in others if one[0] != 0]
-    assert habits_of(bought)[0].tobytes() == habits_of(own + neighbours)[0].tobytes()
+    return of(bought)[0].tobytes() != of(own + neighbours)[0].tobytes()
+
+
+@given(receipts, receipts)
+def test_habits_depend_on_that_customers_purchases_alone(bought: list[Bought], others: list[Bought]) -> None:
+    assert not moves_with_others(habits_of, bought, others)
+
+
+def test_habits_whose_age_is_counted_from_the_shops_latest_day_would_be_found() -> None:
+    def from_the_shops_latest_day(bought: list[Bought]) -> NDArray[np.float32]:
+        latest = max(moment for _, _, moment in bought) // DAY_MS
+        own = np.zeros((N_CUSTOMERS, N_ITEMS), np.float32)
+        for customer, item, moment in set(bought):
+            own[customer, item] += 0.5 ** ((latest - moment // DAY_MS) / HALF_LIFE_DAYS)
+        return own
+
+    mine, late = [(0, 1, 0)], [(0, 1, 0), (2, 1, 40 * DAY_MS)]
+    assert moves_with_others(from_the_shops_latest_day, mine, late)
+    assert not moves_with_others(habits_of, mine, late)
 
 
 @given(receipts)
