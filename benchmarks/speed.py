@@ -27,8 +27,8 @@ ALS_GRID = [
     ALSConfig(factors=f, regularization=r, alpha=a) for f in (32, 64, 128) for r in (1.0, 10.0) for a in (1.0, 5.0)
 ]
 EASE_GRID = (100.0, 300.0, 1000.0)
-QUICK_CORE = 20
-QUICK_CUSTOMERS = 500
+QUICK_CORE = 40
+QUICK_CUSTOMERS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
