@@ -19,9 +19,9 @@ RECEIPT_NAME = "an erasure receipt"
 STATEMENT = (
     "The customer's purchase history and data key were destroyed and the customer's term was subtracted from "
     "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
-    "until it is retired. A model released again draws its Gram anew from the sum without the customer; which "
-    "items it covers, their weights and their popularity stay as released with the sum's first model, bounded "
-    "by that release's (epsilon, delta). A trainer that keeps no sum is trained again instead, on the purchases "
+    "until it is retired. A model released again draws its Gram, and the matrices beside it, anew from the sum "
+    "without the customer; which items it covers, their weights, their popularity and its directions stay as "
+    "released with the sum's first model, bounded by that release's (epsilon, delta). A trainer that keeps no sum is trained again instead, on the purchases "
     "without the customer. Not covered: answers already sent, copies outside this installation, and backups of the "
     "key file."
 )

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PurchaseLog
 from recsys.data.worlds import DAY_MS, OPENING_MS
 from recsys.errors import BudgetExceededError, InputError, PrivacyParameterError
@@ -58,6 +59,23 @@ def test_both_releases_are_booked_before_the_first_random_byte_is_drawn(shop: Wo
     assert len(booked_at_each_draw) > 1
     assert booked_at_each_draw[0] == ["customers", "counts", "gram"]
     assert spends(shop) == ["customers", "counts", "gram"]
+
+
+def test_with_attributes_all_five_releases_are_booked_before_the_first_random_byte_is_drawn(shop: Workspace) -> None:
+    booked_at_each_draw = []
+    random = seeded()
+    items = [item.item_id for item in shop.catalogue.items()]
+    groups = {item: frozenset({f"group {index % 4}"}) for index, item in enumerate(items)}
+
+    def entropy(size: int) -> bytes:
+        booked_at_each_draw.append(spends(shop))
+        return random(size)
+
+    table = AttributeTable(source="groups.csv", labels={"group": groups}, numbers={})
+    version = train(shop, TrainConfig(attributes=True), attributes=table, entropy=entropy)
+    assert booked_at_each_draw[0] == ["customers", "counts", "latent", "cross", "gram"]
+    assert booked_at_each_draw[-1] == booked_at_each_draw[0]
+    assert version.privacy["epsilon"] == pytest.approx(TrainConfig().epsilon)
 
 
 @pytest.mark.parametrize(
