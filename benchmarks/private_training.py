@@ -44,7 +44,7 @@ ALS_GRID = [
 ]
 EASE_GRID = (100.0, 300.0, 1000.0)
 FULL_PAIRS, QUICK_PAIRS = 8000, 100
-"""Pairs of trainings that are audited, with a canary and without: enough for a bound near the claim, and a smoke run."""
+"""Pairs of trainings that are audited, with a canary and without: for a bound near the claim, and for a smoke run."""
 
 
 def main() -> None:
