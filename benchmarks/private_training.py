@@ -14,13 +14,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.datasets import Task20, ease, ml1m, ml1m_attributes, onlineretail, onlineretail_attributes, recall20
+from benchmarks.datasets import Task20, ml1m, ml1m_attributes, onlineretail, onlineretail_attributes, recall20
 from benchmarks.grocery import grocery
 from benchmarks.report import Options, options, report
-from benchmarks.speed import speed
+from benchmarks.speed import ALS_GRID, EASE_GRID, als_recall, ease_recall, speed
 from benchmarks.synthetic import synthetic
 from pipelines.audit import audit_epsilon_ratio
-from recsys.models.als import ALSConfig, train_als
 from recsys.models.attributes import ItemAttributes
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
@@ -39,10 +38,6 @@ PRIVATE = {
 }
 WITHOUT_NOISE = ("popularity", "gram")
 """What has a figure without noise, too: the peers that take steps are not meant for it."""
-ALS_GRID = [
-    ALSConfig(factors=f, regularization=r, alpha=a) for f in (32, 64, 128) for r in (1.0, 10.0) for a in (1.0, 5.0)
-]
-EASE_GRID = (100.0, 300.0, 1000.0)
 FULL_PAIRS, QUICK_PAIRS = 8000, 100
 """Pairs of trainings that are audited, with a canary and without: for a bound near the claim, and for a smoke run."""
 
@@ -96,22 +91,16 @@ def private_recall(
 
 def without_privacy(splits: list[Task20], validation: Task20) -> dict[str, float]:
     """Implicit's ALS and EASE, each with the setting that was best on the validation customers."""
-    als = max(ALS_GRID, key=lambda config: recall20(validation, train_als(validation.train, validation.items, config)))
+    als = max(ALS_GRID, key=lambda config: als_recall(validation, config))
     regularization = max(EASE_GRID, key=lambda each: ease_recall(validation, each))
     return {
-        "ml1m.als.recall20.inf": _mean(lambda task: recall20(task, train_als(task.train, task.items, als)), splits),
+        "ml1m.als.recall20.inf": _mean(lambda task: als_recall(task, als), splits),
         "ml1m.als.factors": als.factors,
         "ml1m.als.regularization": als.regularization,
         "ml1m.als.alpha": als.alpha,
         "ml1m.ease.recall20.inf": _mean(lambda task: ease_recall(task, regularization), splits),
         "ml1m.ease.regularization": regularization,
     }
-
-
-def ease_recall(task: Task20, regularization: float) -> float:
-    """Recall@20 of EASE (Steck 2019), at full rank."""
-    values = task.protocol.per_user(ease(task.train, task.known, regularization))
-    return float(values["recall@20"].mean())
 
 
 def _over(
