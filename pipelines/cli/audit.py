@@ -31,6 +31,9 @@ def canaries(
     confidence: Annotated[
         float, typer.Option(help="How often all bounds together are at or below the truth, between 0 and 1.")
     ] = 0.99,
+    attributes: Annotated[
+        bool, typer.Option("--attributes", help="Audit trainings with public attributes of items: five releases.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Look for a made-up customer in what trainings release. Exit code 6 if more is found than epsilon allows.
@@ -43,7 +46,7 @@ def canaries(
 
     claimed = PrivacyBudget(epsilon=epsilon, delta=delta)
     with status_console.status(f"training {trainings:,} times"):
-        found = audit_training(claimed, n_pairs=trainings // 2, confidence=confidence)
+        found = audit_training(claimed, attributes=attributes, n_pairs=trainings // 2, confidence=confidence)
     if as_json:
         print_json(found.to_json())
     else:

@@ -169,6 +169,11 @@ def test_halved_noise_of_one_matrix_beside_directions_is_found_in_that_one(
     assert not audit.holds
 
 
+def test_the_command_audits_trainings_with_attributes_when_asked_to() -> None:
+    found = done("audit", "canaries", "--attributes", "--trainings", "8", "--json").json
+    assert [one["statistic"] for one in found["findings"]] == [*WITH_ATTRIBUTES, "everything"]
+
+
 def test_the_command_prints_claim_bound_confidence_and_verdict() -> None:
     shown = done("audit", "canaries", "--epsilon", "4", "--trainings", "40").out
     for words in (
