@@ -57,7 +57,7 @@ def test_a_release_keeps_the_rule_of_the_first_and_the_receipt_says_so(shop: Sho
     assert after.item_weights.tobytes() == before.item_weights.tobytes()
     assert after.factors.tobytes() != before.factors.tobytes()
     receipt = shop.workspace.erasures.receipt(request.request_id)
-    assert "popularity stay as released with the sum's first model" in receipt.decode()
+    assert "directions stay as released with the sum's first model" in receipt.decode()
 
 
 def test_the_released_lists_are_in_the_cache_but_the_customers_are_not(memory_shop: Shop) -> None:
