@@ -22,7 +22,7 @@ from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import train
 from recsys.types import Json, Trainer
 from tests.recsys.models.shops import Basket, baskets, catalogue, purchases_of, rules, shops
-from tests.recsys.training.shop import fill, open_shop, seeded, small_log
+from tests.recsys.training.shop import EVERY_TRAINER, fill, open_shop, seeded, small_log
 
 PRIVATE = (Trainer.GRAM, Trainer.POPULARITY)
 WINDOW = 64
@@ -81,7 +81,7 @@ def test_metrics_are_in_no_manifest_and_the_promise_names_what_it_does_not_cover
         assert words in not_covered
 
 
-@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("trainer", EVERY_TRAINER)
 def test_every_promise_names_its_unit_and_its_neighbouring_relation(trainer: Trainer) -> None:
     shop = open_shop(small_log())
     version = train(shop, TrainConfig(trainer=trainer), entropy=seeded())

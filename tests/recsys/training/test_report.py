@@ -25,7 +25,7 @@ from recsys.training.report import BY_DEFAULT, BY_OPERATOR, DELTAS, DataDigest, 
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot, train
 from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
-from tests.recsys.training.shop import LOUD, open_shop, seeded, small_log
+from tests.recsys.training.shop import EVERY_TRAINER, LOUD, open_shop, seeded, small_log
 
 TWO_RELEASES = TrainConfig(epsilon=LOUD, releases=2)
 NOTHING = DataDigest(of="purchases", digest="00" * 32)
@@ -172,7 +172,7 @@ def test_a_release_on_samples_is_accounted_by_its_loss_distribution(shop: Worksp
     assert event["mechanism"] == "poisson_sampled_gaussian"
 
 
-@pytest.mark.parametrize("trainer", Trainer)
+@pytest.mark.parametrize("trainer", EVERY_TRAINER)
 def test_the_report_says_nothing_about_the_customers_but_what_was_released(trainer: Trainer) -> None:
     """The same configuration on another number of other customers leaves everything but names and commitment as is."""
     bodies = []
