@@ -156,7 +156,7 @@ def test_a_customer_gets_a_personal_list_and_new_items_where_only_those_are_aske
     new = done("recommend", ADA, "--task", "discover", "--json", "-n", N_ITEMS).json
     assert anything["personalized"] is True
     assert anything["version"] == new["version"] == contents(trained)["live"]
-    assert set(items(anything)[:3]) <= bought(ADA)
+    assert items(anything)[0] in bought(ADA)
     assert set(items(new)).isdisjoint(bought(ADA))
     assert new["items"]
 
