@@ -13,16 +13,15 @@ import scipy.sparse as sp
 from benchmarks.datasets import MINIMUM, onlineretail, recall20
 from benchmarks.report import options, report
 from recsys.models.als import ALSConfig, train_als
-from recsys.models.customer import SumRule, counts_terms
-from recsys.models.factorise import item_factors
+from recsys.models.customer import SumRule
 from recsys.models.factors import ItemFactors
-from recsys.models.gram import GramSum, release_counts, release_gram
+from recsys.models.spectral import EXPONENT, spectral_factors
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
 
 FACTORS = (64, 128, 256)
-REGULARIZATIONS = (3.0, 10.0, 30.0)
+REGULARIZATIONS = (7.5, 15.0, 30.0)
 ALS_FACTORS = (64, 128)
 ALS_REGULARIZATIONS = (1.0, 10.0, 30.0)
 ALS_ALPHAS = (1.0, 5.0)
@@ -57,11 +56,10 @@ def main() -> None:
 
 def gram_sweep(train: sp.csr_matrix, items: tuple[str, ...]) -> list[tuple[str, ItemFactors]]:
     """The sum's model at every setting around the defaults."""
-    released = release_counts(counts_terms(train), 0)
-    rule = SumRule(released_counts=released, head_size=int(np.count_nonzero(released)))
-    gram = release_gram(GramSum.empty(items, rule).add(train).gram, 0)
+    counts = np.bincount(train.indices, minlength=len(items)).astype(float)
+    rule = SumRule(released_counts=counts, head_size=int(np.count_nonzero(counts)), exponent=EXPONENT)
     return [
-        (f"factors{n}.reg{reg:g}", item_factors(gram, rule, items, noise_scale=0, n_factors=n, regularization=reg))
+        (f"factors{n}.reg{reg:g}", spectral_factors(train, rule, items, n_factors=n, regularization=reg))
         for n in FACTORS
         for reg in REGULARIZATIONS
     ]

@@ -4,9 +4,7 @@
    eigenvalue e beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in
    this scaling). What noise alone could have reached is dropped.
 2. The ridge autoencoder with zero diagonal (EASE, Steck 2019), its regularisation at least the edge.
-3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors. Where
-   few eigenvalues rise above the noise the tables are exact; where there are more than wanted, the projection is kept
-   that keeps most of what the autoencoder predicts (reduced-rank regression).
+3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors.
 4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the
    noise this factor is all there is, and the model ranks by popularity: never below the floor.
 """
@@ -16,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.sparse.linalg import eigsh
 
 from recsys.models.customer import SumRule
 from recsys.models.factors import ItemFactors
@@ -28,10 +25,6 @@ POPULARITY_WEIGHT = 0.6
 hardly mattered (benchmarks/LOG.md)."""
 REGULARIZATION = 10.0
 """Ridge regularisation in units of the mean diagonal of the Gram (benchmarks/LOG.md: flat between 3 and 10)."""
-
-DENSE = 1024
-"""Up to this many items all eigenvectors are computed. Lanczos is faster for more, but where it comes to the end of a
-small or singular matrix it goes on from a random vector: equal sums would give unequal models."""
 
 FLUCTUATION = 3.27
 """The largest eigenvalue of pure noise lies at edge (1 + t / (2 m^(2/3))), t by the law of Tracy and Widom (1996) for
@@ -81,32 +74,6 @@ def spectral_autoencoder(spectrum: Spectrum, regularization: float) -> tuple[Mat
     return spectrum.vectors * gains, spectrum.vectors / (1 - leverage)[:, None]
 
 
-def reduced_rank(weights: Matrix, gram: Matrix, rank: int) -> tuple[Matrix, Matrix]:
-    """Encoder and decoder (m, rank): B Q and Q, with Q the top eigenvectors of B^T G B: what keeps most of X B."""
-    predicted = weights.T @ gram @ weights
-    vectors = _top_eigenvectors((predicted + predicted.T) / 2, rank)
-    return weights @ vectors, vectors
-
-
-def reduced_rank_autoencoder(gram: Matrix, regularization: float, rank: int) -> tuple[Matrix, Matrix]:
-    """Encoder and decoder (m, rank): `reduced_rank` of `autoencoder`, in a third of the time.
-
-    With P = (G + lambda I)^-1 and D = 1 / diag P, B = I - P D and G P = I - lambda P, so
-
-        B^T G B = G - 2 D + lambda (P D + D P) + D (P - lambda P²) D
-
-    which takes one product of a matrix with itself in place of two products of two.
-    """
-    inverse = linalg.inv(gram + regularization * np.eye(len(gram)), assume_a="pos")
-    scale = 1 / np.diag(inverse)
-    predicted = inverse - regularization * (inverse @ inverse.T)
-    predicted *= np.outer(scale, scale)
-    predicted += gram + inverse * (regularization * np.add.outer(scale, scale))
-    predicted[np.diag_indices_from(predicted)] -= 2 * scale
-    vectors = _top_eigenvectors((predicted + predicted.T) / 2, rank)
-    return vectors - inverse @ (scale[:, None] * vectors), vectors
-
-
 def item_factors(
     gram: Matrix,
     rule: SumRule,
@@ -128,15 +95,27 @@ def item_factors(
         regularization: of the ridge, in units of the mean diagonal of the Gram
         popularity_weight: how much of what a customer shares with popularity counts
     """
-    popularity = rule.unit_direction
     if rule.deflate:
-        gram = _without(gram, popularity)
+        gram = _without(gram, rule.unit_direction)
     encoder, decoder = _tables(gram, noise_scale, n_factors, regularization)
-    if rule.deflate:
-        shared = popularity_weight * popularity
-        encoder = np.column_stack([encoder - np.outer(popularity, popularity @ encoder), shared])
-        decoder = np.column_stack([decoder, popularity])
-    return _over_catalogue(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items)
+    if not rule.deflate:
+        return _over_catalogue(encoder, decoder, rule, items)
+    return with_popularity(encoder, decoder, rule, items, popularity_weight)
+
+
+def with_popularity(
+    encoder: Matrix,
+    decoder: Matrix,
+    rule: SumRule,
+    items: tuple[str, ...],
+    popularity_weight: float = POPULARITY_WEIGHT,
+) -> ItemFactors:
+    """The model of these tables (head, k), which know nothing of popularity, with popularity as one more factor."""
+    popularity = rule.unit_direction
+    own = encoder - np.outer(popularity, popularity @ encoder)
+    return _over_catalogue(
+        np.column_stack([own, popularity_weight * popularity]), np.column_stack([decoder, popularity]), rule, items
+    )
 
 
 def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: float) -> tuple[Matrix, Matrix]:
@@ -145,21 +124,9 @@ def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: fl
         return np.zeros((len(gram), 0)), np.zeros((len(gram), 0))
     mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
     ridge = max(regularization * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
-    if noise_scale:
-        spectrum = denoise(gram, noise_scale)
-        if len(spectrum.values) <= n_factors:
-            return spectral_autoencoder(spectrum, ridge)
-        gram = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
-    return reduced_rank_autoencoder(gram, ridge, min(n_factors, len(gram) - 1))
-
-
-def _top_eigenvectors(matrix: Matrix, count: int) -> Matrix:
-    """(m, count): the eigenvectors of the largest eigenvalues, largest last; the same bits for the same matrix."""
-    if len(matrix) <= max(DENSE, 4 * count) or not matrix.any():
-        return linalg.eigh(matrix, driver="evd")[1][:, len(matrix) - count :]
-    # Fixed, and not orthogonal to what is sought, as a vector of ones is where all items sell alike.
-    start = np.random.default_rng(0).standard_normal(len(matrix))
-    return eigsh(matrix, k=count, v0=start)[1]
+    spectrum = denoise(gram, noise_scale)
+    kept = Spectrum(spectrum.vectors[:, -n_factors:], spectrum.values[-n_factors:], spectrum.edge)
+    return spectral_autoencoder(kept, ridge)
 
 
 def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
@@ -170,6 +137,7 @@ def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
 
 def _over_catalogue(encoder: Matrix, decoder: Matrix, rule: SumRule, items: tuple[str, ...]) -> ItemFactors:
     """The tables of the head, spread over the catalogue; items outside the head have weight 0."""
+    decoder = decoder / rule.weights[:, None] * rule.weights.max()
     tables = np.zeros((2, len(items), encoder.shape[1]), dtype=np.float32)
     tables[:, rule.head] = encoder, decoder
     weights = np.zeros(len(items), dtype=np.float32)

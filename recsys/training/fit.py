@@ -26,14 +26,15 @@ from recsys.models.gram import (
     release_latent,
 )
 from recsys.models.popularity import popularity_model
+from recsys.models.spectral import EXPONENT as SPECTRAL_EXPONENT
+from recsys.models.spectral import spectral_factors
 from recsys.models.subspace import EXPONENT, Released, public_directions, subspace_factors
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.terms import STEPPING, Terms
 from recsys.types import Trainer
 
-LARGEST_HEAD = 4096
-"""Items that the Gram covers at most: 128 MiB of integers."""
-LARGEST_PRIVATE_HEAD = 2048
+LARGEST_HEAD = 2048
+"""Items that a noisy Gram covers at most: 32 MiB of integers."""
 SMALLEST_HEAD = 100
 HEAD_NOISE = 4.0
 """Under noise the head is as large as keeps the edge of the noise, sigma sqrt(2 m), at this many times an item's share
@@ -48,7 +49,7 @@ Factorise = Callable[[int], ItemFactors]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model, and the sum it was released from; None where nothing can be subtracted (ALS, and what takes steps)."""
+    """A model, and the sum it was released from; None where the trainer keeps none."""
 
     factors: ItemFactors
     content: GramSum | None
@@ -75,6 +76,8 @@ def fit(
     """
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    if terms.trainer is Trainer.GRAM and not terms.gram_noise_multiplier:
+        return Fitted(_fit_without_noise(purchased, items, terms.n_factors), None)
     if terms.trainer in STEPPING:
         released = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
         return Fitted(_fit_in_steps(purchased, items, terms, released, entropy=entropy, seed=seed), None)
@@ -136,10 +139,8 @@ def released_rule(
     counts = release_counts(counts_terms(purchased), terms.counts_noise_multiplier, entropy)
     if terms.trainer is not Trainer.GRAM:
         return SumRule(released_counts=counts, head_size=0)
-    if not terms.gram_noise_multiplier:
-        return SumRule(released_counts=counts, head_size=min(LARGEST_HEAD, int(np.count_nonzero(counts > 0))))
     n_customers = release_customers(purchased.shape[0], terms.customers_noise_multiplier or 0.0, entropy)
-    size = head_size(n_customers, terms.gram_noise_multiplier, beside_directions=beside)
+    size = head_size(n_customers, terms.gram_noise_multiplier or 0.0, beside_directions=beside)
     if not beside or attributes is None:
         return SumRule(released_counts=counts, head_size=size)
     rule = SumRule(released_counts=counts, head_size=size, exponent=EXPONENT, released_customers=n_customers)
@@ -156,7 +157,14 @@ def head_size(n_customers: float, noise_multiplier: float, *, beside_directions:
     """
     noise = HEAD_NOISE_BESIDE_DIRECTIONS if beside_directions else HEAD_NOISE
     balanced = (noise * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
-    return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_PRIVATE_HEAD))
+    return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_HEAD))
+
+
+def _fit_without_noise(purchased: sp.csr_matrix, items: tuple[str, ...], n_factors: int) -> ItemFactors:
+    """The model of all items that sold, from the purchases themselves."""
+    counts = np.bincount(purchased.indices, minlength=purchased.shape[1]).astype(float)
+    rule = SumRule(released_counts=counts, head_size=int(np.count_nonzero(counts)), exponent=SPECTRAL_EXPONENT)
+    return spectral_factors(purchased, rule, items, n_factors=n_factors)
 
 
 def _released(content: GramSum, terms: Terms, entropy: Entropy) -> Factorise:

@@ -17,7 +17,7 @@ from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
 from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
-from recsys.training.terms import STEPPING, Terms
+from recsys.training.terms import Terms
 from recsys.types import Json, ModelStatus, ModelVersion, PrivacySpend
 
 NOT_COVERED = (
@@ -104,7 +104,7 @@ def register(
 
 def spends_of(terms: Terms, sum_id: str, purpose: str) -> list[PrivacySpend]:
     """The releases that make one version: those of the training, with what was drawn anew for this purpose."""
-    if terms.trainer in STEPPING:
+    if not terms.keeps_sum:
         return [replace(spend, purpose=purpose) for spend in terms.first_spends(sum_id)]
     anew = {spend.statistic: spend for spend in terms.next_spends(sum_id, purpose)}
     return [anew.get(spend.statistic, spend) for spend in terms.first_spends(sum_id)]
@@ -175,7 +175,7 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     if done is not None:
         return done
     terms = Terms.of(parent)
-    if terms.step_noise_multiplier is not None:
+    if not terms.keeps_sum:
         msg = (
             f"expected a version whose trainer keeps a sum, got one of {terms.trainer}; "
             f"train again instead: privrec train --trainer {terms.trainer}"

@@ -9,9 +9,9 @@ from recsys.training.fit import fit
 from recsys.training.release import last_release, register, release_again, release_for, spends_of
 from recsys.training.report import DataDigest
 from recsys.training.stores import TrainingStores
-from recsys.training.terms import STEPPING, Terms, TrainConfig
+from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot
-from recsys.types import ModelVersion, Trainer
+from recsys.types import ModelVersion
 
 
 def renew(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy = OS_ENTROPY) -> ModelVersion:
@@ -27,7 +27,7 @@ def renew(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy
         NotFoundError: no such sum, or none that a version was released from.
     """
     parent = last_release(stores, sum_id)
-    if Trainer(parent.trainer) not in STEPPING:
+    if Terms.of(parent).keeps_sum:
         return release_again(stores, sum_id, purpose=purpose, entropy=entropy)
     return release_for(stores, sum_id, purpose) or _train_again(stores, parent, purpose, entropy)
 

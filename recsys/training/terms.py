@@ -189,6 +189,11 @@ class Terms:
         return min(epsilon_of(own, self.delta), dp_sgd.epsilon_of_training(event, self.delta))
 
     @property
+    def keeps_sum(self) -> bool:
+        """Whether the model is released from a sum, which a customer can be taken out of."""
+        return self.trainer is Trainer.POPULARITY or bool(self.gram_noise_multiplier)
+
+    @property
     def noise_scale(self) -> float:
         """The standard deviation of the noise on the diagonal of the Gram."""
         return (self.gram_noise_multiplier or 0.0) * GRAM_SENSITIVITY

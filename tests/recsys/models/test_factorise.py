@@ -6,7 +6,6 @@ from scipy import linalg
 
 from recsys.data.split import split_at
 from recsys.data.worlds import checkerboard, tiny_shop
-from recsys.models import factorise
 from recsys.models.customer import GRID, SumRule, counts_terms
 from recsys.models.factorise import (
     POPULARITY_WEIGHT,
@@ -14,8 +13,6 @@ from recsys.models.factorise import (
     autoencoder,
     denoise,
     item_factors,
-    reduced_rank,
-    reduced_rank_autoencoder,
     spectral_autoencoder,
 )
 from recsys.models.factors import ItemFactors
@@ -61,9 +58,11 @@ def ease_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> tuple[Matrix, M
     overlap = unit @ popularity
     vectors = (unit - np.outer(overlap, popularity)) / np.sqrt(1 - overlap**2)[:, None]
     gram = vectors.T @ vectors
-    precision = np.linalg.inv(gram + REGULARIZATION * np.trace(gram) / len(gram) * np.eye(len(gram)))
+    ridge = REGULARIZATION * np.trace(gram) / len(gram)
+    precision = np.linalg.inv(gram + ridge * np.eye(len(gram)))
     weights = -precision / np.diag(precision)
-    np.fill_diagonal(weights, 0)
+    # What an item says about itself is not zero in the tables: it lifts what was bought, and popularity hardly.
+    np.fill_diagonal(weights, 1 / (ridge * np.diag(precision)) - 1)
     predicted = (unit - np.outer(overlap, popularity)) @ weights + POPULARITY_WEIGHT * np.outer(overlap, popularity)
     return gram, predicted / rule.weights * rule.weights.max()
 
@@ -111,65 +110,6 @@ def test_the_autoencoder_is_the_minimum_of_its_loss(rng: np.random.Generator) ->
     for _ in range(20):
         step = 0.01 * rng.normal(size=(6, 6)) * ~np.eye(6, dtype=bool)
         assert loss(weights) < loss(weights + step)
-
-
-@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
-def test_reduced_rank_keeps_most_of_what_is_predicted(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense: int
-) -> None:
-    monkeypatch.setattr(factorise, "DENSE", dense)
-    features = rng.normal(size=(60, 20)) @ np.diag(np.linspace(2, 0.1, 20))
-    gram = features.T @ features
-    weights = autoencoder(gram, 5.0)
-    encoder, decoder = reduced_rank(weights, gram, 5)
-    np.testing.assert_allclose(decoder.T @ decoder, np.eye(5), atol=1e-12)
-    lost = np.linalg.norm(features @ weights - features @ encoder @ decoder.T)
-    # Eckart and Young: no other matrix of rank 5 loses less
-    assert lost == pytest.approx(np.linalg.norm(np.linalg.svd(features @ weights, compute_uv=False)[5:]))
-    again = reduced_rank(weights, gram, 5)
-    assert (encoder.tobytes(), decoder.tobytes()) == (again[0].tobytes(), again[1].tobytes())
-
-
-@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
-@pytest.mark.parametrize("n_customers", [30, 200])
-def test_the_reduced_autoencoder_in_one_product_is_that_of_two(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense: int, n_customers: int
-) -> None:
-    monkeypatch.setattr(factorise, "DENSE", dense)
-    features = rng.normal(size=(n_customers, 40)) @ np.diag(np.linspace(2, 0.1, 40))
-    gram = features.T @ features
-    slow_encoder, slow_decoder = reduced_rank(autoencoder(gram, 5.0), gram, 7)
-    encoder, decoder = reduced_rank_autoencoder(gram, 5.0, 7)
-    np.testing.assert_allclose(encoder @ decoder.T, slow_encoder @ slow_decoder.T, atol=1e-9)
-    np.testing.assert_allclose(decoder @ decoder.T, slow_decoder @ slow_decoder.T, atol=1e-9)
-
-
-@pytest.mark.parametrize("n_customers", [1, 5, 30])
-def test_a_singular_gram_gives_the_same_bytes_every_time(rng: np.random.Generator, n_customers: int) -> None:
-    features = rng.normal(size=(n_customers, 60))
-    gram = features.T @ features
-    weights = autoencoder(gram, 1.0)
-    assert len({reduced_rank(weights, gram, 59)[1].tobytes() for _ in range(4)}) == 1
-
-
-@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
-def test_where_all_items_sell_alike_there_are_factors_still(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
-    monkeypatch.setattr(factorise, "DENSE", dense)
-    groups = np.kron(np.eye(5), np.ones((6, 6)))
-    alike = groups - groups.mean()
-    weights = autoencoder(alike + np.eye(30), 1.0)
-    assert np.ptp(weights.sum(axis=1)) < 1e-12
-    encoder, decoder = reduced_rank(weights, alike, 4)
-    np.testing.assert_allclose(encoder @ decoder.T, weights @ alike / 6, atol=1e-12)
-
-
-@pytest.mark.parametrize("dense", [factorise.DENSE, 0])
-def test_where_no_two_items_go_together_nothing_is_predicted(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
-    monkeypatch.setattr(factorise, "DENSE", dense)
-    gram = np.diag(np.arange(12.0))
-    encoder, decoder = reduced_rank(autoencoder(gram, 1.0), gram, 2)
-    assert not encoder.any()
-    np.testing.assert_allclose(decoder.T @ decoder, np.eye(2), atol=1e-12)
 
 
 def test_a_planted_spectrum_comes_back_without_the_bias_of_the_noise(rng: np.random.Generator) -> None:

@@ -1,5 +1,6 @@
 """Releasing again from a sum that has changed."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -287,6 +288,17 @@ def test_renewing_it_for_the_same_purpose_costs_nothing(shop: Workspace, steppin
     booked = spends(shop)
     assert renew(shop, sum_of(first), purpose="more", entropy=never).version == second.version
     assert spends(shop) == booked
+
+
+@pytest.mark.parametrize("config", [TrainConfig(trainer=Trainer.ALS), TrainConfig(epsilon=math.inf)])
+def test_what_is_not_private_keeps_no_sum_and_is_trained_again(shop: Workspace, config: TrainConfig) -> None:
+    first = train(shop, config, entropy=never)
+    with pytest.raises(InputError, match="expected a version whose trainer keeps a sum"):
+        release_again(shop, sum_of(first), purpose="more", entropy=never)
+    second = renew(shop, sum_of(first), purpose="more", entropy=never)
+    assert (second.parent, second.model_digest) == (first.version, first.model_digest)
+    assert second.privacy["private"] is False
+    assert shop.registry.live() == second.version
 
 
 def test_what_keeps_a_sum_is_renewed_from_it(shop: Workspace) -> None:
