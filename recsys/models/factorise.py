@@ -2,16 +2,16 @@
 
 1. De-noise. The eigenvalues of pure noise of scale sigma fill a semicircle of radius sigma sqrt(2 m) (Wigner); an
    eigenvalue e beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in
-   this scaling). What noise alone could have reached is dropped.
+   this scaling). What noise alone could have reached is dropped, and what rises little above it counts for little.
 2. The ridge autoencoder with zero diagonal (EASE, Steck 2019), its regularisation at least the edge.
 3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors. Where
    few eigenvalues rise above the noise the tables are exact; where there are more than wanted, the projection is kept
    that keeps most of what the autoencoder predicts (reduced-rank regression).
-4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the
-   noise this factor is all there is, and the model ranks by popularity: never below the floor.
+4. Popularity, which the customers' vectors leave out, comes back as one more factor, over the whole catalogue. Where
+   nothing rises above the noise this factor is all there is, and the model ranks by popularity: never below the floor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,16 @@ from recsys.models.factors import ItemFactors
 
 Matrix = NDArray[np.float64]
 
-POPULARITY_WEIGHT = 0.6
-"""How much of what a customer shares with popularity counts: best on MovieLens, and on Online Retail and groceries it
-hardly mattered (benchmarks/LOG.md)."""
+POPULARITY_WEIGHT = 2.0
+"""How much of what a customer shares with popularity counts, in units of what customers share with it on average: where
+they buy much alike, what they buy next is mostly popular, too. From 1.5 to 2.5 it was level or best on groceries,
+MovieLens and Online Retail alike; a weight that is the same for all was not (benchmarks/LOG.md)."""
+LEAST_POPULARITY_WEIGHT = 0.5
+"""Where a catalogue is so large that customers share little, this is better than less."""
 REGULARIZATION = 10.0
 """Ridge regularisation in units of the mean diagonal of the Gram (benchmarks/LOG.md: flat between 3 and 10)."""
+REGULARIZATION_UNDER_NOISE = 4.0
+"""The same where eigenvectors count by how far they can be trusted: that shrinks, too."""
 
 DENSE = 1024
 """Up to this many items all eigenvectors are computed. Lanczos is faster for more, but where it comes to the end of a
@@ -45,6 +50,11 @@ class Spectrum:
     vectors: Matrix
     values: NDArray[np.float64]
     edge: float
+
+    @property
+    def trust(self) -> NDArray[np.float64]:
+        """(k,): the squared cosine of each vector with the true one (Benaych-Georges and Nadakuditi 2011)."""
+        return 1 - (self.edge / (2 * self.values)) ** 2
 
 
 def denoise(gram: Matrix, noise_scale: float) -> Spectrum:
@@ -114,8 +124,8 @@ def item_factors(
     *,
     noise_scale: float,
     n_factors: int,
-    regularization: float = REGULARIZATION,
-    popularity_weight: float = POPULARITY_WEIGHT,
+    regularization: float | None = None,
+    popularity_weight: float | None = None,
 ) -> ItemFactors:
     """The model: `n_factors` factors at most from the released Gram, and one for popularity.
 
@@ -125,10 +135,14 @@ def item_factors(
         items: (n_items,) the catalogue
         noise_scale: standard deviation of the noise on the diagonal of `gram`
         n_factors: the rank of what is kept beside popularity
-        regularization: of the ridge, in units of the mean diagonal of the Gram
-        popularity_weight: how much of what a customer shares with popularity counts
+        regularization: of the ridge, in units of the mean diagonal of the Gram; None: the default for this noise
+        popularity_weight: how much of what a customer shares with popularity counts; None: by how much all share
     """
     popularity = rule.unit_direction
+    if popularity_weight is None:  # every customer with something in the head adds 1 to the trace
+        popularity_weight = weight_of_popularity(rule.mean_overlap(float(np.trace(gram))))
+    if regularization is None:
+        regularization = REGULARIZATION_UNDER_NOISE if noise_scale else REGULARIZATION
     if rule.deflate:
         gram = _without(gram, popularity)
     encoder, decoder = _tables(gram, noise_scale, n_factors, regularization)
@@ -139,6 +153,11 @@ def item_factors(
     return _over_catalogue(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items)
 
 
+def weight_of_popularity(mean_overlap: float) -> float:
+    """How much of what a customer shares with popularity counts, where customers share this much on average."""
+    return max(POPULARITY_WEIGHT * mean_overlap, LEAST_POPULARITY_WEIGHT)
+
+
 def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: float) -> tuple[Matrix, Matrix]:
     """Encoder and decoder of the head, (m, at most n_factors); no column where no two items go together."""
     if len(gram) <= 1 or not gram.any():
@@ -146,11 +165,16 @@ def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: fl
     mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
     ridge = max(regularization * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
     if noise_scale:
-        spectrum = denoise(gram, noise_scale)
+        spectrum = _trusted(denoise(gram, noise_scale))
         if len(spectrum.values) <= n_factors:
             return spectral_autoencoder(spectrum, ridge)
         gram = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
     return reduced_rank_autoencoder(gram, ridge, min(n_factors, len(gram) - 1))
+
+
+def _trusted(spectrum: Spectrum) -> Spectrum:
+    """The spectrum, each value as far as its vector can be trusted, which a customer's score goes through twice."""
+    return replace(spectrum, values=spectrum.values * spectrum.trust**2)
 
 
 def _top_eigenvectors(matrix: Matrix, count: int) -> Matrix:
@@ -169,11 +193,16 @@ def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
 
 
 def _over_catalogue(encoder: Matrix, decoder: Matrix, rule: SumRule, items: tuple[str, ...]) -> ItemFactors:
-    """The tables of the head, spread over the catalogue; items outside the head have weight 0."""
+    """The tables of the head, spread over the catalogue; of items outside the head popularity alone is known."""
     tables = np.zeros((2, len(items), encoder.shape[1]), dtype=np.float32)
     tables[:, rule.head] = encoder, decoder
     weights = np.zeros(len(items), dtype=np.float32)
     weights[rule.head] = rule.weights / rule.weights.max()
+    if rule.deflate:
+        tail = np.setdiff1d(np.flatnonzero(rule.released_counts > 0), rule.head)
+        unit = rule.weights.max() / np.linalg.norm(rule.head_counts * rule.weights)
+        tables[1, tail, -1] = unit * rule.released_counts[tail]
+        weights[tail] = np.finfo(np.float32).tiny  # known, and no part of a customer's length
     return ItemFactors(
         item_ids=items,
         encoder=tables[0],
