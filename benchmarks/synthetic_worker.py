@@ -102,7 +102,7 @@ def train(shop: Path, epsilon: float) -> dict[str, float]:
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "peak_gb": peak,
-        "head": float(np.count_nonzero(fitted.factors.item_weights)),
+        "head": float(len(fitted.content.rule.head)) if fitted.content else 0.0,
         "recall20": recall20(task, fitted.factors),
         "popularity_recall20": recall20(task, popular),
     }

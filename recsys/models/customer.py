@@ -120,6 +120,18 @@ class SumRule:
         """(n_items,): popularity beside directions, of unit length."""
         return self.catalogue_direction / np.sqrt((self.catalogue_direction**2).sum())
 
+    def mean_overlap(self, n_customers: float) -> float:
+        """How much of a customer's unit length lies along popularity, on average, as the released counts tell.
+
+        If all had bought equally many items, its square would be the part of the customers who have the item of an
+        average purchase. Beside directions the whole catalogue counts, otherwise the head.
+        """
+        beside = self.n_directions > 0
+        counts = np.maximum(self.released_counts, 0) if beside else self.head_counts
+        lengths = counts * (self.catalogue_weights if beside else self.weights) ** 2
+        owned = (counts * lengths).sum() / max(lengths.sum(), 1.0)
+        return float(np.sqrt(min(1.0, owned / max(n_customers, 1.0))))
+
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of everything the rule depends on, in hex."""

@@ -2,11 +2,11 @@
 
 1. De-noise. The eigenvalues of pure noise of scale sigma fill a semicircle of radius sigma sqrt(2 m) (Wigner); an
    eigenvalue e beyond that edge belongs to a true one of (e + sqrt(e² - edge²)) / 2 (Baik, Ben Arous and Péché 2005, in
-   this scaling). What noise alone could have reached is dropped.
+   this scaling). What noise alone could have reached is dropped, and what rises little above it counts for little.
 2. The ridge autoencoder with zero diagonal (EASE, Steck 2019), its regularisation at least the edge.
 3. Two item tables: a customer is encoded by one and scored by the other, so the fold-in is a sum of item vectors.
-4. Popularity, which the customers' vectors leave out, comes back as one more factor. Where nothing rises above the
-   noise this factor is all there is, and the model ranks by popularity: never below the floor.
+4. Popularity, which the customers' vectors leave out, comes back as one more factor, over the whole catalogue. Where
+   nothing rises above the noise this factor is all there is, and the model ranks by popularity: never below the floor.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,14 @@ from recsys.models.factors import ItemFactors
 
 Matrix = NDArray[np.float64]
 
-POPULARITY_WEIGHT = 0.6
-"""How much of what a customer shares with popularity counts: best on MovieLens, and on Online Retail and groceries it
-hardly mattered (benchmarks/LOG.md)."""
-REGULARIZATION = 10.0
-"""Ridge regularisation in units of the mean diagonal of the Gram (benchmarks/LOG.md: flat between 3 and 10)."""
+POPULARITY_WEIGHT = 2.0
+"""How much of what a customer shares with popularity counts, in units of what customers share with it on average: where
+they buy much alike, what they buy next is mostly popular, too. From 1.5 to 2.5 it was level or best on groceries,
+MovieLens and Online Retail alike; a weight that is the same for all was not (benchmarks/LOG.md)."""
+LEAST_POPULARITY_WEIGHT = 0.5
+"""Where a catalogue is so large that customers share little, this is better than less."""
+REGULARIZATION = 4.0
+"""Ridge regularisation in units of the mean diagonal of the Gram; trust in eigenvectors shrinks, too."""
 
 FLUCTUATION = 3.27
 """The largest eigenvalue of pure noise lies at edge (1 + t / (2 m^(2/3))), t by the law of Tracy and Widom (1996) for
@@ -38,6 +41,11 @@ class Spectrum:
     vectors: Matrix
     values: NDArray[np.float64]
     edge: float
+
+    @property
+    def trust(self) -> NDArray[np.float64]:
+        """(k,): the squared cosine of each vector with the true one (Benaych-Georges and Nadakuditi 2011)."""
+        return 1 - (self.edge / (2 * self.values)) ** 2
 
 
 def denoise(gram: Matrix, noise_scale: float) -> Spectrum:
@@ -82,7 +90,7 @@ def item_factors(
     noise_scale: float,
     n_factors: int,
     regularization: float = REGULARIZATION,
-    popularity_weight: float = POPULARITY_WEIGHT,
+    popularity_weight: float | None = None,
 ) -> ItemFactors:
     """The model: `n_factors` factors at most from the released Gram, and one for popularity.
 
@@ -93,8 +101,10 @@ def item_factors(
         noise_scale: standard deviation of the noise on the diagonal of `gram`
         n_factors: the rank of what is kept beside popularity
         regularization: of the ridge, in units of the mean diagonal of the Gram
-        popularity_weight: how much of what a customer shares with popularity counts
+        popularity_weight: how much of what a customer shares with popularity counts; None: by how much all share
     """
+    if popularity_weight is None:  # every customer with something in the head adds 1 to the trace
+        popularity_weight = weight_of_popularity(rule.mean_overlap(float(np.trace(gram))))
     if rule.deflate:
         gram = _without(gram, rule.unit_direction)
     encoder, decoder = _tables(gram, noise_scale, n_factors, regularization)
@@ -104,11 +114,7 @@ def item_factors(
 
 
 def with_popularity(
-    encoder: Matrix,
-    decoder: Matrix,
-    rule: SumRule,
-    items: tuple[str, ...],
-    popularity_weight: float = POPULARITY_WEIGHT,
+    encoder: Matrix, decoder: Matrix, rule: SumRule, items: tuple[str, ...], popularity_weight: float
 ) -> ItemFactors:
     """The model of these tables (head, k), which know nothing of popularity, with popularity as one more factor."""
     popularity = rule.unit_direction
@@ -118,6 +124,11 @@ def with_popularity(
     )
 
 
+def weight_of_popularity(mean_overlap: float) -> float:
+    """How much of what a customer shares with popularity counts, where customers share this much on average."""
+    return max(POPULARITY_WEIGHT * mean_overlap, LEAST_POPULARITY_WEIGHT)
+
+
 def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: float) -> tuple[Matrix, Matrix]:
     """Encoder and decoder of the head, (m, at most n_factors); no column where no two items go together."""
     if len(gram) <= 1 or not gram.any():
@@ -125,8 +136,10 @@ def _tables(gram: Matrix, noise_scale: float, n_factors: int, regularization: fl
     mean_diagonal = float(np.trace(gram)) / max(len(gram), 1)
     ridge = max(regularization * mean_diagonal, noise_scale * np.sqrt(2 * len(gram)), np.finfo(float).tiny)
     spectrum = denoise(gram, noise_scale)
-    kept = Spectrum(spectrum.vectors[:, -n_factors:], spectrum.values[-n_factors:], spectrum.edge)
-    return spectral_autoencoder(kept, ridge)
+    # A score goes through a vector twice: its value counts by how far it can be trusted, twice.
+    values = spectrum.values * spectrum.trust**2
+    kept = np.argsort(values, kind="stable")[-n_factors:]
+    return spectral_autoencoder(Spectrum(spectrum.vectors[:, kept], values[kept], spectrum.edge), ridge)
 
 
 def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
@@ -136,12 +149,17 @@ def _without(gram: Matrix, direction: NDArray[np.float64]) -> Matrix:
 
 
 def _over_catalogue(encoder: Matrix, decoder: Matrix, rule: SumRule, items: tuple[str, ...]) -> ItemFactors:
-    """The tables of the head, spread over the catalogue; items outside the head have weight 0."""
+    """The tables of the head, spread over the catalogue; of items outside the head popularity alone is known."""
     decoder = decoder / rule.weights[:, None] * rule.weights.max()
     tables = np.zeros((2, len(items), encoder.shape[1]), dtype=np.float32)
     tables[:, rule.head] = encoder, decoder
     weights = np.zeros(len(items), dtype=np.float32)
     weights[rule.head] = rule.weights / rule.weights.max()
+    if rule.deflate:
+        tail = np.setdiff1d(np.flatnonzero(rule.released_counts > 0), rule.head)
+        unit = rule.weights.max() / np.linalg.norm(rule.head_counts * rule.weights)
+        tables[1, tail, -1] = unit * rule.released_counts[tail]
+        weights[tail] = np.finfo(np.float32).tiny  # known, and no part of a customer's length
     return ItemFactors(
         item_ids=items,
         encoder=tables[0],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from recsys.models.customer import SumRule
-from recsys.models.factorise import Spectrum, spectral_autoencoder, with_popularity
+from recsys.models.factorise import Spectrum, spectral_autoencoder, weight_of_popularity, with_popularity
 from recsys.models.factors import ItemFactors
 
 EXPONENT = -0.25
@@ -50,7 +50,8 @@ def spectral_factors(
     diagonal = float((rows.data.astype(np.float64) ** 2).sum() - ((rows @ popularity).astype(np.float64) ** 2).sum())
     ridge = max(regularization * diagonal / max(len(popularity), 1), np.finfo(float).tiny)
     encoder, decoder = spectral_autoencoder(leading_spectrum(rows, popularity, n_factors), ridge)
-    return with_popularity(encoder, decoder, rule, items)
+    shared = weight_of_popularity(rule.mean_overlap(purchased.shape[0]))
+    return with_popularity(encoder, decoder, rule, items, shared)
 
 
 def customer_rows(purchased: sp.csr_matrix, rule: SumRule) -> sp.csr_matrix:

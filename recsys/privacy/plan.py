@@ -14,6 +14,11 @@ LATENT_SHARE = 0.2
 CROSS_SHARE = 0.25
 """With directions (see recsys.models.customer) the counts weigh every item of the catalogue: at a small epsilon it is
 their noise that limits the model. The Gram gets what is left (benchmarks/LOG.md)."""
+LITTLE_MU = 0.35
+"""Below this mu (epsilon 1.5 at delta 1e-6) the counts get more, so that their noise grows no further, until they get
+LARGEST_COUNTS_SHARE. Popularity is what a model under much noise ranks by, and what it must not fall below
+(benchmarks/LOG.md)."""
+LARGEST_COUNTS_SHARE = 0.6
 CUSTOMERS_SHARE = 0.002
 """The part of mu² that the number of customers gets: at epsilon 1 its noise is about a hundred customers, enough to
 choose the size of the head by."""
@@ -61,17 +66,17 @@ class PrivacyPlan:
     @property
     def latent_noise_multiplier(self) -> float | None:
         """Standard deviation over sensitivity for each release of the latent Gram; None without directions."""
-        return self._multiplier(LATENT_SHARE / self.gram_releases) if self.directions else None
+        return self._multiplier(self._beside_counts(LATENT_SHARE) / self.gram_releases) if self.directions else None
 
     @property
     def cross_noise_multiplier(self) -> float | None:
         """Standard deviation over sensitivity for each release of the cross product; None without directions."""
-        return self._multiplier(CROSS_SHARE / self.gram_releases) if self.directions else None
+        return self._multiplier(self._beside_counts(CROSS_SHARE) / self.gram_releases) if self.directions else None
 
     @property
     def gram_noise_multiplier(self) -> float:
         """Standard deviation over sensitivity for each release of the Gram; 0 without privacy."""
-        beside = LATENT_SHARE + CROSS_SHARE if self.directions else 0.0
+        beside = self._beside_counts(LATENT_SHARE + CROSS_SHARE) if self.directions else 0.0
         return self._multiplier((1 - self._counts_share - CUSTOMERS_SHARE - beside) / self.gram_releases)
 
     @property
@@ -81,7 +86,17 @@ class PrivacyPlan:
 
     @property
     def _counts_share(self) -> float:
+        """The part of mu² that the counts get."""
+        mu = mu_of(self.budget.epsilon, self.budget.delta)
+        return min(self._least_counts_share * max(1.0, LITTLE_MU / mu) ** 2, LARGEST_COUNTS_SHARE)
+
+    @property
+    def _least_counts_share(self) -> float:
         return COUNTS_SHARE_BESIDE_DIRECTIONS if self.directions else COUNTS_SHARE
+
+    def _beside_counts(self, share: float) -> float:
+        """What is left of a share where the counts get more than their least."""
+        return share * (1 - self._counts_share) / (1 - self._least_counts_share)
 
     def _multiplier(self, share: float) -> float:
         mu = mu_of(self.budget.epsilon, self.budget.delta)

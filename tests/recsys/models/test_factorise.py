@@ -8,20 +8,24 @@ from recsys.data.split import split_at
 from recsys.data.worlds import checkerboard, tiny_shop
 from recsys.models.customer import GRID, SumRule, counts_terms
 from recsys.models.factorise import (
-    POPULARITY_WEIGHT,
+    LEAST_POPULARITY_WEIGHT,
     REGULARIZATION,
     autoencoder,
     denoise,
     item_factors,
     spectral_autoencoder,
+    weight_of_popularity,
 )
 from recsys.models.factors import ItemFactors
+from recsys.models.fold_in import fold_in
 from recsys.models.gram import GramSum, release_counts, release_gram
 from recsys.models.popularity import popularity_model
 from recsys.models.ranking import Scores, model_scores
 from recsys.privacy.noise import symmetric_gaussian
 from recsys.privacy.plan import PrivacyPlan
-from recsys.types import PrivacyBudget
+from recsys.training.fit import fit
+from recsys.training.terms import Terms, TrainConfig
+from recsys.types import PrivacyBudget, Trainer
 from tests.recsys.models.shops import catalogue, purchases_of
 
 Matrix = NDArray[np.float64]
@@ -63,7 +67,8 @@ def ease_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> tuple[Matrix, M
     weights = -precision / np.diag(precision)
     # What an item says about itself is not zero in the tables: it lifts what was bought, and popularity hardly.
     np.fill_diagonal(weights, 1 / (ridge * np.diag(precision)) - 1)
-    predicted = (unit - np.outer(overlap, popularity)) @ weights + POPULARITY_WEIGHT * np.outer(overlap, popularity)
+    shared = weight_of_popularity(rule.mean_overlap(np.trace(gram))) * np.outer(overlap, popularity)
+    predicted = (unit - np.outer(overlap, popularity)) @ weights + shared
     return gram, predicted / rule.weights * rule.weights.max()
 
 
@@ -125,6 +130,25 @@ def test_a_planted_spectrum_comes_back_without_the_bias_of_the_noise(rng: np.ran
     # the edge is sqrt(200) = 14.1: noise adds edge² / (4 value), 3.3 to the smallest
     assert np.abs(np.mean(found, axis=0) - planted).max() < 0.6
     assert (np.mean(raw, axis=0) - planted)[0] > 3
+
+
+def test_a_vector_is_trusted_by_how_near_it_is_to_the_true_one(rng: np.random.Generator) -> None:
+    size, planted = 100, np.array([20.0, 30.0, 45.0])
+    directions = np.linalg.qr(rng.normal(size=(size, 3)))[0]
+    said, true = [], []
+    for _ in range(15):
+        spectrum = denoise((directions * planted) @ directions.T + noise_of(size, 1.0, rng), 1.0)
+        said.append(spectrum.trust)
+        true.append((spectrum.vectors * directions).sum(axis=0) ** 2)
+    assert np.abs(np.mean(said, axis=0) - np.mean(true, axis=0)).max() < 0.05
+    assert np.mean(true, axis=0)[0] < 0.9
+    assert (denoise(features_of(rng), 0.0).trust == 1).all()
+
+
+def features_of(rng: np.random.Generator) -> Matrix:
+    """(15, 15): a Gram of full rank."""
+    features = rng.normal(size=(40, 15))
+    return features.T @ features
 
 
 def test_of_pure_noise_nothing_is_kept(rng: np.random.Generator) -> None:
@@ -200,13 +224,85 @@ def test_a_model_has_no_more_factors_than_asked_for_and_one_for_popularity(
     assert 2 <= noisy.n_factors <= 4
 
 
-def test_items_outside_the_head_are_not_known_to_the_model(content: GramSum, model: ItemFactors) -> None:
+def test_of_items_outside_the_head_popularity_alone_is_known(content: GramSum, model: ItemFactors) -> None:
     outside = np.setdiff1d(np.arange(30), content.rule.head)
     assert len(outside) == 5
-    assert not model.item_weights[outside].any()
-    assert not model.factors[outside].any()
     assert not model.encoder[outside].any()
+    assert not model.factors[outside, :-1].any()
+    by_count = model.factors[:, -1] / content.rule.released_counts
+    np.testing.assert_allclose(by_count, by_count[content.rule.head[0]], rtol=1e-3)
     assert (model.popularity == content.rule.released_counts).all()
+
+
+def test_a_purchase_outside_the_head_is_no_part_of_a_customers_vector(content: GramSum, model: ItemFactors) -> None:
+    outside, inside = np.setdiff1d(np.arange(30), content.rule.head), content.rule.head[:4]
+    with_it, without_it, alone = fold_in(model, purchases_of([[*inside, *outside], inside, outside], 30))
+    assert with_it.tolist() == without_it.tolist()
+    assert not alone.any()
+
+
+def test_who_has_the_whole_head_gets_the_most_popular_of_the_rest() -> None:
+    rule = SumRule(released_counts=np.array([9.0, 8.0, 1.5, -2.0, 4.0, 0.0]), head_size=2)
+    model = item_factors(np.zeros((2, 2)), rule, catalogue(6), noise_scale=1.0, n_factors=2)
+    (scores,) = model_scores(model, purchases_of([[0, 1]], 6))
+    assert scores[[0, 1, 4, 2]].tolist() == sorted(scores[[0, 1, 2, 4]].tolist(), reverse=True)
+    assert np.isneginf(scores[[3, 5]]).all()
+
+
+def test_the_mean_overlap_is_that_of_the_customers_where_all_buy_equally_many(rng: np.random.Generator) -> None:
+    chance = 1 / np.arange(1, 31)
+    purchased = purchases_of([rng.choice(30, 6, replace=False, p=chance / chance.sum()) for _ in range(80)], 30)
+    counts = counts_terms(purchased) / GRID
+    rule = SumRule(released_counts=counts, head_size=30, exponent=0.0)
+    overlaps = purchased @ (counts / np.linalg.norm(counts)) / np.sqrt(6)
+    # an item that nobody bought counts as bought once
+    assert rule.mean_overlap(80) == pytest.approx(overlaps.mean(), rel=5e-3)
+    assert rule.mean_overlap(0) == 1
+
+
+def test_popularity_weighs_more_where_customers_buy_more_alike() -> None:
+    assert weight_of_popularity(0.0) == LEAST_POPULARITY_WEIGHT
+    assert LEAST_POPULARITY_WEIGHT < weight_of_popularity(0.4) < weight_of_popularity(0.6)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0, 8.0])
+@pytest.mark.parametrize("n_customers", [400, 2000])
+def test_a_model_is_not_below_popularity(n_customers: int, epsilon: float) -> None:
+    """Customers with hardly a taste: below the popularity of the counts that it released itself, no model is.
+
+    Of the same budget, all of it spent on counts, popularity is better where the customers are too few for both.
+    """
+    rng = np.random.default_rng(4)
+    shop = tiny_shop(rng, n_customers=n_customers + 300, n_items=300, n_groups=3, loyalty=0.1)
+    matrix = shop.interactions().matrix
+    asked = sp.csr_matrix(matrix[n_customers:] > 0, dtype=np.float32)
+    seen = asked.multiply(rng.random(asked.shape) < 0.7).tocsr()
+    found = {"model": 0.0, "its own counts": 0.0, "popularity": 0.0}
+    for seed in range(6):
+        models = dict(zip(found, with_popularity(matrix[:n_customers], epsilon, seed), strict=True))
+        for name, model in models.items():
+            found[name] += recall(model_scores(model, seen), seen, asked, 20)
+    assert found["model"] > 0.98 * found["its own counts"]
+    if n_customers == 2000:
+        assert found["model"] > 0.97 * found["popularity"]
+
+
+def with_popularity(
+    purchased: sp.csr_matrix, epsilon: float, seed: int
+) -> tuple[ItemFactors, ItemFactors, ItemFactors]:
+    """The private model, popularity by the counts that it was made with, and popularity of the whole budget."""
+    items = catalogue(purchased.shape[1])
+    gram, popularity = (
+        fit(
+            purchased,
+            items,
+            Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon)),
+            entropy=np.random.default_rng(seed).bytes,
+        )
+        for trainer in (Trainer.GRAM, Trainer.POPULARITY)
+    )
+    assert gram.content is not None
+    return gram.factors, popularity_model(gram.content.rule.released_counts, items), popularity.factors
 
 
 def test_counts_that_noise_made_negative_are_no_popularity() -> None:

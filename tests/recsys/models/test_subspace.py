@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from recsys.models import subspace
 from recsys.models.attributes import ItemAttributes
 from recsys.models.customer import GRID, SumRule, counts_terms, customer_terms
+from recsys.models.factorise import weight_of_popularity
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
 from recsys.models.ranking import model_scores
 from recsys.models.subspace import (
+    FULL_RELIABILITY,
     LARGEST_LEVERAGE,
     LATENT_FACTOR,
-    POPULARITY_WEIGHT,
     RESIDUAL_LENGTH,
     RIDGE,
     Released,
@@ -69,7 +70,10 @@ def gram_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> Matrix:
         rest -= of_head * (of_head @ rest)
         beside += np.outer(rest, rest)
         seen_within += float(unit @ towards)
-    length = LATENT_FACTOR * seen_within / (terms.latent**2).sum() * GRID**2
+    length = seen_within / (terms.latent**2).sum() * GRID**2
+    own = rule.released_counts * rule.catalogue_weights**2
+    together = 1 - own @ np.diag(public @ public.T) / own.sum() / length**2
+    length *= LATENT_FACTOR * np.sqrt(min(1.0, together / FULL_RELIABILITY))
     return length**2 * inside + length * (across + across.T) + RESIDUAL_LENGTH**2 * beside
 
 
@@ -88,7 +92,7 @@ def scores_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> Matrix:
     hat = (vectors * gains) @ vectors.T
     weights = hat / (1 - np.minimum(np.diag(hat), LARGEST_LEVERAGE))
     weights -= np.outer(popularity, popularity @ weights)
-    weights += POPULARITY_WEIGHT * np.outer(popularity, popularity)
+    weights += weight_of_popularity(rule.mean_overlap(rule.released_customers)) * np.outer(popularity, popularity)
     own = (purchased.toarray() > 0) * rule.catalogue_weights
     own /= np.linalg.norm(own, axis=1, keepdims=True)
     return np.asarray(own @ weights / rule.catalogue_weights * rule.catalogue_weights.max())
@@ -184,6 +188,25 @@ def test_where_tastes_follow_categories_directions_find_them_under_noise_that_hi
     beside = recall(trained(customers, replace(config, attributes=True), CATEGORIES), seen, later)
     assert plain < 1.1 * popular
     assert beside > 1.5 * popular
+
+
+@pytest.mark.parametrize(("alike", "low", "high"), [(True, 0.5, 1.0), (False, 0.0, 0.2)])
+def test_directions_are_reliable_where_tastes_follow_them(alike: bool, low: float, high: float) -> None:
+    rng = np.random.default_rng(6)
+    purchased = tastes_by_category(rng, 1000)
+    kinds = np.arange(200) % 10 if alike else rng.permutation(200) % 10
+    attributes = ItemAttributes(labels={"category": [[f"category {kind}"] for kind in kinds]})
+    rule = SumRule(released_counts=counts_terms(purchased) / GRID, head_size=50, released_customers=1000.0)
+    rule = replace(rule, directions=public_directions(attributes, rule, 9))
+    content = GramSum.empty(catalogue(200), rule).add(purchased)
+    public = rule.directions / GRID
+    length = np.einsum("ij,ij->", public, content.cross) / np.trace(content.latent)
+    assert low <= subspace._reliability(float(length), rule, public) <= high
+
+
+@pytest.mark.parametrize("length", [0.0, -0.1, 1e-9])
+def test_directions_that_customers_are_not_seen_in_are_not_reliable(content: GramSum, length: float) -> None:
+    assert subspace._reliability(length, content.rule, content.rule.directions / GRID) == 0
 
 
 WITH_ATTRIBUTES = TrainConfig(attributes=True)

@@ -12,7 +12,9 @@ from recsys.privacy.plan import (
     COUNTS_SHARE_BESIDE_DIRECTIONS,
     CROSS_SHARE,
     CUSTOMERS_SHARE,
+    LARGEST_COUNTS_SHARE,
     LATENT_SHARE,
+    LITTLE_MU,
     PrivacyPlan,
 )
 from recsys.types import PrivacyBudget
@@ -73,6 +75,18 @@ def test_the_counts_and_the_number_of_customers_get_their_share() -> None:
     whole = compose([plan.single_noise_multiplier] * 3)
     assert (compose([plan.counts_noise_multiplier]) / whole) ** 2 == pytest.approx(COUNTS_SHARE)
     assert (compose([plan.customers_noise_multiplier]) / whole) ** 2 == pytest.approx(CUSTOMERS_SHARE)
+
+
+@pytest.mark.parametrize("directions", [False, True])
+def test_under_a_small_budget_the_counts_get_more_and_keep_their_noise(directions: bool) -> None:
+    at = {
+        mu: replace(plan_of(epsilon_of(mu, 1e-6), 1e-6, 2), directions=directions).counts_noise_multiplier
+        for mu in (2 * LITTLE_MU, LITTLE_MU, 0.8 * LITTLE_MU, 0.1 * LITTLE_MU)
+    }
+    double, little, less, next_to_none = at.values()
+    assert little == pytest.approx(2 * double)
+    assert less == pytest.approx(little)
+    assert next_to_none == pytest.approx(1 / (0.1 * LITTLE_MU * math.sqrt(LARGEST_COUNTS_SHARE)))
 
 
 def test_without_a_promise_no_noise_is_planned() -> None:
