@@ -13,8 +13,8 @@ from recsys.data.readers import Columns, read_purchases
 from recsys.data.split import k_core, temporal_split
 from recsys.evaluation.protocol import Protocol, Scorer
 from recsys.models.attributes import ItemAttributes
-from recsys.models.factorise import autoencoder
 from recsys.models.factors import ItemFactors
+from recsys.models.spectral import autoencoder
 from recsys.types import Task
 
 LIKED = 4

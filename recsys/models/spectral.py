@@ -3,7 +3,7 @@
 1. Customer u is the row w_S ||w_S||^-CUSTOMER_EXPONENT: who bought more says more, and no bound is needed.
 2. The leading eigenvectors of the rows' Gram without popularity, by power iteration on a block of random vectors
    (Halko, Martinsson and Tropp 2011, algorithm 4.4): products of a sparse matrix with a few columns.
-3. The ridge autoencoder within them, and popularity as one more factor, as in `factorise`.
+3. The ridge autoencoder with zero diagonal (EASE, Steck 2019) within them, and popularity as one more factor.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from recsys.models.customer import SumRule
-from recsys.models.factorise import Spectrum, spectral_autoencoder, weight_of_popularity, with_popularity
+from recsys.models.factorise import Matrix, Spectrum, weight_of_popularity, with_popularity
 from recsys.models.factors import ItemFactors
 
 EXPONENT = -0.25
@@ -51,7 +51,7 @@ def spectral_factors(
     ridge = max(regularization * diagonal / max(len(popularity), 1), np.finfo(float).tiny)
     encoder, decoder = spectral_autoencoder(leading_spectrum(rows, popularity, n_factors), ridge)
     shared = weight_of_popularity(rule.mean_overlap(purchased.shape[0]))
-    return with_popularity(encoder, decoder, rule, items, shared)
+    return with_popularity(encoder, decoder / rule.weights[:, None] * rule.weights.max(), rule, items, shared)
 
 
 def customer_rows(purchased: sp.csr_matrix, rule: SumRule) -> sp.csr_matrix:
@@ -77,6 +77,26 @@ def leading_spectrum(rows: sp.csr_matrix, popularity: NDArray[np.float32], count
     values, vectors = linalg.eigh(seen.T @ seen)
     kept = values[-count:] > NEGLIGIBLE * values[-1:]
     return Spectrum((block @ vectors[:, -count:])[:, kept], values[-count:][kept], 0.0)
+
+
+def autoencoder(gram: Matrix, regularization: float) -> Matrix:
+    """(m, m): B of least ||X - X B||² + lambda ||B||² with zero diagonal, for X^T X = gram (Steck 2019, equation 8)."""
+    inverse = linalg.inv(gram + regularization * np.eye(len(gram)), assume_a="pos")
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def spectral_autoencoder(spectrum: Spectrum, regularization: float) -> tuple[Matrix, Matrix]:
+    """Encoder and decoder (m, k): `autoencoder` of the spectrum, exact for every item that the customer did not buy.
+
+    With P = (G + lambda I)^-1 and gains g = values / (values + lambda), lambda P = I - V g V^T, so
+    B = (V g V^T - diag h) / (1 - h) with h the diagonal of V g V^T. The part with diag h only lowers items that were
+    bought.
+    """
+    gains = spectrum.values / (spectrum.values + regularization)
+    leverage = (spectrum.vectors**2) @ gains
+    return spectrum.vectors * gains, spectrum.vectors / (1 - leverage)[:, None]
 
 
 def _without(block: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:

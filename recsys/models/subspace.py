@@ -11,7 +11,7 @@ What is known of the Gram of whole customers, G = sum of u u^T without popularit
 2. C is projected off the directions, and each of its numbers is shrunk by what its column and its item's popularity let
    one expect beside the noise (empirical Bayes).
 3. The parts, each weighted by how much of a customer's length it stands for, add up to a Gram of low rank: its ridge
-   autoencoder gives two item tables, and popularity comes back as one more factor.
+   regression gives two item tables, and popularity comes back as one more factor.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from scipy import linalg
 
 from recsys.models.attributes import ItemAttributes, directions
 from recsys.models.customer import GRID, SumRule
-from recsys.models.factorise import denoise, weight_of_popularity
+from recsys.models.factorise import denoise, unweighted, weight_of_popularity
 from recsys.models.factors import ItemFactors
 
 Matrix = NDArray[np.float64]
@@ -40,8 +40,6 @@ RIDGE = 1 / 250
 FULL_RELIABILITY = 0.4
 """From here on the latent Gram counts in full. On MovieLens and Online Retail most of it, and half of it, is of items
 that go together, on groceries next to nothing."""
-LARGEST_LEVERAGE = 0.9
-"""Keeps 1 / (1 - h) finite for an item that a factor stands for alone."""
 LEAST_EVIDENCE = 1.5
 """A column of the cross product counts if it rises above its noise by this many standard deviations."""
 LARGEST_RANK = 200
@@ -86,13 +84,13 @@ def subspace_factors(released: Released, rule: SumRule, items: tuple[str, ...], 
     kept = np.flatnonzero(values > 0)[::-1][:n_factors]
     factors = basis @ vectors[:, kept]
     gains = values[kept] / (values[kept] + ridge)
-    leverage = np.minimum((factors**2) @ gains, LARGEST_LEVERAGE)
     encoder = factors * gains
     encoder -= np.outer(popularity, popularity @ encoder)
+    decoder = factors * unweighted(popularity, rule.catalogue_weights)
     weight = weight_of_popularity(rule.mean_overlap(rule.released_customers))
-    encoder = np.column_stack([encoder, weight * popularity])
-    decoder = np.column_stack([factors / (1 - leverage)[:, None], popularity])
-    return _over_catalogue(encoder, decoder, rule, items)
+    shared = popularity / rule.catalogue_weights * rule.catalogue_weights.max()
+    tables = np.column_stack([encoder, weight * popularity]), np.column_stack([decoder, shared])
+    return _over_catalogue(*tables, rule, items)
 
 
 def _gram(released: Released, rule: SumRule, popularity: NDArray[np.float64]) -> tuple[Matrix, Matrix]:
@@ -173,7 +171,7 @@ def _over_catalogue(encoder: Matrix, decoder: Matrix, rule: SumRule, items: tupl
     return ItemFactors(
         item_ids=items,
         encoder=encoder.astype(np.float32),
-        factors=(decoder / rule.catalogue_weights[:, None] * largest).astype(np.float32),
+        factors=decoder.astype(np.float32),
         item_weights=(rule.catalogue_weights / largest).astype(np.float32),
         popularity=np.maximum(rule.released_counts, 0).astype(np.float32),
     )

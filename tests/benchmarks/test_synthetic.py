@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from benchmarks.datasets import ease
 from benchmarks.synthetic_worker import ITEMS, grown, read, train, variants
-from recsys.models.factorise import autoencoder
+from recsys.models.spectral import autoencoder
 
 FILMS = 50
 

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 from recsys.data.split import split_at
 from recsys.data.worlds import checkerboard, tiny_shop
 from recsys.models.customer import SumRule
-from recsys.models.factorise import POPULARITY_WEIGHT, autoencoder
+from recsys.models.factorise import denoise, weight_of_popularity
 from recsys.models.factors import ItemFactors
 from recsys.models.ranking import model_scores
 from recsys.models.spectral import (
     CUSTOMER_EXPONENT,
     EXPONENT,
     REGULARIZATION,
+    autoencoder,
     customer_rows,
     leading_spectrum,
+    spectral_autoencoder,
     spectral_factors,
 )
 from tests.recsys.models.shops import catalogue, purchases_of
@@ -53,10 +55,34 @@ def test_at_full_rank_the_scores_are_those_of_the_dense_autoencoder(purchased: s
     weights = autoencoder(gram, ridge) + np.diag(own_again)
     shared = unit @ popularity
     own = unit - np.outer(shared, popularity)
-    expected = (own @ weights + POPULARITY_WEIGHT * np.outer(shared, popularity)) / rule.weights * rule.weights.max()
+    weight = weight_of_popularity(rule.mean_overlap(purchased.shape[0]))
+    expected = (own @ weights + weight * np.outer(shared, popularity)) / rule.weights * rule.weights.max()
     scores = model_scores(model_of(purchased), purchased)[:, rule.head]
     unseen = purchased[:, rule.head].toarray() == 0
     np.testing.assert_allclose(scores[unseen], expected[unseen], atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_spectral_autoencoder_is_the_autoencoder_for_every_other_item(rng: np.random.Generator) -> None:
+    features = rng.normal(size=(40, 15))
+    gram = features.T @ features
+    spectrum = denoise(gram, 0.0)
+    encoder, decoder = spectral_autoencoder(spectrum, 7.0)
+    others = ~np.eye(15, dtype=bool)
+    assert spectrum.values.shape == (15,)
+    np.testing.assert_allclose((encoder @ decoder.T)[others], autoencoder(gram, 7.0)[others], atol=1e-12)
+
+
+def test_the_autoencoder_is_the_minimum_of_its_loss(rng: np.random.Generator) -> None:
+    features = rng.normal(size=(40, 6))
+    weights = autoencoder(features.T @ features, 3.0)
+
+    def loss(candidate: Matrix) -> float:
+        return float(((features - features @ candidate) ** 2).sum() + 3.0 * (candidate**2).sum())
+
+    assert np.diag(weights).tolist() == [0.0] * 6
+    for _ in range(20):
+        step = 0.01 * rng.normal(size=(6, 6)) * ~np.eye(6, dtype=bool)
+        assert loss(weights) < loss(weights + step)
 
 
 def test_the_leading_spectrum_is_that_of_the_dense_gram(rng: np.random.Generator) -> None:

@@ -16,7 +16,6 @@ from recsys.models.gram import GramSum
 from recsys.models.ranking import model_scores
 from recsys.models.subspace import (
     FULL_RELIABILITY,
-    LARGEST_LEVERAGE,
     LATENT_FACTOR,
     RESIDUAL_LENGTH,
     RIDGE,
@@ -85,22 +84,21 @@ def test_without_noise_the_gram_of_low_rank_is_the_dense_one(purchased: sp.csr_m
 
 
 def scores_by_the_book(purchased: sp.csr_matrix, rule: SumRule) -> Matrix:
-    """(n_customers, n_items): every item's score by the ridge autoencoder of the dense Gram, and by popularity."""
+    """(n_customers, n_items): every item's score by the ridge regression of the dense Gram, and by popularity."""
     gram, popularity = gram_by_the_book(purchased, rule), rule.unit_catalogue_direction
     values, vectors = np.linalg.eigh(gram)
     gains = np.maximum(values, 0) / (np.maximum(values, 0) + RIDGE * rule.released_customers)
     hat = (vectors * gains) @ vectors.T
-    weights = hat / (1 - np.minimum(np.diag(hat), LARGEST_LEVERAGE))
-    weights -= np.outer(popularity, popularity @ weights)
-    weights += weight_of_popularity(rule.mean_overlap(rule.released_customers)) * np.outer(popularity, popularity)
+    hat -= np.outer(popularity, popularity @ hat)
+    weights = rule.catalogue_weights / rule.catalogue_weights.max()
     own = (purchased.toarray() > 0) * rule.catalogue_weights
     own /= np.linalg.norm(own, axis=1, keepdims=True)
-    return np.asarray(own @ weights / rule.catalogue_weights * rule.catalogue_weights.max())
+    weight = weight_of_popularity(rule.mean_overlap(rule.released_customers))
+    shared = weight * np.outer(own @ popularity, popularity / weights)
+    return np.asarray(own @ hat / (popularity**2 @ weights) + shared)
 
 
-def test_without_noise_the_scores_are_those_of_the_dense_autoencoder(
-    purchased: sp.csr_matrix, content: GramSum
-) -> None:
+def test_without_noise_the_scores_are_those_of_the_dense_ridge(purchased: sp.csr_matrix, content: GramSum) -> None:
     model = subspace_factors(without_noise(content), content.rule, content.items, n_factors=64)
     expected = scores_by_the_book(purchased, content.rule)
     scores = model_scores(model, purchased)
