@@ -29,7 +29,7 @@ CUT = datetime(2017, 10, 16, 4, tzinfo=UTC)
 """The end of week 42."""
 EARLIER_CUT = datetime(2017, 7, 31, 4, tzinfo=UTC)
 """The end of week 31: what settings are chosen on."""
-EPSILONS = (1.0, 2.0, 4.0, 8.0)
+EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DRAWS = 5
 EASE_GRID = (100.0, 300.0, 1000.0, 3000.0)
 ALS_GRID = [

@@ -6,11 +6,14 @@ Settings are the defaults, the same for every split and epsilon; they and the pe
 customers of split 0 alone. `gram` knows the public genres and years of the films, `gram_ids` nothing but their ids.
 
 Online Retail, first purchases, under the settings of MovieLens: `gram` knows the words of the descriptions.
+
+How far the defaults reach: epsilon 0.5 to 16, and MovieLens with 1,000 customers to train on (`small`).
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +29,9 @@ from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0)
+FAR_EPSILONS = (0.5, 16.0)
+SMALL = 1000
+"""Customers of a small shop."""
 SPLITS = 3
 DRAWS = 3
 DELTA = 1e-6
@@ -36,6 +42,8 @@ PRIVATE = {
     "dp_als": Trainer.DP_ALS,
     "dp_sgd": Trainer.DP_SGD,
 }
+SUMS = ("popularity", "gram", "gram_ids")
+"""What is asked about at the ends of the range of epsilon, too, and on a small shop."""
 WITHOUT_NOISE = ("popularity", "gram")
 """What has a figure without noise, too: the peers that take steps are not meant for it."""
 FULL_PAIRS, QUICK_PAIRS = 8000, 100
@@ -58,8 +66,13 @@ def main() -> None:
 def movielens(chosen: Options) -> dict[str, float]:
     """Every trainer over splits and draws, and what is not private beside them."""
     splits = [ml1m(chosen.data, split=split, validation=False) for split in range(1 if chosen.quick else SPLITS)]
-    figures = private_trainers("ml1m", splits, ml1m_attributes(chosen.data, splits[0].items), quick=chosen.quick)
-    return figures if chosen.quick else figures | without_privacy(splits, ml1m(chosen.data, split=0, validation=True))
+    attributes = ml1m_attributes(chosen.data, splits[0].items)
+    figures = private_trainers("ml1m", splits, attributes, quick=chosen.quick)
+    if chosen.quick:
+        return figures
+    small = [replace(split, train=split.train[:SMALL]) for split in splits]
+    figures |= private_trainers("small", small, attributes, names=SUMS)
+    return figures | without_privacy(splits, ml1m(chosen.data, split=0, validation=True))
 
 
 def online_retail(chosen: Options) -> dict[str, float]:
@@ -69,14 +82,27 @@ def online_retail(chosen: Options) -> dict[str, float]:
     return private_trainers("onlineretail", [task], attributes, quick=chosen.quick)
 
 
-def private_trainers(data: str, tasks: list[Task20], attributes: ItemAttributes, *, quick: bool) -> dict[str, float]:
+def private_trainers(
+    data: str,
+    tasks: list[Task20],
+    attributes: ItemAttributes,
+    *,
+    names: Sequence[str] = tuple(PRIVATE),
+    quick: bool = False,
+) -> dict[str, float]:
     """Recall@20 of every trainer at every epsilon."""
     figures: dict[str, float] = {}
-    for name in PRIVATE:
-        for epsilon in EPSILONS[2:3] if quick else (*EPSILONS, *([math.inf] if name in WITHOUT_NOISE else [])):
+    for name in names:
+        for epsilon in EPSILONS[2:3] if quick else epsilons(name):
             draws = range(1 if quick or math.isinf(epsilon) else DRAWS)
             figures |= _over(tasks, draws, f"{data}.{name}", epsilon, attributes if name == "gram" else None)
     return figures
+
+
+def epsilons(name: str) -> tuple[float, ...]:
+    """What a trainer is asked about."""
+    far = FAR_EPSILONS if name in SUMS else ()
+    return (*EPSILONS, *far, *([math.inf] if name in WITHOUT_NOISE else []))
 
 
 def private_recall(
