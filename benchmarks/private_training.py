@@ -24,6 +24,7 @@ from benchmarks.speed import ALS_GRID, EASE_GRID, als_recall, ease_recall, speed
 from benchmarks.synthetic import synthetic
 from pipelines.audit import audit_epsilon_ratio
 from recsys.models.attributes import ItemAttributes
+from recsys.privacy.plan import USUAL_CUSTOMERS
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Trainer
@@ -106,11 +107,20 @@ def epsilons(name: str) -> tuple[float, ...]:
 
 
 def private_recall(
-    task: Task20, trainer: Trainer, epsilon: float, draw: int, attributes: ItemAttributes | None = None
+    task: Task20,
+    trainer: Trainer,
+    epsilon: float,
+    draw: int,
+    attributes: ItemAttributes | None = None,
+    *,
+    expected_customers: int = USUAL_CUSTOMERS,
 ) -> float:
     """Recall@20 of one training under its whole budget; a seed makes the run repeatable, as no release may be."""
     known = attributes is not None and math.isfinite(epsilon)
-    terms = Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon, delta=DELTA, attributes=known))
+    config = TrainConfig(
+        trainer=trainer, epsilon=epsilon, delta=DELTA, attributes=known, expected_customers=expected_customers
+    )
+    terms = Terms.under(config)
     entropy = np.random.default_rng(draw).bytes
     return recall20(task, fit(task.train, task.items, terms, attributes=attributes, entropy=entropy).factors)
 
@@ -133,8 +143,13 @@ def _over(
     tasks: list[Task20], draws: range, stem: str, epsilon: float, attributes: ItemAttributes | None
 ) -> dict[str, float]:
     """Mean and standard deviation of a trainer's recall, and the wall seconds of a training with its evaluation."""
-    start, trainer = time.perf_counter(), PRIVATE[stem.split(".")[1]]
-    values = [private_recall(task, trainer, epsilon, draw, attributes) for task in tasks for draw in draws]
+    data, name = stem.split(".")
+    expected, start = SMALL if data == "small" else USUAL_CUSTOMERS, time.perf_counter()
+    values = [
+        private_recall(task, PRIVATE[name], epsilon, draw, attributes, expected_customers=expected)
+        for task in tasks
+        for draw in draws
+    ]
     seconds = (time.perf_counter() - start) / len(values)
     key = f"{stem}.recall20." + (f"eps{epsilon:g}" if math.isfinite(epsilon) else "inf")
     print(f"{key}  {np.mean(values):.4f}  {seconds:.1f} s", flush=True)

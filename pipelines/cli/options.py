@@ -42,7 +42,9 @@ Seed = Annotated[
 ExpectedCustomers = Annotated[
     int,
     typer.Option(
-        min=1, help="For dp_sgd: about how many customers there are. Public: a guess, not a count of your data."
+        min=1,
+        help="About how many customers there are. Public: a guess, not a count of your data. It scales the steps of "
+        "dp_sgd, and below 5,000 popularity gets more of the budget.",
     ),
 ]
 Attributes = Annotated[

@@ -8,17 +8,19 @@ from recsys.privacy.accounting import check_parameters, mu_of
 from recsys.types import PrivacyBudget
 
 COUNTS_SHARE = 0.1
-"""The part of mu² that the counts get. 3 % lost at epsilon 1 on MovieLens, 20 % at epsilon 4 (benchmarks/LOG.md)."""
-COUNTS_SHARE_BESIDE_DIRECTIONS = 0.15
-LATENT_SHARE = 0.2
-CROSS_SHARE = 0.25
-"""With directions (see recsys.models.customer) the counts weigh every item of the catalogue: at a small epsilon it is
-their noise that limits the model. The Gram gets what is left (benchmarks/LOG.md)."""
-LITTLE_MU = 0.35
-"""Below this mu (epsilon 1.5 at delta 1e-6) the counts get more, so that their noise grows no further, until they get
-LARGEST_COUNTS_SHARE. Popularity is what a model under much noise ranks by, and what it must not fall below
+"""What the counts get of mu², in parts of what the rest gets. 0.03 lost at epsilon 1 on MovieLens, 0.25 at epsilon 4
 (benchmarks/LOG.md)."""
-LARGEST_COUNTS_SHARE = 0.6
+COUNTS_SHARE_BESIDE_DIRECTIONS = 0.15
+"""With directions (see recsys.models.customer) the counts weigh every item of the catalogue: at a small epsilon it is
+their noise that limits the model."""
+LATENT_SHARE = 0.235
+CROSS_SHARE = 0.295
+"""Of what the counts and the number of customers leave; the Gram gets the rest (benchmarks/LOG.md)."""
+LITTLE_MU = 0.35
+"""Below this mu (epsilon 1.5 at delta 1e-6) the counts of USUAL_CUSTOMERS get more, so that their noise grows little
+further. Popularity is what a model under much noise ranks by, and what it must not fall below (benchmarks/LOG.md)."""
+USUAL_CUSTOMERS = 5000
+"""With fewer customers the counts get more at a larger mu, in proportion to the root of how few they are."""
 CUSTOMERS_SHARE = 0.002
 """The part of mu² that the number of customers gets: at epsilon 1 its noise is about a hundred customers, enough to
 choose the size of the head by."""
@@ -36,6 +38,8 @@ class PrivacyPlan:
     gram_releases: int = 1
     directions: bool = False
     """Whether the sum has directions."""
+    expected_customers: int = USUAL_CUSTOMERS
+    """A public guess of how many there are; never taken from the data."""
 
     def __post_init__(self) -> None:
         """Check the plan.
@@ -66,18 +70,17 @@ class PrivacyPlan:
     @property
     def latent_noise_multiplier(self) -> float | None:
         """Standard deviation over sensitivity for each release of the latent Gram; None without directions."""
-        return self._multiplier(self._beside_counts(LATENT_SHARE) / self.gram_releases) if self.directions else None
+        return self._each(LATENT_SHARE) if self.directions else None
 
     @property
     def cross_noise_multiplier(self) -> float | None:
         """Standard deviation over sensitivity for each release of the cross product; None without directions."""
-        return self._multiplier(self._beside_counts(CROSS_SHARE) / self.gram_releases) if self.directions else None
+        return self._each(CROSS_SHARE) if self.directions else None
 
     @property
     def gram_noise_multiplier(self) -> float:
         """Standard deviation over sensitivity for each release of the Gram; 0 without privacy."""
-        beside = self._beside_counts(LATENT_SHARE + CROSS_SHARE) if self.directions else 0.0
-        return self._multiplier((1 - self._counts_share - CUSTOMERS_SHARE - beside) / self.gram_releases)
+        return self._each(1 - LATENT_SHARE - CROSS_SHARE if self.directions else 1)
 
     @property
     def single_noise_multiplier(self) -> float:
@@ -88,15 +91,14 @@ class PrivacyPlan:
     def _counts_share(self) -> float:
         """The part of mu² that the counts get."""
         mu = mu_of(self.budget.epsilon, self.budget.delta)
-        return min(self._least_counts_share * max(1.0, LITTLE_MU / mu) ** 2, LARGEST_COUNTS_SHARE)
+        little = LITTLE_MU * math.sqrt(USUAL_CUSTOMERS / max(self.expected_customers, 1))
+        least = COUNTS_SHARE_BESIDE_DIRECTIONS if self.directions else COUNTS_SHARE
+        against_the_rest = least * max(1.0, little / mu) ** 2
+        return (1 - CUSTOMERS_SHARE) * against_the_rest / (1 + against_the_rest)
 
-    @property
-    def _least_counts_share(self) -> float:
-        return COUNTS_SHARE_BESIDE_DIRECTIONS if self.directions else COUNTS_SHARE
-
-    def _beside_counts(self, share: float) -> float:
-        """What is left of a share where the counts get more than their least."""
-        return share * (1 - self._counts_share) / (1 - self._least_counts_share)
+    def _each(self, share: float) -> float:
+        """The noise multiplier of one release, of several, of this share of what the counts leave."""
+        return self._multiplier(share * (1 - CUSTOMERS_SHARE - self._counts_share) / self.gram_releases)
 
     def _multiplier(self, share: float) -> float:
         mu = mu_of(self.budget.epsilon, self.budget.delta)

@@ -13,7 +13,7 @@ from recsys.models.gram import (
     LATENT_SENSITIVITY,
 )
 from recsys.privacy.accounting import compose, epsilon_of
-from recsys.privacy.plan import COUNTS_SHARE, PrivacyPlan
+from recsys.privacy.plan import COUNTS_SHARE, USUAL_CUSTOMERS, PrivacyPlan
 from recsys.types import Json, ModelVersion, PrivacyBudget, PrivacySpend, Trainer
 
 STEPPING = frozenset({Trainer.DP_ALS, Trainer.DP_SGD})
@@ -39,8 +39,8 @@ class TrainConfig:
     n_factors: int = N_FACTORS
     seed: int = 0
     """For the initial factors of the trainers that start from some. Noise never comes from a seed."""
-    expected_customers: int = 5000
-    """A public guess of how many there are, for dp_sgd; never taken from the data."""
+    expected_customers: int = USUAL_CUSTOMERS
+    """A public guess of how many there are, for dp_sgd and for what the counts get; never taken from the data."""
     attributes: bool = False
     """Whether public attributes of the items are given, for the Gram under noise."""
 
@@ -54,7 +54,12 @@ class TrainConfig:
         """How the budget is spent; ALS draws no noise, so its budget is infinite."""
         epsilon = math.inf if self.trainer is Trainer.ALS else self.epsilon
         budget = PrivacyBudget(epsilon=epsilon, delta=self.delta)
-        return PrivacyPlan(budget=budget, gram_releases=self.releases, directions=self.directions)
+        return PrivacyPlan(
+            budget=budget,
+            gram_releases=self.releases,
+            directions=self.directions,
+            expected_customers=self.expected_customers,
+        )
 
     def require_packages(self) -> None:
         """Return if the trainer can run here: for asking before anything is booked.

@@ -12,7 +12,6 @@ from recsys.privacy.plan import (
     COUNTS_SHARE_BESIDE_DIRECTIONS,
     CROSS_SHARE,
     CUSTOMERS_SHARE,
-    LARGEST_COUNTS_SHARE,
     LATENT_SHARE,
     LITTLE_MU,
     PrivacyPlan,
@@ -51,12 +50,13 @@ def test_with_directions_all_statistics_compose_to_the_budget(epsilon: float, de
 
 def test_with_directions_each_statistic_gets_its_share_and_without_them_two_are_not_planned() -> None:
     plan = replace(plan_of(4.0, 1e-6, 3), directions=True)
+    left = (1 - CUSTOMERS_SHARE) / (1 + COUNTS_SHARE_BESIDE_DIRECTIONS)
     whole = compose([plan.single_noise_multiplier] * 3)
     for multiplier, count, share in (
-        (plan.counts_noise_multiplier, 1, COUNTS_SHARE_BESIDE_DIRECTIONS),
+        (plan.counts_noise_multiplier, 1, left * COUNTS_SHARE_BESIDE_DIRECTIONS),
         (plan.customers_noise_multiplier, 1, CUSTOMERS_SHARE),
-        (plan.latent_noise_multiplier, 3, LATENT_SHARE),
-        (plan.cross_noise_multiplier, 3, CROSS_SHARE),
+        (plan.latent_noise_multiplier, 3, left * LATENT_SHARE),
+        (plan.cross_noise_multiplier, 3, left * CROSS_SHARE),
     ):
         assert multiplier is not None
         assert (compose([multiplier] * count) / whole) ** 2 == pytest.approx(share)
@@ -73,7 +73,9 @@ def test_one_statistic_released_alone_composes_to_the_budget(epsilon: float, del
 def test_the_counts_and_the_number_of_customers_get_their_share() -> None:
     plan = plan_of(4.0, 1e-6, 3)
     whole = compose([plan.single_noise_multiplier] * 3)
-    assert (compose([plan.counts_noise_multiplier]) / whole) ** 2 == pytest.approx(COUNTS_SHARE)
+    assert (compose([plan.counts_noise_multiplier]) / whole) ** 2 == pytest.approx(
+        (1 - CUSTOMERS_SHARE) * COUNTS_SHARE / (1 + COUNTS_SHARE)
+    )
     assert (compose([plan.customers_noise_multiplier]) / whole) ** 2 == pytest.approx(CUSTOMERS_SHARE)
 
 
@@ -85,8 +87,17 @@ def test_under_a_small_budget_the_counts_get_more_and_keep_their_noise(direction
     }
     double, little, less, next_to_none = at.values()
     assert little == pytest.approx(2 * double)
-    assert less == pytest.approx(little)
-    assert next_to_none == pytest.approx(1 / (0.1 * LITTLE_MU * math.sqrt(LARGEST_COUNTS_SHARE)))
+    assert little < less < 1.05 * little
+    # nearly all of next to nothing
+    assert 10 / LITTLE_MU < next_to_none < 1.05 * 10 / LITTLE_MU
+
+
+def test_in_a_small_shop_the_counts_get_more_at_a_larger_budget() -> None:
+    small, usual, large = (
+        replace(plan_of(2.0, 1e-6, 1), expected_customers=n).counts_noise_multiplier for n in (1000, 5000, 10**6)
+    )
+    assert small < 0.7 * usual
+    assert usual == large
 
 
 def test_without_a_promise_no_noise_is_planned() -> None:
