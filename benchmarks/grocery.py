@@ -31,6 +31,8 @@ EARLIER_CUT = datetime(2017, 7, 31, 4, tzinfo=UTC)
 """The end of week 31: what settings are chosen on."""
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DRAWS = 5
+ABOUT = 2500
+"""Households, as the publisher says: public, so the plan may know it."""
 EASE_GRID = (100.0, 300.0, 1000.0, 3000.0)
 ALS_GRID = [
     ALSConfig(factors=f, regularization=r, alpha=a) for f in (16, 32, 64) for r in (1.0, 10.0) for a in (1.0, 5.0)
@@ -93,7 +95,7 @@ def under(grocer: Grocer, epsilon: float, *, draws: int) -> dict[str, float]:
     for draw in range(draws):
         for trainer in (Trainer.GRAM, Trainer.POPULARITY):
             entropy = np.random.default_rng(draw).bytes
-            terms = Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon))
+            terms = Terms.under(TrainConfig(trainer=trainer, epsilon=epsilon, expected_customers=ABOUT))
             model = fit(grocer.train, grocer.items, terms, entropy=entropy).factors
             hybrid = "hybrid" if trainer is Trainer.GRAM else "popularity_with_habits"
             new = recall20(grocer.new, by_model(model, grocer.habits))
