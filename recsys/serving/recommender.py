@@ -24,6 +24,7 @@ from recsys.errors import CacheUnavailableError, InputError
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry
 from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
+from recsys.serving.ranker import Ranker
 from recsys.types import (
     CustomerState,
     EventStatus,
@@ -53,6 +54,7 @@ class LoadedModel:
     version: str
     factors: ItemFactors
     popular: tuple[Row, ...]
+    ranker: Ranker
 
 
 class Recommender:
@@ -171,7 +173,9 @@ class Recommender:
         newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
         own = own_habits(histories, max(len(model.factors.item_ids), newest + 1))
         now = self._clock()
-        for (user_key, revision, _), lists in zip(customers, personal_lists(model.factors, own), strict=True):
+        for (user_key, revision, _), lists in zip(
+            customers, personal_lists(model.factors, own, model.ranker), strict=True
+        ):
             yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
 
     def _live_model(self) -> LoadedModel | None:
@@ -182,7 +186,7 @@ class Recommender:
         if self._loaded is None or self._loaded.version != version:
             factors, _ = self._registry.load(version)
             self._refresh_items()
-            self._loaded = LoadedModel(version, factors, popular_list(factors))
+            self._loaded = LoadedModel(version, factors, popular_list(factors), Ranker.of(factors, length=LIST_LENGTH))
         return self._loaded
 
     def _refresh_items(self) -> None:
