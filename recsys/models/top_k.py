@@ -10,6 +10,7 @@ once more in float64, rounded to float32. That score depends on the vector and t
 bits whichever way it was found, alone or in a batch.
 """
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ SMALLEST_SLACK = 1e-36
 DIRECTIONS = 15
 """Leading directions that bound a score, with the length of the rest sixteen numbers for each item: measured best of 7,
 15 and 23 (benchmarks/LOG.md)."""
-FIRST = 1024
+FIRST = 512
 """Items that are scored before anything is left out: enough for a good k-th score, and one call's worth of overhead."""
+SHORT = 4096
+"""Up to so many items it is faster to score all that are long enough than to bound them once more."""
 BATCH = 128
 """Customers at a time: their scores of a block of items stay within a megabyte."""
 BLOCK = 2048
@@ -77,7 +80,7 @@ class TopK:
             raise ArtifactError(msg)
         order = np.argsort(-lengths, kind="stable")
         self.pruned = pruned
-        self._items = positions[order].astype(np.uint32)
+        self._items = positions[order]
         self._row = np.full(len(factors), len(order))
         self._row[self._items] = np.arange(len(order))
         self._table = np.ascontiguousarray(factors[self._items])
@@ -117,12 +120,13 @@ class TopK:
 
         Tested by: tests/recsys/models/test_top_k.py::test_the_best_are_those_of_a_sort_of_all_scores
         """
-        length = self._length(vector[None], k)[0]
+        length = self._length(vector, k)
         slack = 2 * (length * self._longest * self._rounding + SMALLEST_SLACK)
-        hidden = self._row[excluded] if excluded is not None else self._row[:0]
+        hidden = self._row[:0] if excluded is None else self._rows(excluded)
         rows = self._candidates(vector, k, length, slack, hidden, None if allowed is None else allowed[self._items])
-        keys = np.sort(_keys(self._exact(vector, rows), self._items[rows]))[:k]
-        return _items_of(keys).astype(np.int64), _scores_of(keys)
+        scores, items = self._exact(vector, rows), self._items[rows]
+        order = np.lexsort((items, -scores))[:k]
+        return items[order], scores[order]
 
     def lowest(self, vector: Vector) -> float:
         """The least score of all items.
@@ -157,7 +161,7 @@ class TopK:
 
         Tested by: tests/recsys/models/test_top_k.py::test_a_batch_gives_what_each_customer_gets_alone
         """
-        lengths = self._length(vectors, k)
+        lengths = np.array([self._length(vector, k) for vector in vectors])
         found = np.full((len(vectors), k), EMPTY_KEY)
         for start in range(0, len(vectors), BATCH):
             chunk = slice(start, start + BATCH)
@@ -166,27 +170,33 @@ class TopK:
             found[chunk, : keys.shape[1]] = keys
         return Best(_items_of(found), _scores_of(found))
 
-    def _length(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.float64]:
-        """(n_customers,): how long the vectors are, if they can be searched for."""
+    def _length(self, vector: Vector, k: int) -> float:
+        """How long the vector is, if it can be searched for."""
         if k < 1:
             msg = f"expected lists of at least one item, got k = {k}; 20 is usual"
             raise InputError(msg)
-        if vectors.shape[1:] != self._table.shape[1:] or vectors.dtype != np.float32:
+        if vector.shape != self._table.shape[1:] or vector.dtype != np.float32:
             msg = (
-                f"expected float32 vectors of {self._table.shape[1]} factors, "
-                f"got {vectors.dtype} {vectors.shape[1:]}; fold in with the same model"
+                f"expected a float32 vector of {self._table.shape[1]} factors, "
+                f"got {vector.dtype} {vector.shape}; fold in with the same model"
             )
             raise InputError(msg)
-        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        if not (lengths <= LARGEST).all():
-            msg = f"expected finite vectors of length {LARGEST:g} at most, got others; check the fold-in"
+        squared = float(vector @ vector)
+        if not squared <= LARGEST**2:
+            msg = f"expected a finite vector of length {LARGEST:g} at most, got another; check the fold-in"
             raise InputError(msg)
-        return np.asarray(lengths)
+        return math.sqrt(squared)
 
     def _exact(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> Vector:
         """The scores of rows of the table; `vector` is one for all, or one for each."""
-        # Each sum runs along its own row, so it has the same bits whatever else is scored beside it.
-        return (self._table[rows].astype(np.float64) * vector).sum(axis=1).astype(np.float32)
+        # One product for each row, so it has the same bits whatever else is scored beside it. And -0 becomes 0.
+        found = np.vecdot(self._table.take(rows, axis=0).astype(np.float64), vector.astype(np.float64)) + 0.0
+        return np.asarray(found, dtype=np.float32)
+
+    def _rows(self, items: Positions) -> Positions:
+        """Where those of the items stand that can be in a list."""
+        rows = self._row[items]
+        return rows if len(self) == len(self._row) else rows[rows < len(self)]
 
     def _candidates(
         self, vector: Vector, k: int, length: float, slack: float, hidden: Positions, shown: Mask | None
@@ -197,19 +207,24 @@ class TopK:
             rows = rows[~np.isin(rows, hidden)]
             return rows[_near(self._table[rows] @ vector, k, slack)]
         if not self.pruned or len(self) <= FIRST:
-            return _near(self._block(vector, len(self), hidden, shown), k, slack)
+            return _near(self._block(vector, 0, len(self), hidden, shown), k, slack)
         return self._bounded(vector, k, length, slack, hidden, shown)
 
     def _bounded(
         self, vector: Vector, k: int, length: float, slack: float, hidden: Positions, shown: Mask | None
     ) -> Positions:
         """As `_candidates`: the longest items first, then whoever could still be among the best by its bound."""
-        rows, scores = np.arange(FIRST), self._block(vector, FIRST, hidden, shown)
-        least, size = _kth(scores, k) - slack, FIRST
-        bound = self._bound(vector, self._reach(least, length), hidden, shown)
+        scores = self._block(vector, 0, FIRST, hidden, shown)
+        least = _kth(scores, k) - slack
+        reach = self._reach(least, length)
+        if reach <= SHORT:
+            rest = self._block(vector, FIRST, max(FIRST, reach), hidden, shown)
+            return _near(np.concatenate([scores, rest]), k, slack)
+        rows, size = np.arange(FIRST), FIRST
+        bound = self._bound(vector, reach, hidden, shown)
         while len(ahead := _from(bound, least)):
             if size > FIRST and len(ahead) > len(self) // FEW:  # to gather them takes longer than to score all
-                return _near(self._block(vector, len(self), hidden, shown), k, slack)
+                return _near(self._block(vector, 0, len(self), hidden, shown), k, slack)
             if len(ahead) > size:
                 ahead = ahead[bound[ahead] >= _kth(bound[ahead], size)]
             rows = np.concatenate([rows, ahead])
@@ -230,12 +245,14 @@ class TopK:
             bound[~shown[:reach]] = -np.inf
         return np.asarray(bound)
 
-    def _block(self, vector: Vector, stop: int, hidden: Positions, shown: Mask | None) -> Vector:
-        """(stop,): scores of the first rows, -inf where an item must not be in the list."""
-        scores = self._table[:stop] @ vector
-        scores[hidden[hidden < stop]] = -np.inf
+    def _block(self, vector: Vector, start: int, stop: int, hidden: Positions, shown: Mask | None) -> Vector:
+        """(stop - start,): scores of these rows, -inf where an item must not be in the list."""
+        scores = self._table[start:stop] @ vector
+        if start or stop < len(self):
+            hidden = hidden[(hidden >= start) & (hidden < stop)] - start
+        scores[hidden] = -np.inf
         if shown is not None:
-            scores[~shown[:stop]] = -np.inf
+            scores[~shown[start:stop]] = -np.inf
         return scores
 
     def _reach(self, least: float, length: float) -> int:
@@ -279,7 +296,7 @@ def _kth(scores: Vector, k: int) -> float:
 
 def _from(scores: Vector, least: float) -> Positions:
     """Who scores this or more, and may be in the list."""
-    return np.flatnonzero(scores >= least) if least > -np.inf else np.flatnonzero(scores > -np.inf)
+    return (scores >= least if least > -np.inf else scores > -np.inf).nonzero()[0]
 
 
 def _near(scores: Vector, k: int, slack: float) -> Positions:
@@ -296,11 +313,11 @@ def _leading(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return rotation, np.vstack([rotated[:, :directions].T, rest]).astype(np.float32)
 
 
-def _keys(scores: Vector, items: NDArray[np.uint32]) -> NDArray[np.uint64]:
+def _keys(scores: Vector, items: Positions) -> NDArray[np.uint64]:
     """Integers in the order of lists: higher scores first, then lower positions."""
-    bits = (scores + np.float32(0)).view(np.uint32)  # -0 is 0
+    bits = scores.view(np.uint32)
     falling = np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF))
-    return falling.astype(np.uint64) << np.uint64(32) | items
+    return falling.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
 
 
 def _scores_of(keys: NDArray[np.uint64]) -> NDArray[np.float32]:

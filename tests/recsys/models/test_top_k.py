@@ -21,6 +21,7 @@ def small_steps() -> Iterator[None]:
     """Every step of the search is taken on a catalogue of a few items."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(top_k, "FIRST", 3)
+        patch.setattr(top_k, "SHORT", 8)
         patch.setattr(top_k, "BATCH", 2)
         patch.setattr(top_k, "BLOCK", 4)
         patch.setattr(top_k, "DIRECTIONS", 1)
@@ -121,6 +122,7 @@ def test_rounding_does_not_decide_which_way_finds_what(rng: np.random.Generator,
     vectors = rng.normal(size=(9, 24)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(top_k, "FIRST", 256)
+        patch.setattr(top_k, "SHORT", 512)
         patch.setattr(top_k, "BLOCK", 512)
         patch.setattr(top_k, "DIRECTIONS", 7)
         pruned, plain = (TopK(factors, pruned=way) for way in (True, False))
@@ -186,9 +188,9 @@ def test_the_faster_way_is_taken_and_finds_the_same(rng: np.random.Generator) ->
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 10 * LARGEST])
 def test_vectors_that_are_no_numbers_are_refused(wrong: float) -> None:
     search, vector = TopK(np.ones((5, 2), np.float32)), np.array([1, wrong], dtype=np.float32)
-    with pytest.raises(InputError, match="expected finite vectors"):
+    with pytest.raises(InputError, match="expected a finite vector"):
         search.top_k(vector, 1)
-    with pytest.raises(InputError, match="expected finite vectors"):
+    with pytest.raises(InputError, match="expected a finite vector"):
         search.top_k_batch(np.stack([np.zeros(2, np.float32), vector]), 1)
 
 
@@ -200,7 +202,7 @@ def test_factors_that_are_no_numbers_are_refused(wrong: float) -> None:
 
 @pytest.mark.parametrize("vector", [np.zeros(3, np.float32), np.zeros(2)])
 def test_vectors_of_another_model_are_refused(vector: np.ndarray) -> None:
-    with pytest.raises(InputError, match="expected float32 vectors of 2 factors"):
+    with pytest.raises(InputError, match="expected a float32 vector of 2 factors"):
         TopK(np.ones((5, 2), np.float32)).top_k(vector, 1)
 
 

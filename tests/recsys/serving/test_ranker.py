@@ -28,6 +28,7 @@ def ranker_of(model: ItemFactors, *, pruned: bool) -> Ranker:
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items are left out of a catalogue as small as this one."""
     monkeypatch.setattr(top_k, "FIRST", 32)
+    monkeypatch.setattr(top_k, "SHORT", 64)
     monkeypatch.setattr(top_k, "BLOCK", 64)
     monkeypatch.setattr(top_k, "BATCH", 4)
     monkeypatch.setattr(top_k, "DIRECTIONS", 2)
