@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from recsys.ports import Seals
 from recsys.serving.batch_lists import RankedBatch, batch_lists
@@ -27,6 +28,7 @@ from recsys.types import Permit, Reason, Task, UserKey
 
 PLACES = np.array([REASONS.index(Reason.MODEL), REASONS.index(Reason.BOUGHT_BEFORE)])
 """The place of the reason, by whether the item was bought before."""
+WORDS = np.array([REASONS[place] for place in PLACES], dtype=object)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +73,13 @@ def _packed(batch: RankedBatch) -> list[bytes]:
 def _first_rows(batch: RankedBatch) -> Iterator[list[Row]]:
     """Of each customer, the rows that the finished answer shows."""
     counts = np.minimum(batch.counts, DEFAULT_LENGTH).tolist()
-    items, scores = batch.items[:, :DEFAULT_LENGTH].tolist(), batch.scores[:, :DEFAULT_LENGTH].tolist()
-    places = PLACES[batch.bought[:, :DEFAULT_LENGTH].astype(np.intp)].tolist()
-    for count, row_items, row_scores, row_places in zip(counts, items, scores, places, strict=True):
-        reasons = [REASONS[place] for place in row_places]
-        yield list(zip(row_items, row_scores, reasons, strict=True))[:count]
+    items, scores = batch.items[:, :DEFAULT_LENGTH].tolist(), _told(batch.scores[:, :DEFAULT_LENGTH])
+    reasons = WORDS[batch.bought[:, :DEFAULT_LENGTH].astype(np.intp)].tolist()
+    for count, *columns in zip(counts, items, scores, reasons, strict=True):
+        yield list(zip(*columns, strict=True))[:count]
+
+
+def _told(scores: NDArray[np.float32]) -> list[list[float]]:
+    """As `told`, of all."""
+    shown = np.where(np.isfinite(scores), scores, 0).astype(np.float64)
+    return (np.round(shown, 4) + 0.0).tolist()  # -0 becomes 0

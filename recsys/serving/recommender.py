@@ -29,7 +29,7 @@ from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seal
 from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
 from recsys.serving.published import Edition, sealed_values
 from recsys.serving.ranker import Ranker
-from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, DIGITS, item_starts, render_answer
+from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
 from recsys.types import (
     CustomerState,
@@ -218,7 +218,7 @@ class Recommender:
 
     def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
         self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
-        rows = lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]
+        rows = [(item, told(score), reason) for item, score, reason in lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]]
         answer = render_answer(rows, self._starts, version=lists.version, generated_at=lists.generated_at)
         return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists, answer=answer)
 
@@ -297,9 +297,7 @@ class Recommender:
     ) -> Recommendations:
         self._know(rows)
         items = tuple(
-            Recommendation(
-                item_id=self._items[item][0], name=self._items[item][1], score=round(score, DIGITS), reason=reason
-            )
+            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
             for item, score, reason in rows
         )
         return Recommendations(
