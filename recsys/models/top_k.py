@@ -42,6 +42,8 @@ SHORT = 4096
 BATCH = 128
 """Customers at a time: their scores of a block of items stay within a megabyte."""
 BLOCK = 2048
+SIDE = 16
+"""Of how many items one stands for all while the k-th best score is looked for."""
 FEW = 8
 """Where at most one item of so many is allowed, those are scored and no others."""
 EMPTY_KEY = np.uint64(0xFF800000_FFFFFFFF)
@@ -121,12 +123,8 @@ class TopK:
         Tested by: tests/recsys/models/test_top_k.py::test_the_best_are_those_of_a_sort_of_all_scores
         """
         length = self._length(vector, k)
-        slack = 2 * (length * self._longest * self._rounding + SMALLEST_SLACK)
         hidden = self._row[:0] if excluded is None else self._rows(excluded)
-        rows = self._candidates(vector, k, length, slack, hidden, None if allowed is None else allowed[self._items])
-        scores, items = self._exact(vector, rows), self._items[rows]
-        order = np.lexsort((items, -scores))[:k]
-        return items[order], scores[order]
+        return self._best(vector, k, length, hidden, None if allowed is None else allowed[self._items])
 
     def lowest(self, vector: Vector) -> float:
         """The least score of all items.
@@ -165,9 +163,14 @@ class TopK:
         found = np.full((len(vectors), k), EMPTY_KEY)
         for start in range(0, len(vectors), BATCH):
             chunk = slice(start, start + BATCH)
-            hidden = None if excluded is None else excluded[chunk]
-            keys = self._batch_keys(np.ascontiguousarray(vectors[chunk]), k, lengths[chunk], hidden)
+            hidden = Hidden.of(None if excluded is None else excluded[chunk], self._row, len(self))
+            keys, alone = self._batch_keys(np.ascontiguousarray(vectors[chunk]), k, lengths[chunk], hidden)
             found[chunk, : keys.shape[1]] = keys
+            for row in alone:
+                items, scores = self._best(
+                    vectors[start + row], k, float(lengths[start + row]), hidden.of_one(row), None
+                )
+                found[start + row, : len(items)] = _keys(scores, items)
         return Best(_items_of(found), _scores_of(found))
 
     def _length(self, vector: Vector, k: int) -> float:
@@ -181,17 +184,37 @@ class TopK:
                 f"got {vector.dtype} {vector.shape}; fold in with the same model"
             )
             raise InputError(msg)
-        squared = float(vector @ vector)
+        wide = vector.astype(np.float64)  # float32 would take a very short one for 0
+        squared = float(wide @ wide)
         if not squared <= LARGEST**2:
             msg = f"expected a finite vector of length {LARGEST:g} at most, got another; check the fold-in"
             raise InputError(msg)
         return math.sqrt(squared)
 
+    def _best(
+        self, vector: Vector, k: int, length: float, hidden: Positions, shown: Mask | None
+    ) -> tuple[Positions, Vector]:
+        """As `top_k`, by rows: `hidden` are rows, and `shown` (len(self),) is by row."""
+        if not length:
+            return self._first(k, hidden, shown)
+        slack = 2 * (length * self._longest * self._rounding + SMALLEST_SLACK)
+        rows = self._candidates(vector, k, length, slack, hidden, shown)
+        scores, items = self._exact(vector, rows), self._items[rows]
+        order = np.lexsort((items, -scores))[:k]
+        return items[order], scores[order]
+
+    def _first(self, k: int, hidden: Positions, shown: Mask | None) -> tuple[Positions, Vector]:
+        """What a vector of zeros finds: every score is 0, so the lowest positions are best."""
+        there = np.ones(len(self), dtype=np.bool_) if shown is None else shown.copy()
+        there[hidden] = False
+        items = np.sort(self._items[there])[:k]
+        return items, np.zeros(len(items), dtype=np.float32)
+
     def _exact(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> Vector:
         """The scores of rows of the table; `vector` is one for all, or one for each."""
         # One product for each row, so it has the same bits whatever else is scored beside it. And -0 becomes 0.
-        found = np.vecdot(self._table.take(rows, axis=0).astype(np.float64), vector.astype(np.float64)) + 0.0
-        return np.asarray(found, dtype=np.float32)
+        found = np.vecdot(self._table.take(rows, axis=0), vector, dtype=np.float64)
+        return np.asarray(found + 0.0, dtype=np.float32)
 
     def _rows(self, items: Positions) -> Positions:
         """Where those of the items stand that can be in a list."""
@@ -201,7 +224,7 @@ class TopK:
     def _candidates(
         self, vector: Vector, k: int, length: float, slack: float, hidden: Positions, shown: Mask | None
     ) -> Positions:
-        """Rows among which the k best are."""
+        """Rows among which the k best are, for a vector of this length."""
         if shown is not None and np.count_nonzero(shown) <= len(self) // FEW:
             rows = np.flatnonzero(shown)
             rows = rows[~np.isin(rows, hidden)]
@@ -247,8 +270,10 @@ class TopK:
 
     def _block(self, vector: Vector, start: int, stop: int, hidden: Positions, shown: Mask | None) -> Vector:
         """(stop - start,): scores of these rows, -inf where an item must not be in the list."""
-        scores = self._table[start:stop] @ vector
-        if start or stop < len(self):
+        if stop - start == len(self):
+            scores = self._table @ vector
+        else:
+            scores = self._table[start:stop] @ vector
             hidden = hidden[(hidden >= start) & (hidden < stop)] - start
         scores[hidden] = -np.inf
         if shown is not None:
@@ -257,17 +282,16 @@ class TopK:
 
     def _reach(self, least: float, length: float) -> int:
         """How many rows could score `least`, by their length alone."""
-        if least <= 0 or not length:  # an item of length 0 may be as good
+        if least <= 0:  # an item of length 0 may be as good
             return len(self)
         return int(np.searchsorted(self._falling, -least / length, side="right"))
 
     def _batch_keys(
-        self, vectors: NDArray[np.float32], k: int, lengths: NDArray[np.float64], excluded: sp.csr_matrix | None
-    ) -> NDArray[np.uint64]:
-        """(n_customers, k or fewer): the sorted keys of the best items of a few customers."""
+        self, vectors: NDArray[np.float32], k: int, lengths: NDArray[np.float64], hidden: Hidden
+    ) -> tuple[NDArray[np.uint64], Positions]:
+        """(n_customers, k or fewer): the sorted keys of the best items of a few customers; and who was left out."""
         slack = 2 * (lengths * self._longest * self._rounding + SMALLEST_SLACK)
-        hidden = Hidden.of(excluded, self._row)
-        pool = Pool.empty(len(vectors))
+        pool = Pool.of(lengths > 0)
         start = 0
         while start < len(self):
             active = np.flatnonzero(self._reaches(pool.least, lengths) > start)
@@ -280,18 +304,26 @@ class TopK:
             start = stop
         who, rows = pool.pairs()
         keys = _keys(self._exact(vectors[who], rows), self._items[rows])
-        return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k]
+        return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k], pool.left_out
 
     def _reaches(self, least: NDArray[np.float64], lengths: NDArray[np.float64]) -> Positions:
         """As `_reach`, of each customer."""
-        certain = (least > 0) & (lengths > 0)
-        longest = np.divide(least, lengths, out=np.full(len(least), -np.inf), where=certain)
+        certain = least > 0
+        longest = np.divide(least, np.maximum(lengths, SMALLEST_SLACK), out=np.full(len(least), -np.inf), where=certain)
         return np.where(certain, np.searchsorted(self._falling, -longest, side="right"), len(self))
 
 
 def _kth(scores: Vector, k: int) -> float:
-    """The k-th best score; -inf if there are fewer."""
-    return float(np.partition(scores, -k)[-k]) if k <= len(scores) else -np.inf
+    """A score that k items reach, the k-th best or a little less; -inf if there are fewer."""
+    n = len(scores)
+    if n >= 2 * SIDE * k:  # of columns of SIDE items, only the best: seldom are two of the k in one
+        scores, n = scores[: n // SIDE * SIDE].reshape(SIDE, -1).max(axis=0), n // SIDE
+    elif k > n:
+        return -np.inf
+    else:
+        scores = scores.copy()
+    scores.partition(n - k)
+    return float(scores[n - k])
 
 
 def _from(scores: Vector, least: float) -> Positions:

@@ -117,7 +117,7 @@ class Ranker:
 
     def _or_popular(self, found: Found, vector: Vector, basket: Positions) -> Found:
         """What was found; what is popular if the model says the same, 0, of all items."""
-        if found.highest > 0 or found.lowest < 0 or (self.model.factors @ vector).any():
+        if found.highest > 0 or found.lowest < 0 or (vector.any() and (self.model.factors @ vector).any()):
             return found
         return self._search(self.popular, ONE, basket)
 
