@@ -106,10 +106,10 @@ def _at_least(scores: NDArray[np.float32], least: NDArray[np.float64]) -> Mask:
     return np.asarray(scores >= np.maximum(floor, -np.finfo(np.float32).max)[:, None])
 
 
-def padded(who: Rows, n: int, values: NDArray[Scalar], filler: Scalar) -> NDArray[Scalar]:
-    """(n, most of one): each customer's values in a row, for values that stand customer by customer."""
+def padded(who: Rows, n: int, values: NDArray[Scalar], filler: Scalar, width: int = 0) -> NDArray[Scalar]:
+    """(n, most of one, or width): each customer's values in a row, for values that stand customer by customer."""
     counts = np.bincount(who, minlength=n)
     place = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
-    padded = np.full((n, counts.max(initial=0)), filler, dtype=values.dtype)
+    padded = np.full((n, counts.max(initial=width)), filler, dtype=values.dtype)
     padded[who, place] = values
     return padded

@@ -20,14 +20,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError, InputError
+from recsys.models.list_order import EMPTY_KEY, items_of, keys_of, scores_of
 from recsys.models.pool import Hidden, Pool, padded
 
 Vector = NDArray[np.float32]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-EMPTY = -1
-"""Where a list is shorter than k."""
 LARGEST = 1e18
 """No vector may be longer: the product of two stays within float32."""
 SMALLEST_SLACK = 1e-36
@@ -46,15 +45,13 @@ SIDE = 16
 """Of how many items one stands for all while the k-th best score is looked for."""
 FEW = 8
 """Where at most one item of so many is allowed, those are scored and no others."""
-EMPTY_KEY = np.uint64(0xFF800000_FFFFFFFF)
-"""-inf, and no item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Best:
     """The best items of a batch of customers, best first; the lower position wins a tie."""
 
-    items: NDArray[np.int32]
+    items: Positions
     """(n_customers, k): positions in the catalogue; EMPTY where there are no more"""
     scores: Vector
     """(n_customers, k): -inf where there are no more"""
@@ -135,12 +132,17 @@ class TopK:
         _, scores = self.top_k(-vector, 1)
         return -float(scores[0]) if len(scores) else np.inf
 
-    def scores(self, vector: Vector, items: Positions) -> Vector:
-        """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none."""
+    def scores(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
+        """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none.
+
+        Args:
+            vectors: (n_factors,) for all, or (len(items), n_factors) one for each
+            items: positions
+        """
         rows = self._row[items]
         known = rows < len(self)
         found = np.full(len(items), -np.inf, dtype=np.float32)
-        found[known] = self._exact(vector, rows[known])
+        found[known] = self._exact(vectors if vectors.ndim == 1 else vectors[known], rows[known])
         return found
 
     def top_k_batch(self, vectors: NDArray[np.float32], k: int, excluded: sp.csr_matrix | None = None) -> Best:
@@ -170,8 +172,8 @@ class TopK:
                 items, scores = self._best(
                     vectors[start + row], k, float(lengths[start + row]), hidden.of_one(row), None
                 )
-                found[start + row, : len(items)] = _keys(scores, items)
-        return Best(_items_of(found), _scores_of(found))
+                found[start + row, : len(items)] = keys_of(scores, items)
+        return Best(items_of(found), scores_of(found))
 
     def _length(self, vector: Vector, k: int) -> float:
         """How long the vector is, if it can be searched for."""
@@ -303,7 +305,7 @@ class TopK:
             pool = pool.joined(active, scores, start, k, slack)
             start = stop
         who, rows = pool.pairs()
-        keys = _keys(self._exact(vectors[who], rows), self._items[rows])
+        keys = keys_of(self._exact(vectors[who], rows), self._items[rows])
         return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k], pool.left_out
 
     def _reaches(self, least: NDArray[np.float64], lengths: NDArray[np.float64]) -> Positions:
@@ -343,22 +345,6 @@ def _leading(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     directions = min(DIRECTIONS, table.shape[1])
     rest = np.sqrt((rotated[:, directions:] ** 2).sum(axis=1))
     return rotation, np.vstack([rotated[:, :directions].T, rest]).astype(np.float32)
-
-
-def _keys(scores: Vector, items: Positions) -> NDArray[np.uint64]:
-    """Integers in the order of lists: higher scores first, then lower positions."""
-    bits = scores.view(np.uint32)
-    falling = np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF))
-    return falling.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
-
-
-def _scores_of(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
-    bits = (keys >> np.uint64(32)).astype(np.uint32)
-    return np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF)).view(np.float32)
-
-
-def _items_of(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-    return keys.astype(np.uint32).view(np.int32)
 
 
 def _medians(search: TopK, typical: NDArray[np.float32], k: int) -> tuple[float, float]:

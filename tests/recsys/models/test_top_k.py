@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recsys.errors import ArtifactError, InputError
 from recsys.models import pool, top_k
-from recsys.models.top_k import EMPTY, LARGEST, TopK
+from recsys.models.list_order import EMPTY
+from recsys.models.top_k import LARGEST, TopK
 
 Row = tuple[int, float]
 
@@ -179,6 +180,7 @@ def test_scores_of_items_are_those_of_the_list_and_none_for_items_in_no_list(rng
     assert len(search) == len(items) == 40
     assert search.scores(vector, items).tolist() == scores.tolist()
     assert np.isneginf(search.scores(vector, np.array([0, 45]))).all()
+    assert search.scores(np.stack([vector] * 40), items).tolist() == scores.tolist()
 
 
 def test_the_faster_way_is_taken_and_finds_the_same(rng: np.random.Generator) -> None:
