@@ -159,7 +159,7 @@ class TopK:
         Guarantees:
             - The same lists and the same bits of every score as `top_k` of each customer.
 
-        Tested by: tests/recsys/models/test_top_k.py::test_a_batch_gives_what_each_customer_gets_alone
+        Tested by: tests/recsys/models/test_top_k.py::test_rounding_does_not_decide_which_way_finds_what
         """
         lengths = np.array([self._length(vector, k) for vector in vectors])
         found = np.full((len(vectors), k), EMPTY_KEY)
