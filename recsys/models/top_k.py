@@ -145,14 +145,6 @@ class TopK:
         found[known] = self._exact(vectors if vectors.ndim == 1 else vectors[known], rows[known])
         return found
 
-    def scores_of(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
-        """(len(items),): the score of each item for the vector beside it; otherwise as `scores`."""
-        rows = self._row[items]
-        known = rows < len(self)
-        found = np.full(len(items), -np.inf, dtype=np.float32)
-        found[known] = self._exact(vectors[known], rows[known])
-        return found
-
     def top_k_batch(self, vectors: NDArray[np.float32], k: int, excluded: sp.csr_matrix | None = None) -> Best:
         """The k best items of every customer: the same bits as `top_k` of each.
 
