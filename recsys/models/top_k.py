@@ -283,9 +283,7 @@ class TopK:
         return scores
 
     def _reach(self, least: float, length: float) -> int:
-        """How many rows could score `least`, by their length alone."""
-        if least <= 0:  # an item of length 0 may be as good
-            return len(self)
+        """How many rows could score `least`, by their length alone; all, where it is 0 or less."""
         return int(np.searchsorted(self._falling, -least / length, side="right"))
 
     def _batch_keys(
@@ -309,10 +307,8 @@ class TopK:
         return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k], pool.left_out
 
     def _reaches(self, least: NDArray[np.float64], lengths: NDArray[np.float64]) -> Positions:
-        """As `_reach`, of each customer."""
-        certain = least > 0
-        longest = np.divide(least, np.maximum(lengths, SMALLEST_SLACK), out=np.full(len(least), -np.inf), where=certain)
-        return np.where(certain, np.searchsorted(self._falling, -longest, side="right"), len(self))
+        """As `_reach`, of each customer; none, for those who are left out."""
+        return np.searchsorted(self._falling, -least / np.maximum(lengths, np.finfo(np.float64).tiny), side="right")
 
 
 def _kth(scores: Vector, k: int) -> float:
