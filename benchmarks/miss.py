@@ -14,7 +14,8 @@ catalogues of 100,000 items x 64 factors whose customers buy 20 items each, popu
 `speedup_over_implicit` is of `synthetic`; `worst_slowdown` is the largest ratio of ours to either of the others, over
 all models, and `worst_slowdown_to_implicit` that of ours to implicit. Plain breaks ties as they fall and has other last
 bits in its scores than ours, which takes some microseconds for that. Lists of both tasks, `lists_us`, are what
-publishing makes for each customer of a batch: fold-in, own repeats, 100 items each. One thread; figures are medians of runs over the same customers.
+publishing makes for each customer of a batch: fold-in, own repeats, 100 items each. One thread; figures are medians of
+runs over the same customers.
 """
 
 import math
