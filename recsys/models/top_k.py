@@ -31,11 +31,11 @@ LARGEST = 1e18
 """No vector may be longer: the product of two stays within float32."""
 SMALLEST_SLACK = 1e-36
 """Covers what float32 loses below its normal range."""
-DIRECTIONS = 15
-"""Leading directions that bound a score, with the length of the rest sixteen numbers for each item: measured best of 7,
-15 and 23 (benchmarks/LOG.md)."""
+DIRECTIONS = 23
+"""Leading directions that bound a score, with the length of the rest: 15 were worse where it is hard, 31 level
+(benchmarks/LOG.md)."""
 FIRST = 512
-"""Items that are scored before anything is left out: enough for a good k-th score, and one call's worth of overhead."""
+"""Items that are scored before anything is left out: enough for a good k-th score (benchmarks/LOG.md)."""
 SHORT = 4096
 """Up to so many items it is faster to score all that are long enough than to bound them once more."""
 BATCH = 128

@@ -163,8 +163,8 @@ def test_most_items_are_never_scored_where_few_are_long(
 
 
 def test_an_item_that_is_just_long_enough_is_found() -> None:
-    """Behind long items that score 1, in the place that a search by length alone could give up before."""
-    factors = np.array([[1, 50]] * 32 + [[0.5, 0]] * 20 + [[1.01, 0]], dtype=np.float32)
+    """Behind long items that score 1 and less, in the place that a search by length alone could give up before."""
+    factors = np.array([[1 - place / 100, 50] for place in range(32)] + [[0.5, 0]] * 20 + [[1.01, 0]], dtype=np.float32)
     vector = np.array([1, 0], dtype=np.float32)
     assert TopK(factors).top_k(vector, 1)[0].tolist() == [52]
     assert TopK(factors).top_k_batch(vector[None], 1).items.tolist() == [[52]]
