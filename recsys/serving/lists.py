@@ -1,23 +1,24 @@
-"""The lists of a batch of customers, and how they are kept in the cache."""
+"""The lists of a batch of customers."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.evaluation.protocol import top_lists
 from recsys.models.factors import ItemFactors
-from recsys.models.ranking import Scores, model_scores
-from recsys.models.repeat import habits, with_own_repeats
+from recsys.models.list_order import EMPTY
+from recsys.models.repeat import habits
+from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
 """How many items a cached list holds: the most that a request can ask for."""
+REASONS = (Reason.MODEL, Reason.BOUGHT_BEFORE)
+"""By whether the item was bought before."""
 
 Row = tuple[int, float, Reason]
 """Position in the catalogue, score, reason."""
@@ -32,38 +33,6 @@ class CachedLists:
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
 
-    def to_bytes(self) -> bytes:
-        """The lists as JSON."""
-        document = {
-            "version": self.version,
-            "revision": self.revision,
-            "generated_at": self.generated_at.isoformat(),
-            "lists": {
-                task.value: [[item, round(score, 4), reason.value] for item, score, reason in rows]
-                for task, rows in self.lists.items()
-            },
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "CachedLists | None":
-        """The lists that `to_bytes` wrote; None if the bytes are anything else, for a cache is never trusted."""
-        try:
-            document = json.loads(data)
-            return cls(
-                version=document["version"],
-                revision=document["revision"],
-                generated_at=datetime.fromisoformat(document["generated_at"]),
-                lists={
-                    task: tuple(
-                        (int(item), float(score), Reason(reason)) for item, score, reason in document["lists"][task]
-                    )
-                    for task in Task
-                },
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            return None
-
 
 def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
     """(n_customers, n_items): the habits in each customer's history; 0 for what was never bought."""
@@ -72,20 +41,19 @@ def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
     return habits(purchases, rows, (len(histories), n_items))
 
 
-def personal_lists(model: ItemFactors, own: sp.csr_matrix) -> list[dict[Task, tuple[Row, ...]]]:
+def personal_lists(
+    model: ItemFactors, own: sp.csr_matrix, ranker: Ranker | None = None
+) -> list[dict[Task, tuple[Row, ...]]]:
     """Both lists of each customer: own repeats with the model, and the model alone without what was bought.
 
     Args:
         model: the live model
         own: (n_customers, n_items) habits, as wide as the catalogue: items newer than the model come after its own
+        ranker: made from this model, where one is at hand
     """
-    known = own[:, : len(model.item_ids)]
-    scores = np.full(own.shape, -np.inf, dtype=np.float32)
-    scores[:, : len(model.item_ids)] = model_scores(model, known)
-    bought = own.toarray()
-    any_item = _rows(with_own_repeats(scores, bought), bought)
-    new_items = _rows(np.where(bought > 0, -np.inf, scores).astype(np.float32), bought)
-    return [{Task.ANY: first, Task.DISCOVER: second} for first, second in zip(any_item, new_items, strict=True)]
+    lists = (ranker or Ranker.of(model, length=LIST_LENGTH)).lists(own)
+    rows = {task: _rows(ranked) for task, ranked in lists.items()}
+    return [{task: rows[task][customer] for task in Task} for customer in range(own.shape[0])]
 
 
 def popular_list(model: ItemFactors) -> tuple[Row, ...]:
@@ -98,13 +66,11 @@ def popular_list(model: ItemFactors) -> tuple[Row, ...]:
     )
 
 
-def _rows(scores: Scores, bought: NDArray[np.float32]) -> list[tuple[Row, ...]]:
-    """The best items of each customer with score and reason; what must not be shown is cut off."""
+def _rows(ranked: Ranked) -> list[tuple[Row, ...]]:
+    """The lists with a reason for each item."""
+    lengths = (ranked.items != EMPTY).sum(axis=1).tolist()
+    customers = zip(ranked.items.tolist(), ranked.scores.tolist(), ranked.bought.tolist(), lengths, strict=True)
     return [
-        tuple(
-            (int(item), float(own[item]), Reason.BOUGHT_BEFORE if before[item] else Reason.MODEL)
-            for item in best
-            if item >= 0
-        )
-        for best, own, before in zip(top_lists(scores.astype(np.float64), LIST_LENGTH), scores, bought, strict=True)
+        tuple(zip(items[:n], scores[:n], [REASONS[before] for before in bought[:n]], strict=True))
+        for items, scores, bought, n in customers
     ]
