@@ -42,6 +42,20 @@ class Commitments(Protocol):
         """64 hex digits that only this installation can compute from the data and the 16 bytes of salt."""
 
 
+class Seals(Protocol):
+    """Seals the values of the cache; needs the secret of this installation."""
+
+    def seal_value(self, plaintext: bytes, context: bytes) -> bytes:
+        """The plaintext, encrypted and authenticated together with the context."""
+
+    def open_value(self, sealed: bytes, context: bytes) -> bytes:
+        """The plaintext that was sealed with this context.
+
+        Raises:
+            ArtifactError: the bytes were changed, or belong to another context or installation.
+        """
+
+
 class Catalogue(Protocol):
     """The public list of products. Positions are given once and never change."""
 

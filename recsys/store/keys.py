@@ -42,7 +42,7 @@ class Purpose(StrEnum):
 
 
 class KeyRing:
-    """The keys of one installation. It satisfies `ports.Pseudonyms` and `ports.Commitments`."""
+    """The keys of one installation. It satisfies `ports.Pseudonyms`, `ports.Commitments` and `ports.Seals`."""
 
     def __init__(self, store_key: bytes, signing_key: Ed25519PrivateKey) -> None:
         """Derive a key for every purpose from the store key (HKDF, RFC 5869)."""
@@ -123,6 +123,14 @@ class KeyRing:
             ArtifactError: the bytes were changed, belong to another context, or were sealed by another installation.
         """
         return open_with(self._ciphers[purpose], sealed, context)
+
+    def seal_value(self, plaintext: bytes, context: bytes) -> bytes:
+        """The plaintext as a value of the cache."""
+        return self.seal(Purpose.CACHE_VALUE, plaintext, context)
+
+    def open_value(self, sealed: bytes, context: bytes) -> bytes:
+        """What `seal_value` sealed; raises as `open`."""
+        return self.open(Purpose.CACHE_VALUE, sealed, context)
 
 
 def seal_with(cipher: AESGCM, plaintext: bytes, context: bytes) -> bytes:
