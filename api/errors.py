@@ -40,6 +40,7 @@ CODES = {
     405: "method_not_allowed",
     413: "too_large",
     422: "invalid_input",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
 }
@@ -68,6 +69,10 @@ EXAMPLES = {
     422: (
         "The input cannot be used; nothing was changed.",
         "expected n from 1 to 100, got 0; ask for fewer or more items",
+    ),
+    429: (
+        "The key asked too often; the header Retry-After says how many seconds to wait.",
+        "expected at most 1000 requests a second with one key, got more; wait as Retry-After says",
     ),
     500: ("A fault inside the service.", MESSAGES[500]),
     503: ("A store does not answer.", MESSAGES[503]),

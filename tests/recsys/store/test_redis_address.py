@@ -47,7 +47,7 @@ def test_tls_checks_the_name_and_the_certificate() -> None:
     ],
 )
 def test_sentinel_and_cluster_are_refused_by_name(url: str) -> None:
-    with pytest.raises(InputError, match="expected the URL of one Redis server.*privrec does not speak") as caught:
+    with pytest.raises(InputError, match=r"expected the URL of one Redis server.*privrec does not speak") as caught:
         RedisAddress(url)
     assert "s3cret" not in str(caught.value)
 
