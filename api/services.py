@@ -33,12 +33,14 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         histories=workspace.histories,
         registry=workspace.registry,
         cache=workspace.cache,
+        seals=workspace.keys,
+        fence=workspace.fence,
         clock=workspace.clock,
     )
     desk = ErasureDesk(
         pseudonyms=workspace.keys,
         erasures=workspace.erasures,
-        cache=workspace.cache,
+        fence=workspace.fence,
         clock=workspace.clock,
         due_days=due_days,
     )

@@ -16,6 +16,8 @@ def recommender(workspace: Workspace) -> Recommender:
         histories=workspace.histories,
         registry=workspace.registry,
         cache=workspace.cache,
+        seals=workspace.keys,
+        fence=workspace.fence,
         clock=workspace.clock,
     )
 
@@ -25,7 +27,7 @@ def desk(workspace: Workspace) -> ErasureDesk:
     return ErasureDesk(
         pseudonyms=workspace.pseudonyms,
         erasures=workspace.erasures,
-        cache=workspace.cache,
+        fence=workspace.fence,
         clock=workspace.clock,
         due_days=workspace.settings.erasure_due_days,
     )

@@ -50,7 +50,9 @@ def _customers(
 
 def _append(workspace: Workspace, batch: dict[UserKey, Purchases]) -> IngestReport:
     report = IngestReport()
-    for user_key, merge in workspace.histories.append(batch).items():
+    merges = workspace.histories.append(batch)
+    workspace.fence.forget(key for key, merge in merges.items() if merge is not None)
+    for user_key, merge in merges.items():
         if merge is None:
             report += IngestReport(suppressed=len(batch[user_key]))
         else:

@@ -81,10 +81,14 @@ def worker_thread(workspace: Workspace) -> Iterator[None]:
 
 
 def work(workspace: Workspace, stop: threading.Event) -> None:
-    """Finish pending erasures until told to stop; a store that is away is tried again."""
+    """Certify the cache and finish pending erasures until told to stop; a store that is away is tried again."""
     log = json_logger()
     while not stop.is_set():
         started = time.monotonic()
+        try:
+            workspace.fence.certify()
+        except PrivrecError as error:
+            log.warning("cache not certified", reason=str(error))
         try:
             finished = worker(workspace).run()
             for request in finished:

@@ -16,8 +16,10 @@ from recsys.types import (
     CustomerState,
     ErasureRequest,
     ErasureState,
+    Fence,
     Json,
     ModelVersion,
+    Permit,
     Scope,
     UserKey,
 )
@@ -89,8 +91,12 @@ class Histories(Protocol):
             ArtifactError: the record does not open: it was changed, or the keys are another installation's.
         """
 
-    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
-        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out."""
+    def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
+        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out.
+
+        Args:
+            after: begin behind this key; nothing is read before the first customer is asked for
+        """
 
 
 class Sums(Protocol):
@@ -162,6 +168,9 @@ class Erasures(Protocol):
             NotFoundError: no such request, or it has no receipt yet (the message says which).
         """
 
+    def suppressed(self) -> Iterator[UserKey]:
+        """Every customer who was ever suppressed, in the order of keys."""
+
 
 class LedgerLog(Protocol):
     """An append-only list of ledger entries."""
@@ -218,20 +227,62 @@ class Registry(Protocol):
         """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
 
 
-class Cache(Protocol):
-    """Finished lists, by customer. Never the record: it may be empty or down at any moment.
+class Fences(Protocol):
+    """The one row that says which cache is trusted."""
 
-    Every method raises CacheUnavailableError when the server does not answer.
+    def read(self) -> Fence:
+        """The fence now. One indexed read: every process asks several times a second."""
+
+    def swap(self, before: Fence, after: Fence) -> bool:
+        """Whether the fence was `before`, and is `after` now. Durable when it returns."""
+
+
+class Cache(Protocol):
+    """Finished lists, by customer. Never the record: it may be empty, old or down at any moment.
+
+    Values are opaque but for their header (`recsys.serving.sealed_lists`). Every method raises CacheUnavailableError
+    when the server does not answer.
     """
 
     def get(self, user_key: UserKey) -> bytes | None:
         """The value, or None."""
 
-    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values; returns how many."""
+    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+        """The beginnings of the customers' values, in order: enough to read the header; empty where there is none."""
 
-    def delete(self, user_key: UserKey) -> None:
-        """Forget the customer's value."""
+    def permit(self) -> Permit | None:
+        """What lists that are computed from now on are written under; None while the server is not certified."""
+
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        """Keep the values that are still good; returns how many.
+
+        Refused are all values if the epoch is no longer the permit's, and a customer's if there is a tombstone or if a
+        later stamp of this epoch is there.
+        """
+
+    def bury(self, user_key: UserKey) -> str:
+        """Put a tombstone in the place of the customer's value; returns the identity of the server that holds it."""
+
+    def forget(self, user_keys: Iterable[UserKey]) -> str:
+        """Declare the customers' lists out of date, and those that are being computed; tombstones stay.
+
+        Returns:
+            The identity of the server that was told.
+        """
+
+    def identity(self) -> str:
+        """The name of this run of the server; empty if there is no server.
+
+        Raises:
+            StateError: the server is set up so that it may throw tombstones away.
+        """
+
+    def certify(self, fence: Fence, buried: Iterable[UserKey]) -> None:
+        """Write tombstones of these customers, then let lists of the fence's epoch in: on one run of the server.
+
+        Raises:
+            CacheUnavailableError: the server is not, or no longer, the one of the fence.
+        """
 
     def ping(self) -> None:
         """Return if the server answers."""

@@ -117,6 +117,58 @@ class CustomerState:
     revision: int
 
 
+class FenceState(StrEnum):
+    """How far the cache may be trusted without the record being asked. Docs: docs/decisions/0012-the-fence.md."""
+
+    SETTLED = "settled"
+    """No cache is trusted, and no lease of before can still run."""
+    RAISED = "raised"
+    """No cache is trusted, but a lease of before may run for a moment."""
+    CERTIFYING = "certifying"
+    """A server is being told who was suppressed; it may take lists of this epoch, and no lease begins."""
+    CERTIFIED = "certified"
+    """The server knows every suppressed customer: leases may be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The row of the record that says which server holds a cache to be trusted, and since which epoch."""
+
+    epoch: int = 0
+    state: FenceState = FenceState.SETTLED
+    identity: str = ""
+    """The run of the server that is certified or being certified; another run of the same server is another one."""
+
+    def holds(self, identity: str) -> bool:
+        """Whether what this run of a server was told will be known wherever lists of this epoch are served."""
+        return bool(identity) and identity == self.identity
+
+    def raised(self) -> "Fence":
+        """The fence once the cache is found untrustworthy: everything of this epoch is worth nothing."""
+        return Fence(self.epoch + 1, FenceState.RAISED)
+
+    def settled(self) -> "Fence":
+        """The fence once every lease of before has run out."""
+        return Fence(self.epoch, FenceState.SETTLED)
+
+    def certifying(self, identity: str, *, above: int = 0) -> "Fence":
+        """The fence while this run of a server is filled, of an epoch that neither record nor server had before."""
+        return Fence(max(self.epoch, above) + 1, FenceState.CERTIFYING, identity)
+
+    def certified(self) -> "Fence":
+        """The fence once the server is filled."""
+        return Fence(self.epoch, FenceState.CERTIFIED, self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What a writer of lists asked the cache for before it read any history: lists under an old permit are refused."""
+
+    epoch: int
+    stamp: int
+    """How many times lists were declared out of date before."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recommendation:
     """One item of a list."""

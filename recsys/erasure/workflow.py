@@ -19,8 +19,9 @@ from typing import Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
-from recsys.errors import CacheUnavailableError, InputError, PrivrecError, StateError
+from recsys.errors import InputError, PrivrecError, StateError
 from recsys.evidence.receipt import subject_commitment, write_receipt
+from recsys.fence import CacheFence
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
 from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
@@ -28,6 +29,8 @@ from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelV
 
 SALT_BYTES = 16
 MAX_REASON = 500
+TOMBSTONE_BYTES = 1
+"""What the cache holds in the place of an erased customer's lists."""
 
 RELEASED = "superseded by a release from the sum without the customer"
 TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
@@ -42,12 +45,12 @@ class ErasureDesk:
     """Takes requests: the only part of an erasure that a customer waits for."""
 
     def __init__(
-        self, *, pseudonyms: Pseudonyms, erasures: Erasures, cache: Cache, clock: Clock, due_days: int
+        self, *, pseudonyms: Pseudonyms, erasures: Erasures, fence: CacheFence, clock: Clock, due_days: int
     ) -> None:
         """A desk over these stores; requests are due `due_days` days after they came."""
         self._pseudonyms = pseudonyms
         self._erasures = erasures
-        self._cache = cache
+        self._fence = fence
         self._clock = clock
         self._due = timedelta(days=due_days)
 
@@ -55,6 +58,8 @@ class ErasureDesk:
         self, user_id: str, *, reason: str = "customer request", release: bool = False
     ) -> tuple[ErasureRequest, str]:
         """The acknowledged request and the salt that opens its subject commitment.
+
+        When it returns, no process serves a list of the customer, whatever becomes of the cache (recsys/fence.py).
 
         The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with
         an empty salt.
@@ -75,15 +80,8 @@ class ErasureDesk:
             release=release,
         )
         request = self._erasures.suppress(asked, user_key)
-        self._forget_cached(user_key)
+        self._fence.bury(user_key)
         return request, salt.hex() if request.request_id == asked.request_id else ""
-
-    def _forget_cached(self, user_key: UserKey) -> None:
-        """Delete the cached lists now if the cache answers; the worker deletes and checks in any case."""
-        try:
-            self._cache.delete(user_key)
-        except CacheUnavailableError:
-            return
 
 
 class ErasureStores(Protocol):
@@ -104,6 +102,10 @@ class ErasureStores(Protocol):
     @property
     def cache(self) -> Cache:
         """The finished lists."""
+
+    @property
+    def fence(self) -> CacheFence:
+        """What keeps promises about cached lists."""
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -216,8 +218,8 @@ class ErasureWorker:
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
-        self._stores.cache.delete(user_key)
-        if self._stores.cache.get(user_key) is not None:
+        self._stores.fence.bury(user_key)
+        if len(self._stores.cache.get(user_key) or b"") > TOMBSTONE_BYTES:
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
         done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back"}

@@ -1,6 +1,5 @@
-"""The lists of a batch of customers, and how they are kept in the cache."""
+"""The lists of a batch of customers."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,38 +30,6 @@ class CachedLists:
     revision: int
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
-
-    def to_bytes(self) -> bytes:
-        """The lists as JSON."""
-        document = {
-            "version": self.version,
-            "revision": self.revision,
-            "generated_at": self.generated_at.isoformat(),
-            "lists": {
-                task.value: [[item, round(score, 4), reason.value] for item, score, reason in rows]
-                for task, rows in self.lists.items()
-            },
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "CachedLists | None":
-        """The lists that `to_bytes` wrote; None if the bytes are anything else, for a cache is never trusted."""
-        try:
-            document = json.loads(data)
-            return cls(
-                version=document["version"],
-                revision=document["revision"],
-                generated_at=datetime.fromisoformat(document["generated_at"]),
-                lists={
-                    task: tuple(
-                        (int(item), float(score), Reason(reason)) for item, score, reason in document["lists"][task]
-                    )
-                    for task in Task
-                },
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            return None
 
 
 def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:

@@ -4,7 +4,8 @@ Rules:
     1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served. Both
        are read with every request.
     2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to
-       be new.
+       be new. Lists are written under a permit that is older than all that they were computed from (recsys/fence.py),
+       so that a process with a lease may serve them without asking SQL.
     3. Without a usable cached list the list is computed from the customer's own history; a cache that is down costs
        time only.
     4. Unknown and suppressed customers get the same popular list, in the same form.
@@ -12,7 +13,7 @@ Rules:
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, repeat
 
@@ -21,12 +22,16 @@ import numpy as np
 from recsys.clock import Clock
 from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
 from recsys.errors import CacheUnavailableError, InputError
+from recsys.fence import CacheFence
 from recsys.models.factors import ItemFactors
-from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry
+from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
 from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
+from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, DIGITS, item_starts, render_answer
+from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
 from recsys.types import (
     CustomerState,
     EventStatus,
+    Permit,
     Purchase,
     Recommendation,
     Recommendations,
@@ -34,13 +39,16 @@ from recsys.types import (
     UserKey,
 )
 
-PUBLISH_BATCH = 256
+PUBLISH_BATCH = 500
 """Customers whose lists are computed and written at once."""
 
 EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 """Times are counted in whole milliseconds: through a float some would come out one too early."""
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
 """What a history can hold."""
+
+Customer = tuple[UserKey, int, History]
+"""Key, revision, history."""
 
 Progress = Callable[[int], None]
 """Told how many customers were finished since it was last told."""
@@ -66,6 +74,8 @@ class Recommender:
         histories: Histories,
         registry: Registry,
         cache: Cache,
+        seals: Seals,
+        fence: CacheFence,
         clock: Clock,
     ) -> None:
         """A recommender over these stores."""
@@ -74,9 +84,12 @@ class Recommender:
         self._histories = histories
         self._registry = registry
         self._cache = cache
+        self._seals = seals
+        self._fence = fence
         self._clock = clock
         self._loaded: LoadedModel | None = None
         self._items: tuple[tuple[str, str], ...] = ()
+        self._starts: tuple[str, ...] = ()
         self._positions: dict[str, int] = {}
 
     def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
@@ -95,13 +108,19 @@ class Recommender:
             return self._answer((), task=task, personalized=False, version=None)
         if state.suppressed or not state.known:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
-        lists, degraded = self._personal(user_key, state, model)
-        return self._answer(
+        found = self._personal(user_key, state, model)
+        if found is None:
+            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
+        lists, degraded = found
+        answer = self._answer(
             lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
         )
+        return replace(answer, generated_at=lists.generated_at)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
+
+        That is so in every process: it returns when no list of before can be served any more (recsys/fence.py).
 
         Raises:
             StorageError: the database refused; nothing was taken.
@@ -116,11 +135,15 @@ class Recommender:
             pairs = zip(purchases, statuses[user_id], strict=True)
             usable[keys[user_id]] += [purchase for purchase, status in pairs if status is EventStatus.ACCEPTED]
         merges = self._histories.append({key: self._array(purchases) for key, purchases in usable.items() if purchases})
+        self._fence.forget(key for key, merge in merges.items() if merge is not None)
         outcomes = {key: _outcomes(merge, len(usable[key])) for key, merge in merges.items()}
         return {user_id: _settled(statuses[user_id], outcomes.get(keys[user_id], iter(()))) for user_id in events}
 
     def publish(self, progress: Progress = lambda _: None) -> int:
-        """Compute and cache every customer's lists with the live model; returns how many customers.
+        """Compute and cache the live model's lists of all customers who have none yet; returns how many have them now.
+
+        It can be stopped and run again at any moment: lists that are up to date are not computed twice. Purchases and
+        erasures that come meanwhile win over the lists that are being written.
 
         Raises:
             InputError: no model is live.
@@ -130,42 +153,82 @@ class Recommender:
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
-        customers, published = self._histories.scan(), 0
-        while batch := list(islice(customers, PUBLISH_BATCH)):
-            published += self._cache.put((key, lists.to_bytes()) for key, lists in self._computed(batch, model))
-            progress(len(batch))
-        return published
+        if not self._fence.certify():
+            return 0
+        return sum(self._publish(batch, permit, model, progress) for batch, permit in self._batches())
 
-    def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool]:
-        """The customer's lists, from the cache if they are valid, and whether the cache is down."""
+    def _batches(self) -> Iterator[tuple[list[Customer], Permit]]:
+        """Every customer, with a permit that is older than what was read of them."""
+        permit = self._permit()
+        batch = list(islice(self._histories.scan(), PUBLISH_BATCH))
+        while batch:
+            yield batch, permit
+            permit = self._permit()
+            batch = list(islice(self._histories.scan(batch[-1][0]), PUBLISH_BATCH))
+
+    def _permit(self) -> Permit:
+        permit = self._cache.permit()
+        if permit is None:
+            msg = "expected a certified cache to publish to, got one that lost its epoch; run it again: privrec publish"
+            raise CacheUnavailableError(msg)
+        return permit
+
+    def _publish(self, batch: list[Customer], permit: Permit, model: LoadedModel, progress: Progress) -> int:
+        ready = Header(Kind.LISTS, permit.epoch, generation_of(model.version))
+        headers = self._cache.headers([key for key, _, _ in batch])
+        missing = [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
+        kept = self._cache.put(permit, self._sealed(missing, permit, model)) if missing else 0
+        progress(len(batch))
+        return len(batch) - len(missing) + kept
+
+    def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool] | None:
+        """The customer's lists, and whether the cache is down; None if the customer was suppressed a moment ago."""
+        permit, degraded = None, False
         try:
             cached = self._cached(user_key)
             if cached and (cached.version, cached.revision) == (model.version, state.revision):
                 return cached, False
+            permit = self._cache.permit()
         except CacheUnavailableError:
-            return self._fresh(user_key, state, model), True
+            degraded = True
+        # Read again, for a permit must be older than all that is read under it.
+        state = self._histories.state(user_key)
+        if state.suppressed or not state.known:
+            return None
         fresh = self._fresh(user_key, state, model)
-        return fresh, not self._keep(user_key, fresh)
+        return fresh, degraded or not self._keep(user_key, fresh, permit)
 
     def _cached(self, user_key: UserKey) -> CachedLists | None:
         value = self._cache.get(user_key)
-        return None if value is None else CachedLists.from_bytes(value)
+        return None if value is None else open_lists(self._seals, user_key, value)
 
-    def _keep(self, user_key: UserKey, lists: CachedLists) -> bool:
-        """Whether the cache answered; an installation without one keeps nothing, and that is no fault."""
+    def _keep(self, user_key: UserKey, lists: CachedLists, permit: Permit | None) -> bool:
+        """Whether the cache answered; a cache that is not certified keeps nothing, and that is no fault."""
+        if permit is None:
+            return True
         try:
-            self._cache.put([(user_key, lists.to_bytes())])
+            self._cache.put(permit, [(user_key, self._seal(user_key, lists, permit))])
         except CacheUnavailableError:
             return False
         return True
+
+    def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
+        self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
+        rows = lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]
+        answer = render_answer(rows, self._starts, version=lists.version, generated_at=lists.generated_at)
+        return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists, answer=answer)
+
+    def _sealed(
+        self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
+    ) -> Iterator[tuple[UserKey, bytes]]:
+        for user_key, lists in self._computed(customers, model):
+            yield user_key, self._seal(user_key, lists, permit)
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
         return lists
 
-    def _computed(
-        self, customers: Sequence[tuple[UserKey, int, History]], model: LoadedModel
-    ) -> Iterator[tuple[UserKey, CachedLists]]:
+    def _computed(self, customers: Sequence[Customer], model: LoadedModel) -> Iterator[tuple[UserKey, CachedLists]]:
         """The lists of a batch of customers; the catalogue may have grown since the model was made."""
         histories = [history for _, _, history in customers]
         newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
@@ -185,9 +248,15 @@ class Recommender:
             self._loaded = LoadedModel(version, factors, popular_list(factors))
         return self._loaded
 
+    def _know(self, rows: Sequence[Row]) -> None:
+        """Read the catalogue again if it has grown by one of the rows' items."""
+        if any(item >= len(self._items) for item, _, _ in rows):
+            self._refresh_items()
+
     def _refresh_items(self) -> None:
         items = self._catalogue.items()
         self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
+        self._starts = item_starts(self._items)
         self._positions = {item.item_id: position for position, item in enumerate(items)}
 
     def _learn_items(self, item_ids: Iterable[str]) -> None:
@@ -212,10 +281,11 @@ class Recommender:
     def _answer(
         self, rows: Sequence[Row], *, task: Task, personalized: bool, version: str | None, degraded: bool = False
     ) -> Recommendations:
-        if any(item >= len(self._items) for item, _, _ in rows):
-            self._refresh_items()
+        self._know(rows)
         items = tuple(
-            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=score, reason=reason)
+            Recommendation(
+                item_id=self._items[item][0], name=self._items[item][1], score=round(score, DIGITS), reason=reason
+            )
             for item, score, reason in rows
         )
         return Recommendations(

@@ -1,23 +1,30 @@
-"""The cache on any server that speaks the Redis protocol: finished lists, sealed, under names that say nothing."""
+"""The cache on any server that speaks the Redis protocol: sealed values, under names that say nothing."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import cast
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from recsys.errors import ArtifactError, CacheUnavailableError, InputError
+from recsys.errors import CacheUnavailableError, InputError, StateError
+from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
-from recsys.types import UserKey
+from recsys.types import Fence, Permit, UserKey
 
 PREFIX = "privrec:u:"
+EPOCH, STAMP = "privrec:epoch", "privrec:stamp"
+"""The epoch that lists are let in for (decimal; there once the server is certified), and the last stamp."""
 BATCH = 500
 """Values sent at once: a few MB, well below what a server buffers for one client."""
+LIFE_SECONDS = 30 * 24 * 3600
+"""Lists expire, so that a server short of memory drops lists first, and never a tombstone or the epoch."""
+EVICTING = "allkeys-"
+"""How the policies begin that may drop what does not expire."""
 
 
 class RedisCache:
@@ -37,24 +44,75 @@ class RedisCache:
         except ValueError as error:
             msg = "expected a URL of the form redis://, rediss:// or unix://, got another; correct PRIVREC_REDIS_URL"
             raise InputError(msg) from error
+        register = self._redis.register_script  # sends the digest, and the text where the server does not know it
+        self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
 
     def get(self, user_key: UserKey) -> bytes | None:
-        """The value, or None; a value that does not open is none."""
+        """The value, or None."""
         with _cache_errors():
-            sealed = cast("bytes | None", self._redis.get(self._name(user_key)))
-        try:
-            return self._ring.open(Purpose.CACHE_VALUE, sealed, user_key) if sealed is not None else None
-        except ArtifactError:
-            return None
+            return cast("bytes | None", self._redis.get(self.name(user_key)))
 
-    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values; returns how many."""
-        return sum(self._put(batch) for batch in chunks(values, BATCH))
-
-    def delete(self, user_key: UserKey) -> None:
-        """Forget the customer's value."""
+    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+        """The beginnings of the customers' values, in order; empty where there is none."""
         with _cache_errors():
-            self._redis.delete(self._name(user_key))
+            pages = [self._headers(keys=self._names(page)) for page in chunks(user_keys, BATCH)]
+        return [header for page in pages for header in page]
+
+    def permit(self) -> Permit | None:
+        """What lists that are computed from now on are written under; None while the server is not certified."""
+        with _cache_errors():
+            epoch, stamp = cast("list[bytes | None]", self._redis.mget(EPOCH, STAMP))
+        return None if epoch is None else Permit(int(epoch), int(stamp or 0))
+
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        """Keep the values that are still good; returns how many.
+
+        Guarantees:
+            - A tombstone, and what a later permit wrote, is never replaced.
+
+        Tested by: tests/contracts/test_cache_contract.py
+        """
+        return sum(self._put_batch(permit, batch) for batch in chunks(values, BATCH))
+
+    def bury(self, user_key: UserKey) -> str:
+        """Put a tombstone in the place of the customer's value; returns the identity of the server that holds it."""
+        with _cache_errors():
+            return _text(self._bury(keys=[self.name(user_key)]))
+
+    def forget(self, user_keys: Iterable[UserKey]) -> str:
+        """Declare the customers' lists out of date, and those that are being computed; tombstones stay."""
+        identities = set()
+        with _cache_errors():
+            for page in chunks(user_keys, BATCH):
+                keys = [EPOCH, STAMP, *self._names(page)]
+                identities.add(_text(self._forget(keys=keys, args=[LIFE_SECONDS])))
+        return identities.pop() if len(identities) == 1 else ""
+
+    def identity(self) -> str:
+        """The name of this run of the server.
+
+        Raises:
+            StateError: the server is set up so that it may throw tombstones away.
+        """
+        with _cache_errors():
+            return _identity(self._redis)
+
+    def certify(self, fence: Fence, buried: Iterable[UserKey]) -> None:
+        """Write tombstones of these customers, then let lists of the fence's epoch in: on one run of the server.
+
+        Raises:
+            CacheUnavailableError: the server is not, or no longer, the one of the fence.
+        """
+        # One connection leads to one run of a server: if it breaks, all of this is off.
+        settings = {**self._redis.get_connection_kwargs(), "retry": Retry(NoBackoff(), 0)}
+        pool = ConnectionPool(self._redis.connection_pool.connection_class, max_connections=1, **settings)
+        with closing(pool), _cache_errors(), Redis(connection_pool=pool, single_connection_client=True) as server:
+            if _identity(server) != fence.identity:
+                msg = "expected the server that is being certified, got another run of it; try again in a moment"
+                raise CacheUnavailableError(msg)
+            for page in chunks(buried, BATCH):
+                self._bury(keys=self._names(page), client=server)
+            server.set(EPOCH, fence.epoch)
 
     def ping(self) -> None:
         """Return if the server answers."""
@@ -65,16 +123,18 @@ class RedisCache:
         """Give the connections back."""
         self._redis.close()
 
-    def _put(self, batch: list[tuple[UserKey, bytes]]) -> int:
-        sealed = {self._name(key): self._ring.seal(Purpose.CACHE_VALUE, value, key) for key, value in batch}
-        with _cache_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            for name, value in sealed.items():
-                pipeline.set(name, value)
-            pipeline.execute()
-        return len(batch)
-
-    def _name(self, user_key: UserKey) -> str:
+    def name(self, user_key: UserKey) -> str:
+        """The name of the customer's value: a keyed hash, which says nothing without the key."""
         return PREFIX + self._ring.keyed_hash(Purpose.CACHE_NAME, user_key).hex()
+
+    def _names(self, user_keys: Iterable[UserKey]) -> list[str]:
+        return [self.name(user_key) for user_key in user_keys]
+
+    def _put_batch(self, permit: Permit, batch: list[tuple[UserKey, bytes]]) -> int:
+        names, values = [self.name(key) for key, _ in batch], [value for _, value in batch]
+        with _cache_errors():
+            kept = self._put(keys=[EPOCH, *names], args=[permit.epoch, permit.stamp, LIFE_SECONDS, *values])
+        return int(cast("int", kept))
 
 
 class NoCache:
@@ -84,15 +144,52 @@ class NoCache:
         """None."""
         return None
 
-    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:  # noqa: ARG002 - the port's signature
+    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+        """No headers: there is nothing."""
+        return [b""] * len(user_keys)
+
+    def permit(self) -> Permit | None:
+        """None: nothing may be written."""
+        return None
+
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:  # noqa: ARG002 - the port's signature
         """0: nothing is kept."""
         return 0
 
-    def delete(self, user_key: UserKey) -> None:
-        """Nothing: there is nothing to forget."""
+    def bury(self, user_key: UserKey) -> str:  # noqa: ARG002 - the port's signature
+        """Nobody: if another process has a cache, it was not told."""
+        return ""
+
+    def forget(self, user_keys: Iterable[UserKey]) -> str:  # noqa: ARG002 - the port's signature
+        """Nobody: if another process has a cache, it was not told."""
+        return ""
+
+    def identity(self) -> str:
+        """Nobody."""
+        return ""
+
+    def certify(self, fence: Fence, buried: Iterable[UserKey]) -> None:
+        """Nothing: there is nothing to certify."""
 
     def ping(self) -> None:
         """Nothing: an empty cache is never down."""
+
+
+def _identity(server: Redis) -> str:
+    """The identity of the run that answers on this client."""
+    said = {**server.info("server"), **server.info("memory")}
+    policy = str(said.get("maxmemory_policy", ""))
+    if policy.startswith(EVICTING) and said.get("maxmemory"):
+        msg = (
+            f"expected a cache that keeps what does not expire, got maxmemory-policy {policy}; "
+            "set it to volatile-lru or noeviction: a tombstone must not be thrown away"
+        )
+        raise StateError(msg)
+    return str(said["run_id"])
+
+
+def _text(reply: object) -> str:
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class EmbeddedValkey:
 
 def server_config(memory_mb: int) -> dict[str, str]:
     """The server's configuration: nothing on disk, and the lists that were not read for longest go first."""
-    return {"save": "", "appendonly": "no", "maxmemory": f"{memory_mb}mb", "maxmemory-policy": "allkeys-lru"}
+    return {"save": "", "appendonly": "no", "maxmemory": f"{memory_mb}mb", "maxmemory-policy": "volatile-lru"}
 
 
 def _start(directory: Path, socket: Path, config: dict[str, str]) -> Callable[[], object]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
-from recsys.store.memory_operations import MemoryApiKeys, MemoryCache, MemoryLedgerLog, MemoryRegistry
+from recsys.store.memory_cache import MemoryCache
+from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.rules import (
     advanced,
     check_sums_cover,
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryCache",
     "MemoryCatalogue",
     "MemoryErasures",
+    "MemoryFences",
     "MemoryHistories",
     "MemoryLedgerLog",
     "MemoryRegistry",
@@ -97,10 +99,10 @@ class MemoryHistories:
         """The customer's purchases; empty for an unknown customer."""
         return self._state.histories.get(user_key, (0, EMPTY_HISTORY))[1]
 
-    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
+    def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
         """Every customer's key, revision and history, in the order of keys; suppressed customers are left out."""
         for key, (revision, history) in sorted(self._state.histories.items(), key=lambda item: item[0]):
-            if key not in self._state.suppressed:
+            if key > (after or b"") and key not in self._state.suppressed:
                 yield key, revision, history
 
 
@@ -196,6 +198,10 @@ class MemoryErasures:
         if request_id not in self._state.receipts:
             raise no_receipt(request)
         return self._state.receipts[request_id]
+
+    def suppressed(self) -> Iterator[UserKey]:
+        """Every customer who was ever suppressed, in the order of keys."""
+        yield from sorted(self._state.suppressed)
 
     def _destroy(self, user_key: UserKey) -> None:
         self._state.histories.pop(user_key, None)

@@ -1,17 +1,15 @@
-"""The ports of operations in memory: ledger, registry, cache and API keys. Import them from `recsys.store.memory`."""
+"""The ports of operations in memory: ledger, registry, fence and API keys. Import them from `recsys.store.memory`."""
 
 import threading
-from collections.abc import Iterable
 from dataclasses import replace
 
 from recsys.clock import Clock, utc_now
-from recsys.errors import CacheUnavailableError
 from recsys.models.factors import ItemFactors
 from recsys.store.keys import KeyRing
 from recsys.store.registry import Pointer, check_names, no_report, status_of, unknown, withdrawn
 from recsys.store.rules import no_key, not_next
 from recsys.store.secret import hash_secret, new_api_key
-from recsys.types import ApiKey, Json, ModelVersion, Scope, UserKey
+from recsys.types import ApiKey, Fence, Json, ModelVersion, Scope
 
 
 class MemoryLedgerLog:
@@ -96,36 +94,24 @@ class MemoryRegistry:
         return replace(self._versions[version], status=status)
 
 
-class MemoryCache:
-    """Satisfies `ports.Cache`; `down = True` makes it answer as a server that is gone."""
+class MemoryFences:
+    """Satisfies `ports.Fences`."""
 
     def __init__(self) -> None:
-        """Begin empty and up."""
-        self.down = False
-        self._values: dict[UserKey, bytes] = {}
+        """Begin with a fence that was never changed."""
+        self._fence, self._writing = Fence(), threading.Lock()
 
-    def get(self, user_key: UserKey) -> bytes | None:
-        """The value, or None."""
-        self.ping()
-        return self._values.get(user_key)
+    def read(self) -> Fence:
+        """The fence now."""
+        return self._fence
 
-    def put(self, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values; returns how many."""
-        self.ping()
-        kept = list(values)
-        self._values.update(kept)
-        return len(kept)
-
-    def delete(self, user_key: UserKey) -> None:
-        """Forget the customer's value."""
-        self.ping()
-        self._values.pop(user_key, None)
-
-    def ping(self) -> None:
-        """Return if the cache is up; CacheUnavailableError if not."""
-        if self.down:
-            msg = "expected the cache to answer, got nothing: it is switched off; set `down` to False"
-            raise CacheUnavailableError(msg)
+    def swap(self, before: Fence, after: Fence) -> bool:
+        """Whether the fence was `before`, and is `after` now."""
+        with self._writing:
+            if self._fence != before:
+                return False
+            self._fence = after
+        return True
 
 
 class MemoryApiKeys:

@@ -1,5 +1,6 @@
 """An installation, opened: every port over its database, files and cache, under its keys."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
+from recsys.fence import CacheFence, Wait
 from recsys.ports import (
     ApiKeys,
     Cache,
     Catalogue,
     Commitments,
     Erasures,
+    Fences,
     Histories,
     LedgerLog,
     Pseudonyms,
@@ -32,6 +35,7 @@ from recsys.store.memory import (
     MemoryCache,
     MemoryCatalogue,
     MemoryErasures,
+    MemoryFences,
     MemoryHistories,
     MemoryLedgerLog,
     MemoryRegistry,
@@ -44,6 +48,7 @@ from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, migrate
@@ -64,11 +69,18 @@ class Workspace:
     histories: Histories
     sums: Sums
     erasures: Erasures
+    fences: Fences
     ledger_log: LedgerLog
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
     clock: Clock = utc_now
+    wait: Wait = time.sleep
+
+    @property
+    def fence(self) -> CacheFence:
+        """What keeps promises about cached lists."""
+        return CacheFence(fences=self.fences, cache=self.cache, erasures=self.erasures, wait=self.wait)
 
     @property
     def pseudonyms(self) -> Pseudonyms:
@@ -121,22 +133,26 @@ def open_workspace(
         yield _sql_workspace(settings, ring, engine, registry, cache, clock)
 
 
-def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now) -> Workspace:
-    """A workspace that is kept nowhere."""
+def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
+    """A workspace that is kept nowhere, with a certified cache."""
     ring, state = KeyRing.ephemeral(), MemoryState()
-    return Workspace(
+    workspace = Workspace(
         settings=settings or Settings(),
         keys=ring,
         catalogue=MemoryCatalogue(),
         histories=MemoryHistories(state),
         sums=MemorySums(state),
         erasures=MemoryErasures(state),
+        fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
         clock=clock,
+        wait=wait,
     )
+    workspace.fence.certify()
+    return workspace
 
 
 def _sql_workspace(
@@ -149,6 +165,7 @@ def _sql_workspace(
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring),
+        fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,
         cache=cache,

@@ -145,7 +145,7 @@ class Shop:
 def open_shop() -> Shop:
     """A new shop without customers."""
     clock = Clock()
-    workspace = replace(memory_workspace(), clock=clock)
+    workspace = memory_workspace(clock=clock, wait=lambda _: None)
     workspace.catalogue.add_items([CatalogueItem(item_id=item, name=f"Finest {item}") for item in ITEM_IDS])
     version = publish(workspace, tea_and_coffee())
     secrets = {scope: workspace.api_keys.create(scope.value, frozenset({scope}))[1] for scope in Scope}

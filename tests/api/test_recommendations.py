@@ -1,7 +1,14 @@
-import pytest
+import json
 
-from recsys.types import Scope
-from tests.api.shop import COFFEES, POPULAR, TEAS, Shop, event, item_ids
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.schemas import RecommendationList
+from recsys.serving.rendered import item_starts, render_answer
+from recsys.serving.sealed_lists import open_answer
+from recsys.types import CatalogueItem, Reason, Recommendation, Recommendations, Scope, Task
+from tests.api.shop import COFFEES, POPULAR, START, TEAS, Shop, event, item_ids
 
 
 def test_an_unknown_customer_gets_popular_items_in_the_form_of_a_known_ones_list(shop: Shop) -> None:
@@ -105,3 +112,32 @@ def test_the_model_decides_what_goes_together(shop: Shop) -> None:
 
     assert item_ids(shop.recommend("ada-lovelace", task="discover"))[0] in TEAS
     assert item_ids(shop.recommend("bo", task="discover"))[0] in COFFEES
+
+
+@pytest.mark.parametrize(
+    "name", ["Finest tea", 'a "quoted" \\ name', "Zoë's <b>\u2028tea</b> ☕", "tab\there", "\x7f/"]
+)
+def test_a_rendered_answer_is_what_the_route_sends(shop: Shop, name: str) -> None:
+    """The finished answer in the cache, byte for byte: as computed for the request, and as read from the cache."""
+    shop.workspace.catalogue.add_items([CatalogueItem(item_id="tea-3", name=name)])
+    shop = shop.with_port()
+    shop.statuses(event("1", item_id="tea-3"))
+    path = "/v1/users/ada-lovelace/recommendations"
+    computed, read = shop.get(path).content, shop.get(path).content
+
+    key = shop.workspace.pseudonyms.user_key("ada-lovelace")
+    assert open_answer(shop.workspace.keys, key, shop.workspace.cache.get(key) or b"") == computed == read
+    assert json.loads(read)["items"][0]["name"] == name
+
+
+@given(st.lists(st.tuples(st.floats(-(10.0**6), 10.0**6, width=32), st.sampled_from(Reason)), max_size=4))
+def test_any_score_is_rendered_as_the_route_sends_it(rows: list[tuple[float, Reason]]) -> None:
+    listed = [(place, score, reason) for place, (score, reason) in enumerate(rows)]
+    items = [
+        Recommendation(item_id=f"i{place}", name=f"i{place}", score=round(score, 4), reason=reason)
+        for place, score, reason in listed
+    ]
+    answer = Recommendations(items=tuple(items), task=Task.ANY, personalized=True, version="v", generated_at=START)
+    starts = item_starts([(item.item_id, item.name) for item in items])
+    rendered = render_answer(listed, starts, version="v", generated_at=START)
+    assert rendered == RecommendationList.model_validate(answer).model_dump_json().encode()

@@ -28,6 +28,7 @@ from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
@@ -65,6 +66,7 @@ def sql_workspace(engine: Engine) -> Workspace:
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring),
+        fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
     )

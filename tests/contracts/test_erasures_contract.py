@@ -180,3 +180,12 @@ def test_an_unknown_request_is_not_found_and_not_repeated(ports: Workspace, meth
     with pytest.raises(NotFoundError) as caught:
         getattr(ports.erasures, method)("alice@example.org")
     assert "alice" not in str(caught.value)
+
+
+def test_whoever_was_ever_suppressed_is_listed_in_the_order_of_keys(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    for number in (3, 1, 2):
+        ports.erasures.suppress(erasure_request(f"r{number}"), customer(number))
+    finish(ports, "r1", b"receipt")
+    assert list(ports.erasures.suppressed()) == [customer(1), customer(2), customer(3)]

@@ -93,6 +93,10 @@ def test_a_scan_has_every_customer_in_the_order_of_keys_but_the_suppressed(
     assert [key for key, _, _ in scanned] == [customer(number) for number in range(1003) if number != 500]
     assert all(history.items.tolist() == [int.from_bytes(key, "big")] for key, _, history in scanned)
     assert {revision for _, revision, _ in scanned} == {1}
+    assert [key for key, _, _ in ports.histories.scan(customer(998))] == [
+        customer(number) for number in range(999, 1003)
+    ]
+    assert list(ports.histories.scan(customer(1002))) == []
 
 
 def test_purchases_can_be_appended_while_a_scan_is_under_way(

@@ -17,7 +17,7 @@ from recsys.data.readers import Columns, read_purchases
 from recsys.evidence.signing import public_pem
 from recsys.models.gram import GramSum
 from recsys.privacy.ledger import PrivacyLedger
-from recsys.serving.lists import CachedLists
+from recsys.serving.sealed_lists import TOMBSTONE, open_lists
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.terms import TrainConfig
@@ -104,10 +104,11 @@ def files_with(state_dir: Path, pieces: list[bytes]) -> list[str]:
 def assert_an_erasure_is_obeyed_at_once(workspace: Workspace, shop: Shop) -> str:
     """Nothing personal from the acknowledgement on, even if the cache is given the prepared list again."""
     key = workspace.pseudonyms.user_key(ADA)
-    prepared = workspace.cache.get(key)
+    prepared, permit = workspace.cache.get(key), workspace.cache.permit()
     assert prepared is not None
+    assert permit is not None
     request = shop.erase(ADA, release=True)
-    workspace.cache.put([(key, prepared)])
+    assert workspace.cache.put(permit, [(key, prepared)]) == 0
     answer = shop.recommend(ADA, n=5)
     assert (answer["personalized"], {item["reason"] for item in answer["items"]}) == (False, {"popular"})
     assert answer["items"] == shop.recommend("nobody", n=5)["items"]
@@ -120,7 +121,7 @@ def assert_the_store_and_the_sum_never_had(workspace: Workspace, user_id: str) -
     """The sum that models are released from is, byte for byte, the sum of the customers who are left."""
     key = workspace.pseudonyms.user_key(user_id)
     assert len(workspace.histories.history(key)) == 0
-    assert workspace.cache.get(key) is None
+    assert workspace.cache.get(key) == TOMBSTONE
     assert workspace.sums.terms_of(key) == {}
     keys, log = snapshot(workspace)
     assert len(keys) == N_CUSTOMERS - 1
@@ -138,8 +139,8 @@ def assert_a_new_version_is_live_and_published(workspace: Workspace, shop: Shop,
         live: ModelStatus.LIVE,
     }
     assert versions[live].parent == first
-    cached = workspace.cache.get(workspace.pseudonyms.user_key(BEN))
-    lists = CachedLists.from_bytes(cached or b"")
+    key = workspace.pseudonyms.user_key(BEN)
+    lists = open_lists(workspace.keys, key, workspace.cache.get(key) or b"")
     assert lists is not None
     assert lists.version == live
     answer = shop.recommend(BEN)

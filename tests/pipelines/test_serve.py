@@ -70,7 +70,7 @@ def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
-    workspace = replace(memory_workspace(), cache=(cache := MemoryCache()))
+    workspace = replace(memory_workspace(wait=lambda _: None), cache=(cache := MemoryCache()))
     cache.down = True
     request, _ = desk(workspace).request(NOBODY)
     logged, deadline = "", time.monotonic() + PATIENCE

@@ -1,7 +1,7 @@
 """The durable queue of erasure requests in SQL, and the one transaction that erases a customer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -106,6 +106,12 @@ class SqlErasures:
         if row.receipt is None:
             raise no_receipt(_request(row))
         return bytes(row.receipt)
+
+    def suppressed(self) -> Iterator[UserKey]:
+        """Every customer who was ever suppressed, in the order of keys: read when the first is asked for."""
+        with self._engine.connect() as connection:
+            keys = connection.scalars(select(suppressed.c.user_key).order_by(suppressed.c.user_key)).all()
+        yield from map(UserKey, keys)
 
     def _replace_sums(self, connection: Connection, user_key: bytes, contents: Mapping[str, bytes]) -> None:
         holding = connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == user_key))

@@ -54,12 +54,12 @@ class SqlHistories:
             record = _records_of(connection, [user_key]).get(user_key)
         return open_record(self._ring, record) if record else EMPTY_HISTORY
 
-    def scan(self) -> Iterator[tuple[UserKey, int, History]]:
+    def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
         """Every customer's key, revision and history, in the order of keys; suppressed customers are left out.
 
         Read page by page, so that no transaction stays open while the caller works.
         """
-        page = self._page_after(b"")
+        page = self._page_after(after or b"")
         while page:
             for record in page:
                 yield record.user_key, record.revision, open_record(self._ring, record)

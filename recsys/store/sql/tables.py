@@ -83,3 +83,12 @@ api_keys = Table(
     Column("created_at", Text, nullable=False),
     Column("revoked", Boolean, nullable=False),
 )
+
+fence = Table(
+    "fence",
+    metadata,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+)
+"""One row, or none before it is first changed: which run of the cache's server is trusted."""

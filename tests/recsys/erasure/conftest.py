@@ -28,7 +28,7 @@ def state_dir(trained_directory: Path, tmp_path: Path) -> Path:
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """A shop with thirty customers and a live model, in memory and on SQLite."""
     if request.param == "memory":
-        yield stock(memory_workspace(clock=TickingClock()))
+        yield stock(memory_workspace(clock=TickingClock(), wait=lambda _: None))
         return
     with open_sqlite(request.getfixturevalue("state_dir"), day=1) as workspace:
         shop = Shop(with_cache(workspace), seeded(1))
@@ -39,10 +39,10 @@ def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
 @pytest.fixture
 def memory_shop() -> Shop:
     """The same shop in memory alone."""
-    return stock(memory_workspace(clock=TickingClock()))
+    return stock(memory_workspace(clock=TickingClock(), wait=lambda _: None))
 
 
 @pytest.fixture
 def untrained_shop() -> Shop:
     """The same shop in memory before its first training."""
-    return stock(memory_workspace(clock=TickingClock()), None)
+    return stock(memory_workspace(clock=TickingClock(), wait=lambda _: None), None)

@@ -14,7 +14,9 @@ from recsys.evidence.receipt import verify_receipt
 from recsys.models.gram import GramSum
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import Entropy
+from recsys.serving.lists import CachedLists
 from recsys.serving.recommender import Recommender
+from recsys.serving.sealed_lists import TOMBSTONE, open_lists
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
@@ -41,6 +43,10 @@ class Shop:
 
     def key(self, user_id: str) -> UserKey:
         return self.workspace.pseudonyms.user_key(user_id)
+
+    def cached(self, user_id: str) -> CachedLists | None:
+        """The customer's lists in the cache."""
+        return open_lists(self.workspace.keys, self.key(user_id), self.cache.get(self.key(user_id)) or b"")
 
     @property
     def recommender(self) -> Recommender:
@@ -116,8 +122,10 @@ def stock(workspace: Workspace, config: TrainConfig | None = THREE_RELEASES) -> 
 
 
 def with_cache(workspace: Workspace) -> Workspace:
-    """The workspace with a cache in memory."""
-    return replace(workspace, cache=MemoryCache())
+    """The workspace with a certified cache in memory."""
+    filled = replace(workspace, cache=MemoryCache(), wait=lambda _: None)
+    filled.fence.certify()
+    return filled
 
 
 def sum_without(content: GramSum, user_ids: Sequence[str]) -> GramSum:
@@ -133,7 +141,7 @@ def assert_forgotten(shop: Shop, user_id: str) -> None:
     assert not shop.workspace.histories.state(key).known
     assert shop.workspace.histories.state(key).suppressed
     assert shop.workspace.sums.terms_of(key) == {}
-    assert shop.workspace.cache.get(key) is None
+    assert shop.workspace.cache.get(key) in {None, TOMBSTONE}
     assert key not in [scanned for scanned, _, _ in shop.workspace.histories.scan()]
 
 

@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from recsys.errors import CacheUnavailableError, InputError, PrivrecError, StorageError
 from recsys.models.gram import GramSum
-from recsys.store.memory import MemoryCache, MemoryErasures, MemoryState
+from recsys.store.memory import MemoryErasures, MemoryState
 from recsys.store.workspace import memory_workspace
 from recsys.training.terms import TrainConfig
-from recsys.types import ErasureState, EventStatus, Json, ModelStatus, Task
-from tests.recsys.erasure.shop import LOG, NOBODY, assert_forgotten, stock
+from recsys.types import ErasureState, EventStatus, Json, ModelStatus, Permit, Task
+from tests.recsys.erasure.shop import LOG, NOBODY, assert_forgotten, stock, with_cache
 from tests.recsys.serving.shop import purchase
 from tests.recsys.training.shop import TickingClock
 
@@ -53,14 +53,14 @@ class ShopLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        workspace = memory_workspace(clock=TickingClock())
+        workspace = memory_workspace(clock=TickingClock(), wait=lambda _: None)
         erasures = TiringErasures(workspace.erasures._state)  # type: ignore[attr-defined]
         self.queue = erasures
         self.shop = stock(replace(workspace, erasures=erasures), None)
         self.shop.budget(PLENTY)
         self.shop.train(CHEAP)
         self.acknowledged: dict[str, str] = {}
-        self.slow: dict[str, bytes] = {}
+        self.slow: dict[str, tuple[Permit | None, bytes]] = {}
         self.n_events = 0
 
     @rule(user=customers, item=items)
@@ -111,7 +111,7 @@ class ShopLife(RuleBasedStateMachine):
 
     @rule()
     def lose_the_cache(self) -> None:
-        self.shop.workspace = replace(self.shop.workspace, cache=MemoryCache())
+        self.shop.workspace = with_cache(self.shop.workspace)
 
     @rule(down=st.booleans())
     def cut_or_mend_the_line_to_the_cache(self, down: bool) -> None:
@@ -121,15 +121,15 @@ class ShopLife(RuleBasedStateMachine):
     @rule(user=customers)
     def a_slow_request_computes_its_list(self, user: str) -> None:
         if value := self.shop.cache.get(self.shop.key(user)):
-            self.slow[user] = value
+            self.slow[user] = (self.shop.cache.permit(), value)
 
     @precondition(lambda self: self.slow and not self.shop.cache.down)
     @rule()
     def a_slow_request_keeps_its_list(self) -> None:
-        """Computed before the acknowledgement perhaps, and kept after it, but no later than the receipt."""
-        user, value = self.slow.popitem()
-        if not self.finished(user):
-            self.shop.cache.put([(self.shop.key(user), value)])
+        """Computed before the acknowledgement perhaps, and kept after it."""
+        user, (permit, value) = self.slow.popitem()
+        if permit is not None:
+            self.shop.cache.put(permit, [(self.shop.key(user), value)])
 
     @rule()
     def train(self) -> None:

@@ -51,7 +51,7 @@ MOMENTS = [
     Moment("cache", "put", AFTER),
     Moment("erasures", "advance", WITHIN),
     Moment("erasures", "advance", AFTER),
-    Moment("cache", "delete", AFTER),
+    Moment("cache", "bury", AFTER),
     Moment("erasures", "advance", WITHIN, call=2),
     Moment("erasures", "advance", AFTER, call=2),
     Moment("erasures", "finish", WITHIN),

@@ -63,10 +63,9 @@ def test_a_release_keeps_the_rule_of_the_first_and_the_receipt_says_so(shop: Sho
 def test_the_released_lists_are_in_the_cache_but_the_customers_are_not(memory_shop: Shop) -> None:
     shop = memory_shop
     shop.erase(ADA, release=True)
-    version = live(shop).encode()
     for user in LOG.users:
-        lists = shop.cache.get(shop.key(user))
-        assert (lists is None) if user == ADA else (lists is not None and version in lists)
+        lists = shop.cached(user)
+        assert (lists is None) if user == ADA else (lists is not None and lists.version == live(shop))
 
 
 def test_without_a_release_the_version_is_kept_and_nothing_is_drawn(memory_shop: Shop) -> None:

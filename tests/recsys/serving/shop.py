@@ -10,9 +10,11 @@ from recsys.data.history import History
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache
+from recsys.serving.lists import CachedLists
 from recsys.serving.recommender import Recommender
+from recsys.serving.sealed_lists import open_lists
 from recsys.store.keys import KeyRing
-from recsys.store.memory import MemoryCache, MemoryErasures, MemoryHistories, MemoryState, MemorySums
+from recsys.store.memory import MemoryCache, MemoryErasures, MemoryFences, MemoryHistories, MemoryState, MemorySums
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import (
     CatalogueItem,
@@ -87,6 +89,8 @@ class Shop:
             histories=self.histories,
             registry=self.workspace.registry,
             cache=self.workspace.cache,
+            seals=self.workspace.keys,
+            fence=self.workspace.fence,
             clock=lambda: self.now,
         )
 
@@ -98,6 +102,11 @@ class Shop:
 
     def key(self, user_id: str) -> UserKey:
         return self.workspace.pseudonyms.user_key(user_id)
+
+    def cached(self, user_id: str) -> CachedLists | None:
+        """The customer's lists in the cache, whether they are out of date or not."""
+        value = self.workspace.cache.get(self.key(user_id))
+        return None if value is None else open_lists(self.workspace.keys, self.key(user_id), value)
 
     def release(self, factors: ItemFactors) -> str:
         """Make the model live; its version."""
@@ -139,15 +148,17 @@ def purchase(event_id: str, item_id: str = "tea-0", quantity: float = 1.0, times
 
 def open_shop(cache: Callable[[KeyRing], Cache] = lambda _: MemoryCache()) -> Shop:
     """A shop with a catalogue, and neither customers nor a model; the cache may be any, under the shop's keys."""
-    state, workspace = MemoryState(), memory_workspace()
+    state, workspace = MemoryState(), memory_workspace(wait=lambda _: None)
     histories = CountingHistories(state)
     workspace = replace(
         workspace,
         histories=histories,
         sums=MemorySums(state),
         erasures=MemoryErasures(state),
+        fences=MemoryFences(),
         cache=cache(workspace.keys),
     )
+    workspace.fence.certify()
     workspace.catalogue.add_items([CatalogueItem(item_id=item, name=f"Finest {item}") for item in TEAS + COFFEES])
     return Shop(histories=histories, workspace=workspace)
 

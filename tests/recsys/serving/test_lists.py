@@ -1,8 +1,6 @@
 """The lists of a batch of customers, against a slow twin, and as bytes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
 from math import isinf, sqrt
 
 import numpy as np
@@ -14,7 +12,7 @@ from scipy.sparse import csr_matrix
 from recsys.data.history import EMPTY_HISTORY, History, purchases_array
 from recsys.models.factors import ItemFactors
 from recsys.models.repeat import MODEL_SHARE
-from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
+from recsys.serving.lists import LIST_LENGTH, Row, own_habits, personal_lists, popular_list
 from recsys.types import Reason, Task
 
 EXACT_LENGTHS = (0, 1, 4)
@@ -143,43 +141,3 @@ def test_what_counts_is_on_how_many_days_an_item_was_bought_not_how_many_of_it()
 
 def test_nobody_has_no_habits() -> None:
     assert own_habits([], 5).shape == (0, 5)
-
-
-ROWS = st.lists(
-    st.tuples(st.integers(0, 10_000), st.integers(-(10**7), 10**7).map(lambda n: n / 10_000), st.sampled_from(Reason)),
-    max_size=5,
-).map(tuple)
-LISTS = st.builds(
-    CachedLists,
-    version=st.text("0123456789abcdef", min_size=32, max_size=32),
-    revision=st.integers(1, 2**40),
-    generated_at=st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))])),
-    lists=st.fixed_dictionaries(dict.fromkeys(Task, ROWS)),
-)
-
-
-@given(LISTS)
-def test_lists_come_back_from_their_bytes(lists: CachedLists) -> None:
-    assert CachedLists.from_bytes(lists.to_bytes()) == lists
-
-
-@given(LISTS, st.data())
-def test_lists_that_were_cut_are_no_lists(lists: CachedLists, data: st.DataObject) -> None:
-    whole = lists.to_bytes()
-    assert CachedLists.from_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))]) is None
-
-
-@given(st.binary() | st.text().map(str.encode))
-def test_bytes_that_are_something_else_are_no_lists(value: bytes) -> None:
-    assert CachedLists.from_bytes(value) is None
-
-
-def test_kept_scores_are_rounded_to_what_can_be_read() -> None:
-    lists = CachedLists(
-        version="0" * 32,
-        revision=1,
-        generated_at=datetime(2026, 1, 31, tzinfo=UTC),
-        lists=dict.fromkeys(Task, ((1, 1 / 3, Reason.MODEL),)),
-    )
-    rounded = replace(lists, lists=dict.fromkeys(Task, ((1, 0.3333, Reason.MODEL),)))
-    assert CachedLists.from_bytes(lists.to_bytes()) == rounded

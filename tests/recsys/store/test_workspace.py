@@ -18,7 +18,7 @@ from recsys.store.lock import StateLock, command_name
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
 from recsys.store.workspace import memory_workspace, open_workspace
-from recsys.types import ErasureRequest, ModelVersion, UserKey
+from recsys.types import ErasureRequest, ModelVersion, Permit, UserKey
 
 ANN = UserKey(b"a" * 16)
 
@@ -49,8 +49,9 @@ def test_what_is_written_is_there_when_the_workspace_is_opened_again(
 def test_every_port_is_filled_and_the_cache_is_a_real_server(settings: Settings) -> None:
     with open_workspace(settings) as workspace:
         assert isinstance(workspace.cache, RedisCache)
-        workspace.cache.put([(ANN, b"value")])
-        assert workspace.cache.get(ANN) == b"value"
+        assert workspace.fence.certify()
+        assert workspace.cache.permit() == Permit(1, 0)
+        assert workspace.fences.read().holds(workspace.cache.identity())
         assert workspace.ledger_log.entries() == []
         assert workspace.erasures.pending() == ()
         workspace.public_key.verify(workspace.signing_key.sign(b"x"), b"x")

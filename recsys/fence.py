@@ -1,0 +1,132 @@
+"""The fence between an acknowledged promise and a cache that may be old, empty, doubled or away.
+
+A cache is trusted while it is certified: this run of the server was told who is suppressed, and every list in it of the
+present epoch was computed since. A process that holds a lease on that may serve lists without asking the record.
+
+    settled  --certify-->  certifying  --all tombstones written-->  certified
+       ^                        |                                       |
+       '------ waited ------  raised  <------ a promise was not confirmed by that server ------'
+
+A promise (you are erased; your purchase counts) is kept in the record first and told to the cache then. If the
+certified server confirms, it is kept everywhere. If not, the epoch is raised, so that no lease begins or is renewed,
+and the promise is acknowledged when every lease that could have begun before has run out.
+
+Guarantees:
+    - After `bury` has returned, no process serves lists of this customer: whatever becomes of the cache's server.
+    - After `forget` has returned, no process serves a list that was computed before.
+
+Tested by: tests/recsys/serving/test_fence_schedules.py, tests/recsys/serving/test_fence_cycles.py
+"""
+
+from collections.abc import Callable, Iterable
+
+from recsys.errors import CacheUnavailableError
+from recsys.ports import Cache, Erasures, Fences
+from recsys.types import Fence, FenceState, UserKey
+
+LEASE_SECONDS = 1.0
+"""How long a process may serve without asking the record, from the start of the reading that allowed it."""
+MARGIN_SECONDS = 0.25
+"""What the clocks of two machines may differ in a lease's length, many times over."""
+STALLED_SECONDS = 10.0
+"""A certification takes about a second for a million tombstones; one that takes this long has died."""
+
+Wait = Callable[[float], None]
+
+
+class CacheFence:
+    """Keeps promises about lists, over any stores that satisfy the ports. Safe to share between threads."""
+
+    def __init__(self, *, fences: Fences, cache: Cache, erasures: Erasures, wait: Wait) -> None:
+        """A fence over these stores; `wait` is told for how many seconds."""
+        self._fences = fences
+        self._cache = cache
+        self._erasures = erasures
+        self._wait = wait
+
+    def bury(self, user_key: UserKey) -> bool:
+        """Return when nothing personal of a customer who was suppressed in the record can be served any more.
+
+        Returns:
+            Whether the certified server confirmed; False: it took the waiting.
+
+        Raises:
+            StorageError: the record does not answer; nothing may be acknowledged.
+        """
+        return self._promise(lambda: self._cache.bury(user_key))
+
+    def forget(self, user_keys: Iterable[UserKey]) -> bool:
+        """Return when no list can be served that was computed before now; otherwise as `bury`."""
+        keys = list(user_keys)
+        return not keys or self._promise(lambda: self._cache.forget(keys))
+
+    def certify(self) -> bool:
+        """Whether the cache is certified, by this call if need be; False: there is none.
+
+        Raises:
+            CacheUnavailableError: the server went away, or another process certifies one; try again.
+            StateError: the server may throw tombstones away; the message says what to set.
+        """
+        identity = self._cache.identity()
+        if not identity:
+            return False
+        if not self._is_certified(identity):
+            self._leave_to_others(identity)
+            self._settle()
+            self._fill(identity)
+        return True
+
+    def _promise(self, tell: Callable[[], str]) -> bool:
+        # The record was changed before; the fence is read after the server was told. So either the server that is
+        # certified then was told, or it is certified later and is told by the certification.
+        identity = _heard(tell)
+        confirmed = self._fences.read().holds(identity)
+        if not confirmed:
+            self._settle()
+        return confirmed
+
+    def _settle(self) -> Fence:
+        """The fence when no lease can run: the epoch is raised if need be, and leases of before are waited for."""
+        fence = self._fences.read()
+        while fence.state not in {FenceState.SETTLED, FenceState.RAISED}:
+            self._fences.swap(fence, fence.raised())
+            fence = self._fences.read()
+        if fence.state is FenceState.RAISED:
+            self._wait(LEASE_SECONDS + MARGIN_SECONDS)
+            self._fences.swap(fence, fence.settled())
+        return fence
+
+    def _is_certified(self, identity: str) -> bool:
+        fence, permit = self._fences.read(), self._cache.permit()
+        is_certified = fence.state is FenceState.CERTIFIED and fence.holds(identity)
+        return is_certified and permit is not None and permit.epoch == fence.epoch
+
+    def _leave_to_others(self, identity: str) -> None:
+        """Return if nobody else is certifying this server, or has not come on for long."""
+        fence = self._fences.read()
+        if fence.state is FenceState.CERTIFYING and fence.holds(identity):
+            self._wait(STALLED_SECONDS)
+            if self._fences.read() != fence:
+                raise _busy()
+
+    def _fill(self, identity: str) -> None:
+        fence, permit = self._fences.read(), self._cache.permit()
+        begun = fence.certifying(identity, above=permit.epoch if permit else 0)
+        if fence.state is not FenceState.SETTLED or not self._fences.swap(fence, begun):
+            raise _busy()
+        self._cache.certify(begun, self._erasures.suppressed())
+        if not self._fences.swap(begun, begun.certified()):
+            raise _busy()
+
+
+def _heard(tell: Callable[[], str]) -> str:
+    """The identity of the server that was told; empty if none answered."""
+    try:
+        return tell()
+    except CacheUnavailableError:
+        return ""
+
+
+def _busy() -> CacheUnavailableError:
+    msg = "expected to certify the cache, but another process changed its fence meanwhile; try again in a moment"
+    return CacheUnavailableError(msg)

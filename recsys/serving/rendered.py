@@ -1,0 +1,41 @@
+"""The answer to a request for recommendations as the bytes that are sent: as FastAPI would write it, many times faster.
+
+Tested by: tests/api/test_recommendations.py::test_a_rendered_answer_is_what_the_route_sends
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from recsys.clock import isoformat
+from recsys.serving.lists import Row
+from recsys.types import Reason, Task
+
+DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
+"""What the request without parameters asks for: its answer is kept finished."""
+DIGITS = 4
+"""Of a score: enough to rank by, and few enough to read."""
+
+_ENDS = {reason: f',"reason":"{reason.value}"}}' for reason in Reason}
+
+
+def item_starts(items: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The beginning of each item (id, name) in an answer, up to its score."""
+    return tuple(f'{{"item_id":{_quoted(item_id)},"name":{_quoted(name)},"score":' for item_id, name in items)
+
+
+def render_answer(rows: Iterable[Row], starts: Sequence[str], *, version: str, generated_at: datetime) -> bytes:
+    """The personal answer to the request without parameters; the rows are as many as are shown."""
+    items = ",".join([f"{starts[item]}{round(score, DIGITS)!r}{_ENDS[reason]}" for item, score, reason in rows])
+    return f'{{"items":[{items}],{_end(version, generated_at)}'.encode()
+
+
+def _end(version: str, generated_at: datetime) -> str:
+    return (
+        f'"task":"{DEFAULT_TASK.value}","personalized":true,"version":{_quoted(version)},'
+        f'"generated_at":"{isoformat(generated_at)}","degraded":false}}'
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,97 @@
+"""The cache in memory: the reference for the scripts of the real one. Import it from `recsys.store.memory`."""
+
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+
+from recsys.errors import CacheUnavailableError
+from recsys.serving.sealed_lists import HEADER, TOMBSTONE, Kind
+from recsys.types import Fence, Permit, UserKey
+
+
+class MemoryCache:
+    """Satisfies `ports.Cache`; `down = True` makes it answer as a server that is gone."""
+
+    def __init__(self) -> None:
+        """Begin empty, up, and certified by nobody."""
+        self.down = False
+        self._identity = secrets.token_hex(20)
+        self._epoch: int | None = None
+        self._stamp = 0
+        self._values: dict[UserKey, bytes] = {}
+        self._writing = threading.RLock()
+
+    def get(self, user_key: UserKey) -> bytes | None:
+        """The value, or None."""
+        self.ping()
+        return self._values.get(user_key)
+
+    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+        """The beginnings of the customers' values, in order; empty where there is none."""
+        self.ping()
+        return [self._values.get(key, b"")[: HEADER.size] for key in user_keys]
+
+    def permit(self) -> Permit | None:
+        """What lists that are computed from now on are written under; None while the cache is not certified."""
+        self.ping()
+        return None if self._epoch is None else Permit(self._epoch, self._stamp)
+
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+        """Keep the values that are still good; returns how many."""
+        self.ping()
+        return sum(self._put(permit, key, value) for key, value in values)
+
+    def bury(self, user_key: UserKey) -> str:
+        """Put a tombstone in the place of the customer's value; returns the identity of the cache."""
+        self.ping()
+        with self._writing:
+            self._values[user_key] = TOMBSTONE
+        return self._identity
+
+    def forget(self, user_keys: Iterable[UserKey]) -> str:
+        """Declare the customers' lists out of date, and those that are being computed; tombstones stay."""
+        self.ping()
+        with self._writing:
+            self._stamp += 1
+            stale = HEADER.pack(Kind.STALE, self._epoch or 0, 0, self._stamp)
+            self._values.update({key: stale for key in user_keys if self._values.get(key) != TOMBSTONE})
+        return self._identity
+
+    def identity(self) -> str:
+        """The name of this run."""
+        self.ping()
+        return self._identity
+
+    def certify(self, fence: Fence, buried: Iterable[UserKey]) -> None:
+        """Write tombstones of these customers, then let lists of the fence's epoch in."""
+        for user_key in buried:
+            if self.bury(user_key) != fence.identity:
+                raise _another()
+        if self.identity() != fence.identity:
+            raise _another()
+        self._epoch = fence.epoch
+
+    def ping(self) -> None:
+        """Return if the cache is up; CacheUnavailableError if not."""
+        if self.down:
+            msg = "expected the cache to answer, got nothing: it is switched off; set `down` to False"
+            raise CacheUnavailableError(msg)
+
+    def _put(self, permit: Permit, user_key: UserKey, value: bytes) -> bool:
+        with self._writing:
+            kept = permit.epoch == self._epoch and not self._is_later(self._values.get(user_key, b""), permit)
+            if kept:
+                self._values[user_key] = value
+        return kept
+
+    def _is_later(self, present: bytes, permit: Permit) -> bool:
+        """Whether what is there must not be replaced under this permit."""
+        if present == TOMBSTONE or len(present) < HEADER.size:
+            return present == TOMBSTONE
+        _, epoch, _, stamp = HEADER.unpack_from(present)
+        return bool(epoch == permit.epoch and stamp > permit.stamp)
+
+
+def _another() -> CacheUnavailableError:
+    msg = "expected the cache that is being certified, got another run of it; try again in a moment"
+    return CacheUnavailableError(msg)
