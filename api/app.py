@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from api.errors import install_handlers
+from api.fast_path import FastApplication
+from api.hot_path import open_hot_path
 from api.middleware import BodyLimit, RequestLog
 from api.routes import erasures, events, health, models, recommendations
 from api.services import make_services
@@ -23,9 +25,9 @@ Every error has one form: `{"error": {"code", "message", "request_id"}}`.
 """
 
 
-def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastAPI:
+def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastApplication:
     """The application over the workspace; without one it is opened when the server starts, and closed when it stops."""
-    app = FastAPI(
+    app = FastApplication(
         title="privrec",
         version="1",
         description=DESCRIPTION,
@@ -47,14 +49,15 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
     return app
 
 
-def lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def lifespan_of(settings: Settings) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
     """What opens the workspace of the settings while the application runs."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastApplication) -> AsyncIterator[None]:
         with open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
-            yield
+            async with open_hot_path(app.state.services) as app.hot:
+                yield
 
     return lifespan
 
