@@ -15,7 +15,7 @@ Guarantees:
     - After `bury` has returned, no process serves lists of this customer: whatever becomes of the cache's server.
     - After `forget` has returned, no process serves a list that was computed before.
 
-Tested by: tests/recsys/serving/test_fence_schedules.py, tests/recsys/serving/test_fence_cycles.py
+Tested by: tests/recsys/serving/test_fence_schedules.py::test_nothing_is_served_that_an_acknowledgement_ruled_out
 """
 
 from collections.abc import Callable, Iterable

@@ -57,6 +57,13 @@ def with_own_repeats(scores: Scores, own: NDArray[np.float32]) -> Scores:
     finite = np.where(np.isfinite(scores), scores, np.nan)
     low = np.fmin.reduce(finite, axis=1, keepdims=True)
     high = np.fmax.reduce(finite, axis=1, keepdims=True)
-    share = MODEL_SHARE * (finite - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
-    known = np.nan_to_num(share, nan=0.0) + own
+    known = share_of_model(finite, low, high) + own
     return np.where(np.isfinite(scores) | (own > 0), known, -np.inf).astype(np.float32)
+
+
+def share_of_model(scores: Scores, low: Scores | float, high: Scores | float) -> Scores:
+    """The model's scores, its range from `low` to `high` brought to MODEL_SHARE; 0 where it knows nothing."""
+    heard = np.isfinite(scores)
+    low, high = np.where(heard, low, np.float32(0)), np.where(heard, high, np.float32(0))
+    share = MODEL_SHARE * (np.where(heard, scores, 0) - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+    return np.asarray(share, dtype=np.float32)

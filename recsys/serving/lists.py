@@ -6,17 +6,18 @@ from datetime import datetime
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.evaluation.protocol import top_lists
 from recsys.models.factors import ItemFactors
-from recsys.models.ranking import Scores, model_scores
-from recsys.models.repeat import habits, with_own_repeats
+from recsys.models.repeat import habits
+from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
 """How many items a cached list holds: the most that a request can ask for."""
+REASONS = (Reason.MODEL, Reason.BOUGHT_BEFORE)
+"""By whether the item was bought before."""
 
 Row = tuple[int, float, Reason]
 """Position in the catalogue, score, reason."""
@@ -39,20 +40,18 @@ def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
     return habits(purchases, rows, (len(histories), n_items))
 
 
-def personal_lists(model: ItemFactors, own: sp.csr_matrix) -> list[dict[Task, tuple[Row, ...]]]:
+def personal_lists(
+    model: ItemFactors, own: sp.csr_matrix, ranker: Ranker | None = None
+) -> list[dict[Task, tuple[Row, ...]]]:
     """Both lists of each customer: own repeats with the model, and the model alone without what was bought.
 
     Args:
         model: the live model
         own: (n_customers, n_items) habits, as wide as the catalogue: items newer than the model come after its own
+        ranker: made from this model, where one is at hand
     """
-    known = own[:, : len(model.item_ids)]
-    scores = np.full(own.shape, -np.inf, dtype=np.float32)
-    scores[:, : len(model.item_ids)] = model_scores(model, known)
-    bought = own.toarray()
-    any_item = _rows(with_own_repeats(scores, bought), bought)
-    new_items = _rows(np.where(bought > 0, -np.inf, scores).astype(np.float32), bought)
-    return [{Task.ANY: first, Task.DISCOVER: second} for first, second in zip(any_item, new_items, strict=True)]
+    lists = (ranker or Ranker.of(model, length=LIST_LENGTH)).lists(own)
+    return [{task: _rows(ranked) for task, ranked in both.items()} for both in lists]
 
 
 def popular_list(model: ItemFactors) -> tuple[Row, ...]:
@@ -65,13 +64,7 @@ def popular_list(model: ItemFactors) -> tuple[Row, ...]:
     )
 
 
-def _rows(scores: Scores, bought: NDArray[np.float32]) -> list[tuple[Row, ...]]:
-    """The best items of each customer with score and reason; what must not be shown is cut off."""
-    return [
-        tuple(
-            (int(item), float(own[item]), Reason.BOUGHT_BEFORE if before[item] else Reason.MODEL)
-            for item in best
-            if item >= 0
-        )
-        for best, own, before in zip(top_lists(scores.astype(np.float64), LIST_LENGTH), scores, bought, strict=True)
-    ]
+def _rows(ranked: Ranked) -> tuple[Row, ...]:
+    """The list with a reason for each item."""
+    reasons = [REASONS[bought] for bought in ranked.bought.tolist()]
+    return tuple(zip(ranked.items.tolist(), ranked.scores.tolist(), reasons, strict=True))

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, repeat
 
 import numpy as np
+import scipy.sparse as sp
 
 from recsys.clock import Clock
 from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
@@ -26,7 +27,9 @@ from recsys.fence import CacheFence
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
 from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
-from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, DIGITS, item_starts, render_answer
+from recsys.serving.published import Edition, sealed_values
+from recsys.serving.ranker import Ranker
+from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
 from recsys.types import (
     CustomerState,
@@ -61,6 +64,7 @@ class LoadedModel:
     version: str
     factors: ItemFactors
     popular: tuple[Row, ...]
+    ranker: Ranker
 
 
 class Recommender:
@@ -214,15 +218,19 @@ class Recommender:
 
     def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
         self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
-        rows = lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]
+        rows = [(item, told(score), reason) for item, score, reason in lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]]
         answer = render_answer(rows, self._starts, version=lists.version, generated_at=lists.generated_at)
         return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists, answer=answer)
 
     def _sealed(
         self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
     ) -> Iterator[tuple[UserKey, bytes]]:
-        for user_key, lists in self._computed(customers, model):
-            yield user_key, self._seal(user_key, lists, permit)
+        own = self._own(customers, model)
+        if own.shape[1] > len(self._items):
+            self._refresh_items()
+        edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
+        keys = [(user_key, revision) for user_key, revision, _ in customers]
+        return sealed_values(self._seals, edition, model.ranker, keys, own)
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
@@ -230,12 +238,18 @@ class Recommender:
 
     def _computed(self, customers: Sequence[Customer], model: LoadedModel) -> Iterator[tuple[UserKey, CachedLists]]:
         """The lists of a batch of customers; the catalogue may have grown since the model was made."""
+        own = self._own(customers, model)
+        now = self._clock()
+        for (user_key, revision, _), lists in zip(
+            customers, personal_lists(model.factors, own, model.ranker), strict=True
+        ):
+            yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
+
+    def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
+        """The customers' habits; the catalogue may have grown since the model was made."""
         histories = [history for _, _, history in customers]
         newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
-        own = own_habits(histories, max(len(model.factors.item_ids), newest + 1))
-        now = self._clock()
-        for (user_key, revision, _), lists in zip(customers, personal_lists(model.factors, own), strict=True):
-            yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
+        return own_habits(histories, max(len(model.factors.item_ids), newest + 1))
 
     def _live_model(self) -> LoadedModel | None:
         """The live model, loaded when the live pointer has moved."""
@@ -245,7 +259,7 @@ class Recommender:
         if self._loaded is None or self._loaded.version != version:
             factors, _ = self._registry.load(version)
             self._refresh_items()
-            self._loaded = LoadedModel(version, factors, popular_list(factors))
+            self._loaded = LoadedModel(version, factors, popular_list(factors), Ranker.of(factors, length=LIST_LENGTH))
         return self._loaded
 
     def _know(self, rows: Sequence[Row]) -> None:
@@ -283,9 +297,7 @@ class Recommender:
     ) -> Recommendations:
         self._know(rows)
         items = tuple(
-            Recommendation(
-                item_id=self._items[item][0], name=self._items[item][1], score=round(score, DIGITS), reason=reason
-            )
+            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
             for item, score, reason in rows
         )
         return Recommendations(

@@ -13,8 +13,8 @@ from recsys.types import Reason, Task
 
 DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
 """What the request without parameters asks for: its answer is kept finished."""
-DIGITS = 4
-"""Of a score: enough to rank by, and few enough to read."""
+PARTS = 10_000
+"""A score is told in ten-thousandths: enough to rank by, and few enough to read."""
 
 _ENDS = {reason: f',"reason":"{reason.value}"}}' for reason in Reason}
 
@@ -24,9 +24,14 @@ def item_starts(items: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f'{{"item_id":{_quoted(item_id)},"name":{_quoted(name)},"score":' for item_id, name in items)
 
 
+def told(score: float) -> float:
+    """The score as an answer tells it; `np.round(scores, 4)` does the same."""
+    return round(score * PARTS) / PARTS
+
+
 def render_answer(rows: Iterable[Row], starts: Sequence[str], *, version: str, generated_at: datetime) -> bytes:
-    """The personal answer to the request without parameters; the rows are as many as are shown."""
-    items = ",".join([f"{starts[item]}{round(score, DIGITS)!r}{_ENDS[reason]}" for item, score, reason in rows])
+    """The personal answer to the request without parameters; the rows are as many as are shown, with scores as told."""
+    items = ",".join([f"{starts[item]}{score!r}{_ENDS[reason]}" for item, score, reason in rows])
     return f'{{"items":[{items}],{_end(version, generated_at)}'.encode()
 
 

@@ -16,6 +16,7 @@ from enum import IntEnum
 from hashlib import sha256
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError
 from recsys.ports import Seals
@@ -122,6 +123,13 @@ def counted(rows: bytes) -> bytes:
 def pack_rows(rows: tuple[Row, ...]) -> bytes:
     """The rows of one list."""
     return np.array([(item, score, REASONS.index(reason)) for item, score, reason in rows], dtype=ROW).tobytes()
+
+
+def pack_columns(items: NDArray[np.integer], scores: NDArray[np.float32], reasons: NDArray[np.integer]) -> bytes:
+    """The rows of one list or many of equal length; reasons by their place among `REASONS`."""
+    rows = np.empty(items.shape, dtype=ROW)
+    rows["item"], rows["score"], rows["reason"] = items, scores, reasons
+    return rows.tobytes()
 
 
 def from_document(document: bytes) -> CachedLists | None:

@@ -1,11 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.schemas import RecommendationList
-from recsys.serving.rendered import item_starts, render_answer
+from recsys.serving.rendered import item_starts, render_answer, told
 from recsys.serving.sealed_lists import open_answer
 from recsys.types import CatalogueItem, Reason, Recommendation, Recommendations, Scope, Task
 from tests.api.shop import COFFEES, POPULAR, START, TEAS, Shop, event, item_ids
@@ -134,10 +135,12 @@ def test_a_rendered_answer_is_what_the_route_sends(shop: Shop, name: str) -> Non
 def test_any_score_is_rendered_as_the_route_sends_it(rows: list[tuple[float, Reason]]) -> None:
     listed = [(place, score, reason) for place, (score, reason) in enumerate(rows)]
     items = [
-        Recommendation(item_id=f"i{place}", name=f"i{place}", score=round(score, 4), reason=reason)
+        Recommendation(item_id=f"i{place}", name=f"i{place}", score=told(score), reason=reason)
         for place, score, reason in listed
     ]
     answer = Recommendations(items=tuple(items), task=Task.ANY, personalized=True, version="v", generated_at=START)
     starts = item_starts([(item.item_id, item.name) for item in items])
-    rendered = render_answer(listed, starts, version="v", generated_at=START)
+    shown = [(place, told(score), reason) for place, score, reason in listed]
+    assert [score for _, score, _ in shown] == np.round(np.array([score for score, _ in rows]), 4).tolist()
+    rendered = render_answer(shown, starts, version="v", generated_at=START)
     assert rendered == RecommendationList.model_validate(answer).model_dump_json().encode()

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from recsys.errors import CacheUnavailableError, InputError
+from recsys.serving.lists import CachedLists
 from recsys.serving.recommender import PUBLISH_BATCH
-from recsys.serving.sealed_lists import TOMBSTONE
+from recsys.serving.sealed_lists import TOMBSTONE, open_answer
 from recsys.store.cache import NoCache
 from recsys.types import Permit, Task, UserKey
-from tests.recsys.serving.shop import Shop, ids, open_shop, tea_and_coffee
+from tests.recsys.serving.shop import COFFEES, TEAS, Shop, ids, open_shop, tea_and_coffee
 
 CUSTOMERS = [f"customer {number}" for number in range(PUBLISH_BATCH + 3)]
 
@@ -140,3 +141,24 @@ def test_without_a_cache_nothing_is_published(shop: Shop) -> None:
     uncached.buy("ada", "tea-1")
     assert uncached.recommender.publish() == 0
     assert uncached.recommend("ada").personalized
+
+
+def test_what_is_published_is_what_a_request_computes(shop: Shop) -> None:
+    """The lists of a request, and the finished answer, byte for byte; the two differ in when they were made."""
+    customers = {"ada": ["tea-3"], "ben": ["coffee-1", "coffee-1", "tea-0"], "cat": list(COFFEES + TEAS)}
+    for user, items in customers.items():
+        shop.buy(user, *items)
+    for user in customers:
+        shop.recommend(user)
+    computed = {user: values(shop, user) for user in customers}
+    epoch = shop.workspace.fences.read()
+    shop.workspace.fences.swap(epoch, epoch.raised())
+    shop.recommender.publish()
+    assert {user: values(shop, user) for user in customers} == computed
+    assert all(answer and lists for answer, lists in computed.values())
+
+
+def values(shop: Shop, user: str) -> tuple[bytes | None, CachedLists | None]:
+    """The finished answer and the lists in the cache."""
+    value = shop.cache.get(shop.key(user)) or b""
+    return open_answer(shop.workspace.keys, shop.key(user), value), shop.cached(user)

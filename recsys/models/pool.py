@@ -1,0 +1,97 @@
+"""Who can still be among the best items of each customer in a batch, while block after block of items is scored."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """Which rows must not be in whose list."""
+
+    who: Rows
+    rows: Rows
+
+    @classmethod
+    def of(cls, excluded: sp.csr_matrix | None, row: Rows) -> "Hidden":
+        """What is stored in `excluded` (n_customers, n_items), with the row of each item."""
+        if excluded is None:
+            return cls(row[:0], row[:0])
+        return cls(np.repeat(np.arange(excluded.shape[0]), np.diff(excluded.indptr)), row[excluded.indices])
+
+    def hide(self, scores: NDArray[np.float32], active: Rows, start: int) -> None:
+        """Mark them in the scores (n_active, width) of the rows from `start` on."""
+        here = np.flatnonzero((self.rows >= start) & (self.rows < start + scores.shape[1]))
+        place = np.searchsorted(active, self.who[here])
+        present = active[np.minimum(place, len(active) - 1)] == self.who[here]
+        scores[place[present], self.rows[here[present]] - start] = -np.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Who can still be among the best of each customer in a batch."""
+
+    scores: NDArray[np.float32]
+    """(n_customers, width): -inf where there is nobody"""
+    rows: Rows
+    """(n_customers, width)"""
+    least: NDArray[np.float64]
+    """(n_customers,): what scores less is not among the best"""
+
+    @classmethod
+    def empty(cls, n_customers: int) -> "Pool":
+        """Nobody for so many customers, and everybody is good enough."""
+        return cls(
+            np.zeros((n_customers, 0), np.float32), np.zeros((n_customers, 0), np.int64), np.full(n_customers, -np.inf)
+        )
+
+    def joined(
+        self, active: Rows, scores: NDArray[np.float32], start: int, k: int, slack: NDArray[np.float64]
+    ) -> "Pool":
+        """The pool with those of the scores (n_active, width) of the rows from `start` on that are good enough."""
+        least = self.least.copy()
+        if not start and scores.shape[1] >= k:  # later blocks seldom hold many of the best
+            least[active] = np.partition(scores, -k, axis=1)[:, -k] - slack[active]
+        who, column = np.divmod(np.flatnonzero(_at_least(scores, least[active])), scores.shape[1])
+        everybody, n = active[who], len(least)
+        joined = np.hstack([self.scores, padded(everybody, n, scores[who, column], np.float32(-np.inf))])
+        rows = np.hstack([self.rows, padded(everybody, n, start + column, np.int64(0))])
+        if joined.shape[1] >= k:
+            least = np.maximum(least, np.partition(joined, -k, axis=1)[:, -k] - slack)
+        return Pool(joined, rows, least).packed()
+
+    def packed(self) -> "Pool":
+        """The pool without those who are not good enough any more."""
+        kept = _at_least(self.scores, self.least)
+        who = np.nonzero(kept)[0]
+        n = len(self.least)
+        scores = padded(who, n, self.scores[kept], np.float32(-np.inf))
+        return Pool(scores, padded(who, n, self.rows[kept], np.int64(0)), self.least)
+
+    def pairs(self) -> tuple[Rows, Rows]:
+        """Customers and rows of all who are in the pool, customer by customer."""
+        who, column = np.nonzero(self.scores > -np.inf)
+        return who, self.rows[who, column]
+
+
+def _at_least(scores: NDArray[np.float32], least: NDArray[np.float64]) -> Mask:
+    """(n, width): who scores at least what its row asks for, and may be in the list."""
+    # In float32, and no higher: comparing in float64 would copy all scores.
+    floor = np.nextafter(least.astype(np.float32), np.float32(-np.inf))
+    return np.asarray(scores >= np.maximum(floor, -np.finfo(np.float32).max)[:, None])
+
+
+def padded(who: Rows, n: int, values: NDArray[Scalar], filler: Scalar) -> NDArray[Scalar]:
+    """(n, most of one): each customer's values in a row, for values that stand customer by customer."""
+    counts = np.bincount(who, minlength=n)
+    place = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
+    padded = np.full((n, counts.max(initial=0)), filler, dtype=values.dtype)
+    padded[who, place] = values
+    return padded

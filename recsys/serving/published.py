@@ -1,0 +1,85 @@
+"""The sealed values of many customers at once: what `seal_lists` makes of each, some hundred at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.ports import Seals
+from recsys.serving.batch_lists import RankedBatch, batch_lists
+from recsys.serving.lists import Row
+from recsys.serving.ranker import Ranker
+from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, render_answer
+from recsys.serving.sealed_lists import (
+    HEADER,
+    REASONS,
+    ROW,
+    Kind,
+    counted,
+    generation_of,
+    pack_columns,
+    pack_origin,
+    seal_document,
+)
+from recsys.types import Permit, Reason, Task, UserKey
+
+PLACES = np.array([REASONS.index(Reason.MODEL), REASONS.index(Reason.BOUGHT_BEFORE)])
+"""The place of the reason, by whether the item was bought before."""
+WORDS = np.array([REASONS[place] for place in PLACES], dtype=object)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edition:
+    """What the values of one batch have in common."""
+
+    version: str
+    permit: Permit
+    generated_at: datetime
+    starts: Sequence[str]
+    """Of every item's part in an answer, by position."""
+
+
+def sealed_values(
+    ring: Seals, edition: Edition, ranker: Ranker, customers: Sequence[tuple[UserKey, int]], own: sp.csr_matrix
+) -> Iterator[tuple[UserKey, bytes]]:
+    """Key and sealed value of each customer, given by key and revision, with a row of habits in `own`.
+
+    Guarantees:
+        - The lists and the answer are those of a request.
+
+    Tested by: tests/recsys/serving/test_publish.py::test_what_is_published_is_what_a_request_computes
+    """
+    lists = batch_lists(ranker, own)
+    documents = [_packed(lists[task]) for task in Task]
+    rows = _first_rows(lists[DEFAULT_TASK])
+    header = HEADER.pack(Kind.LISTS, edition.permit.epoch, generation_of(edition.version), edition.permit.stamp)
+    for (user_key, revision), shown, *packed in zip(customers, rows, *documents, strict=True):
+        answer = render_answer(shown, edition.starts, version=edition.version, generated_at=edition.generated_at)
+        origin = pack_origin(edition.version, revision, edition.generated_at)
+        yield user_key, seal_document(ring, user_key, header=header, document=origin + b"".join(packed), answer=answer)
+
+
+def _packed(batch: RankedBatch) -> list[bytes]:
+    """Each customer's list, with its length in front."""
+    data, width = pack_columns(batch.items, batch.scores, PLACES[batch.bought.astype(np.intp)]), batch.items.shape[1]
+    starts = range(0, len(data), width * ROW.itemsize) if width else [0] * len(batch.counts)
+    ends = (batch.counts * ROW.itemsize).tolist()
+    return [counted(data[start : start + length]) for start, length in zip(starts, ends, strict=True)]
+
+
+def _first_rows(batch: RankedBatch) -> Iterator[list[Row]]:
+    """Of each customer, the rows that the finished answer shows."""
+    counts = np.minimum(batch.counts, DEFAULT_LENGTH).tolist()
+    items, scores = batch.items[:, :DEFAULT_LENGTH].tolist(), _told(batch.scores[:, :DEFAULT_LENGTH])
+    reasons = WORDS[batch.bought[:, :DEFAULT_LENGTH].astype(np.intp)].tolist()
+    for count, *columns in zip(counts, items, scores, reasons, strict=True):
+        yield list(zip(*columns, strict=True))[:count]
+
+
+def _told(scores: NDArray[np.float32]) -> list[list[float]]:
+    """As `told`, of all."""
+    shown = np.where(np.isfinite(scores), scores, 0).astype(np.float64)
+    return (np.round(shown, 4) + 0.0).tolist()  # -0 becomes 0
