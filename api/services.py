@@ -7,15 +7,17 @@ from fastapi import Depends, Request
 
 from recsys.erasure.workflow import ErasureDesk
 from recsys.serving.recommender import Recommender
+from recsys.serving.storefront import Storefront
 from recsys.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The stores, and the two services that customers meet."""
+    """The stores, and the services that customers meet."""
 
     workspace: Workspace
     recommender: Recommender
+    storefront: Storefront
     desk: ErasureDesk
 
 
@@ -36,7 +38,14 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         clock=workspace.clock,
         due_days=due_days,
     )
-    return Services(workspace=workspace, recommender=recommender, desk=desk)
+    storefront = Storefront(
+        recommender=recommender,
+        pseudonyms=workspace.keys,
+        catalogue=workspace.catalogue,
+        histories=workspace.histories,
+        clock=workspace.clock,
+    )
+    return Services(workspace=workspace, recommender=recommender, storefront=storefront, desk=desk)
 
 
 # A plain function would cost every request a hop through the thread pool.

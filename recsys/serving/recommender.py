@@ -100,6 +100,10 @@ class Recommender:
             lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
         )
 
+    def live(self) -> LoadedModel | None:
+        """The model that is served; None while there is none."""
+        return self._live_model()
+
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
 
