@@ -9,14 +9,24 @@ from api.errors import install_handlers
 from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
 from api.middleware import BodyLimit, RequestLog
-from api.routes import erasures, events, health, models, recommendations
+from api.routes import baskets, erasures, events, health, items, models, recommendations, similar
 from api.services import make_services
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 
 MAX_BODY_BYTES = 1024 * 1024
-ROUTERS = (recommendations.router, events.router, erasures.router, models.router, health.router)
+ROUTERS = (
+    recommendations.router,
+    baskets.router,
+    similar.router,
+    items.reading,
+    items.writing,
+    events.router,
+    erasures.router,
+    models.router,
+    health.router,
+)
 DESCRIPTION = """
 Recommendations that do not give any one customer away, purchases as they happen, and the right to be forgotten.
 

@@ -59,12 +59,13 @@ UNAUTHENTICATED = (
     "expected an API key that is known, got none or another; send `Authorization: Bearer KEY` (see `privrec keys`)"
 )
 EXAMPLES = {
+    400: ("The body is no JSON in UTF-8.", MESSAGES[400]),
     401: ("No key, or one that is not known.", UNAUTHENTICATED),
     403: (
         "The key is known and has another scope.",
         "expected an API key with scope write, got one without; use another key",
     ),
-    404: ("There is no such thing.", "expected a known erasure request, got another id; check the id"),
+    404: ("There is no such thing.", "expected a known id, got another; check the id"),
     413: ("The body is larger than 1 MiB.", "expected a body of at most 1048576 bytes, got more; send smaller batches"),
     422: (
         "The input cannot be used; nothing was changed.",

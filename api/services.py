@@ -10,16 +10,18 @@ from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
 from recsys.serving.recommender import Recommender
+from recsys.serving.storefront import Storefront
 from recsys.store.secret import hash_secret
 from recsys.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The stores, the two services that customers meet, and what stands at the door."""
+    """The stores, the services that customers meet, and what stands at the door."""
 
     workspace: Workspace
     recommender: Recommender
+    storefront: Storefront
     desk: ErasureDesk
     known_keys: KnownKeys
     buckets: TokenBuckets
@@ -44,10 +46,18 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         clock=workspace.clock,
         due_days=due_days,
     )
+    storefront = Storefront(
+        recommender=recommender,
+        pseudonyms=workspace.keys,
+        catalogue=workspace.catalogue,
+        histories=workspace.histories,
+        clock=workspace.clock,
+    )
     settings = workspace.settings
     return Services(
         workspace=workspace,
         recommender=recommender,
+        storefront=storefront,
         desk=desk,
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),
         buckets=TokenBuckets(rate=settings.requests_per_second, burst=settings.requests_burst),
