@@ -171,11 +171,15 @@ def promote_model(
     *,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Make a version live; it is checked first, and the one before stays live if it is not sound."""
+    """Make a version live; it is checked first, and the one before stays live if it is not sound.
+
+    Rolling back is promoting an older version. One that was made with a customer who was erased since is refused.
+    """
+    from recsys.erasure.promotion import promote
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        workspace.registry.promote(version)
+        promote(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums)
     console.print(f"version {version} is live")
 
 

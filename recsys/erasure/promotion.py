@@ -1,0 +1,53 @@
+"""Which versions may be made live: none that was replaced and was made with a customer who was erased since."""
+
+from collections.abc import Mapping
+
+from recsys.errors import StateError
+from recsys.ports import Erasures, Registry, Sums
+from recsys.types import ErasureRequest, ErasureState, Json, UserKey
+
+
+def promote(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+    """Make the version live, and the one before retired; rolling back is promoting an older one.
+
+    The live version may have been made with erased customers, bounded by its (epsilon, delta), until the next release.
+    Once it is replaced there is no way back to it.
+
+    Raises:
+        StateError: a customer was erased who is in the version; nothing changed.
+        NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
+
+    Guarantees:
+        - A version that was replaced, and was made with a customer who asked to be erased, does not become live again.
+
+    Tested by: tests/recsys/erasure/test_promotion.py::test_a_version_with_an_erased_customer_is_not_promoted_again
+    """
+    _, described = registry.load(version)
+    with_erased = _erased_from(version, erasures) or _suppressed_in(described.sum_id, erasures, sums)
+    if with_erased and version != registry.live():
+        msg = (
+            f"expected a version without erased customers, but {version} was made with one; "
+            "promote a later version or train again: privrec train"
+        )
+        raise StateError(msg)
+    registry.promote(version)
+
+
+def _erased_from(version: str, erasures: Erasures) -> bool:
+    """Whether a finished step of an erasure names the version."""
+    return any(version in _versions(request.details) for request in erasures.requests())
+
+
+def _versions(details: Mapping[str, Json]) -> list[Json]:
+    """The versions that an erasure found the customer in; none before it looked."""
+    erased = details.get("erased")
+    found = erased.get("versions") if isinstance(erased, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _suppressed_in(sum_id: str | None, erasures: Erasures, sums: Sums) -> bool:
+    """Whether a customer whose erasure has only begun is in the version's sum."""
+    begun: list[tuple[ErasureRequest, UserKey]] = [
+        (request, key) for request, key in erasures.pending() if request.state is ErasureState.SUPPRESSED
+    ]
+    return any(sum_id in sums.terms_of(key) for _, key in begun)
