@@ -14,6 +14,7 @@ from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
 from recsys.serving.sealed_lists import HEADER, Kind, generation_of, open_answer
+from recsys.serving.shown_items import ShownItems
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.pipelined import PipelinedRedis
@@ -49,6 +50,7 @@ class HotPath:
     buckets: TokenBuckets
     ring: KeyRing
     name_of: Callable[[UserKey], bytes]
+    shown: ShownItems
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
@@ -64,7 +66,8 @@ class HotPath:
             return None
         if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
             return None
-        return open_answer(self.ring, user_key, value) or None
+        body = open_answer(self.ring, user_key, value)
+        return body if body and self.shown.covers(body) else None
 
     def _customer(self, scope: Connection) -> UserKey | None:
         """The customer of a request in its default form; None for any other request, or for an id that is none."""
@@ -112,7 +115,7 @@ async def open_hot_path(services: Services) -> AsyncIterator[HotPath | None]:
         yield None
         return
     reader = PipelinedRedis(RedisAddress(url), timeout=workspace.settings.cache_timeout_seconds)
-    lease = LeaseKeeper(partial(read_certificate, workspace))
+    lease = LeaseKeeper(partial(read_certificate, workspace, services.shown))
     async with reader, lease.running():
         yield HotPath(
             reader=reader,
@@ -121,11 +124,16 @@ async def open_hot_path(services: Services) -> AsyncIterator[HotPath | None]:
             buckets=services.buckets,
             ring=workspace.keys,
             name_of=lambda user_key: cache.name(user_key).encode("ascii"),
+            shown=services.shown,
         )
 
 
-def read_certificate(workspace: Workspace) -> Certificate | None:
-    """What the record says now; None while the cache is not certified, or no model is live."""
+def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | None:
+    """What the record says now; None while the cache is not certified, or no model is live.
+
+    A lease stands on what the catalogue says, too: without a read of it there is none.
+    """
+    shown.refresh()
     fence = workspace.fences.read()
     version = workspace.registry.live()
     if fence.state is not FenceState.CERTIFIED or version is None:

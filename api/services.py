@@ -10,6 +10,7 @@ from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
 from recsys.serving.recommender import Recommender
+from recsys.serving.shown_items import ShownItems
 from recsys.serving.storefront import Storefront
 from recsys.store.secret import hash_secret
 from recsys.store.workspace import Workspace
@@ -23,6 +24,7 @@ class Services:
     recommender: Recommender
     storefront: Storefront
     desk: ErasureDesk
+    shown: ShownItems
     known_keys: KnownKeys
     buckets: TokenBuckets
 
@@ -59,6 +61,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         recommender=recommender,
         storefront=storefront,
         desk=desk,
+        shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),
         buckets=TokenBuckets(rate=settings.requests_per_second, burst=settings.requests_burst),
     )

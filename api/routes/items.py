@@ -38,6 +38,7 @@ def put_item(serving: Serving, item_id: ItemId, body: Annotated[ItemBody, Body()
     """The item as it is kept; the next list counts with it. An item that was deleted is in the shop again."""
     item = body.item(item_id)
     response.status_code = 201 if serving.workspace.catalogue.put_item(item) else 200
+    serving.shown.refresh()
     return ShownItem.model_validate(item)
 
 
@@ -50,6 +51,7 @@ def change_item(serving: Serving, item_id: ItemId, body: Annotated[ItemChanges, 
     """The item as it is kept; the next list counts with it. Fields that are left out stay as they are."""
     changes = body.changes()
     item = serving.workspace.catalogue.change_item(check_item_id(item_id), lambda before: replace(before, **changes))
+    serving.shown.refresh()
     return ShownItem.model_validate(item)
 
 
@@ -57,6 +59,6 @@ def change_item(serving: Serving, item_id: ItemId, body: Annotated[ItemChanges, 
 def delete_item(serving: Serving, item_id: ItemId) -> ShownItem:
     """The item as it was. It is in no list from now on; purchases of it stay in their customers' histories."""
     catalogue = serving.workspace.catalogue
-    return ShownItem.model_validate(
-        catalogue.change_item(check_item_id(item_id), lambda before: replace(before, deleted=True))
-    )
+    item = catalogue.change_item(check_item_id(item_id), lambda before: replace(before, deleted=True))
+    serving.shown.refresh()
+    return ShownItem.model_validate(item)

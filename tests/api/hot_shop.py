@@ -87,18 +87,20 @@ def open_hot_shop(*, burst: int = 1000) -> HotShop:
     shop, clock = open_shop(), Time()
     workspace = shop.workspace
     assert workspace.fence.certify()
+    app = create_app(workspace.settings, workspace=workspace)
+    services = app.state.services
     reader = MemoryReader(workspace, server_id=workspace.cache.identity())
     hot = CountedPath(
         reader=reader,
-        lease=LeaseKeeper(partial(read_certificate, workspace), clock),
+        lease=LeaseKeeper(partial(read_certificate, workspace, services.shown), clock),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys), clock),
         buckets=TokenBuckets(rate=1.0, burst=burst, clock=clock),
         ring=workspace.keys,
         name_of=bytes,
+        shown=services.shown,
     )
-    app = create_app(workspace.settings, workspace=workspace)
     app.hot = hot
-    app.state.services = replace(app.state.services, buckets=hot.buckets)
+    app.state.services = replace(services, buckets=hot.buckets)
     found = HotShop(shop=shop, clock=clock, hot=hot, reader=reader, fast=TestClient(app), slow=shop.client)
     found.renew()
     return found

@@ -234,6 +234,30 @@ def test_a_list_of_before_a_purchase_does_not_come_after_it(hot_shop: HotShop) -
     assert hot_shop.is_hit()
 
 
+def change_item(shop: HotShop, method: str, item_id: str, **body: object) -> None:
+    headers = shop.shop.headers(Scope.WRITE)
+    answer = shop.fast.request(method, f"/v1/items/{item_id}", headers=headers, json=body or None)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(("method", "body"), [("DELETE", {}), ("PATCH", {"name": "New name"}), ("PUT", {"name": "N"})])
+def test_an_item_that_was_changed_is_as_it_is_now_in_the_very_next_answer(
+    hot_shop: HotShop, method: str, body: dict[str, object]
+) -> None:
+    shown = hot_shop.ask().json()["items"][0]
+    assert hot_shop.is_hit()
+    change_item(hot_shop, method, shown["item_id"], **body)
+    now = {item["item_id"]: item["name"] for item in hot_shop.ask().json()["items"]}
+
+    assert now.get(shown["item_id"]) == body.get("name")
+    assert not hot_shop.is_hit()
+
+
+def test_what_an_answer_does_not_show_may_change(hot_shop: HotShop) -> None:
+    change_item(hot_shop, "PATCH", hot_shop.ask().json()["items"][0]["item_id"], price=3.5, stock=0)
+    assert hot_shop.is_hit()
+
+
 def test_an_epoch_that_was_raised_ends_the_hits_with_the_lease(hot_shop: HotShop) -> None:
     fences = hot_shop.shop.workspace.fences
     fence = fences.read()
