@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,11 +48,24 @@ class EchoServer:
         return bulk(self.info) if words[0] == b"INFO" else b"+OK\r\n"
 
     @asynccontextmanager
+    async def listen_with_tls(self, context: ssl.SSLContext) -> AsyncIterator[int]:
+        """The port of 127.0.0.1 that it listens on."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0, ssl=context)
+        async with self._closing(server):
+            yield server.sockets[0].getsockname()[1]
+
+    @asynccontextmanager
     async def listen(self, path: str) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(lambda: Connection(self), path)
-        try:
+        async with self._closing(server):
             yield f"unix://{path}"
+
+    @asynccontextmanager
+    async def _closing(self, server: asyncio.Server) -> AsyncIterator[None]:
+        try:
+            yield
         finally:
             server.close()
             for connection in self.connections:
