@@ -1,16 +1,23 @@
-"""Whether an acknowledged erasure or purchase is ever gone back on: schedules over memory twins (`fence_schedules.py`).
+"""Whether an acknowledged erasure or purchase is ever gone back on: in schedules, and on a real server.
 
-`leaks.found` are schedules in which a request that began after an acknowledgement was answered with a list that it
-ruled out. `leaks.control_found` are those in which deleting the list, and no more, did so: a harness that finds none
-there proves nothing.
+Schedules over memory twins (`fence_schedules.py`): `leaks.found` are those in which a request that began after an
+acknowledgement was answered with a list that it ruled out. `leaks.control_found` are those in which deleting the list,
+and no more, did so: a harness that finds none there proves nothing. Real cycles of kill -9, flush, restart with an old
+snapshot and a server that stops answering (`fence_cycles.py`): `leaks.cycle_answers` counts answers of that kind.
 """
 
+import tempfile
+from pathlib import Path
+
+from benchmarks.fence_cycles import play_cycles
 from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Unnamed, Unstamped, Unwaited, play
 from benchmarks.report import Figures, options, report
 from benchmarks.stepped import Stage
 
 SCHEDULES, QUICK_SCHEDULES = 200_000, 2_000
 CONTROLS, QUICK_CONTROLS = 2_000, 500
+CYCLES, QUICK_CYCLES = 500, 8
+CONTROL_CYCLES, QUICK_CONTROL_CYCLES = 20, 4
 TWINS = {"control": Deleting, "unwaited": Unwaited, "unnamed": Unnamed, "unstamped": Unstamped}
 """Schemes that must leak: the control, and the fence with one part broken."""
 
@@ -18,7 +25,8 @@ TWINS = {"control": Deleting, "unwaited": Unwaited, "unnamed": Unnamed, "unstamp
 def main() -> None:
     """Measure and report."""
     chosen = options(__doc__ or "")
-    report("leaks", schedules(quick=chosen.quick), chosen, seeds=[0])
+    figures = {**schedules(quick=chosen.quick), **cycles(quick=chosen.quick)}
+    report("leaks", figures, chosen, seeds=[0])
 
 
 def schedules(*, quick: bool) -> Figures:
@@ -31,6 +39,24 @@ def schedules(*, quick: bool) -> Figures:
         figures[f"leaks.{name}_found"] = leaking(stage, scheme, n_controls)
     stage.close()
     return figures
+
+
+def cycles(*, quick: bool) -> Figures:
+    """How many answers leaked in the real cycles of the fence and of the control."""
+    n, n_controls = (QUICK_CYCLES, QUICK_CONTROL_CYCLES) if quick else (CYCLES, CONTROL_CYCLES)
+    found, control = answers(n, fenced=True), answers(n_controls, fenced=False)
+    return {
+        "leaks.cycles": float(n),
+        "leaks.cycle_answers": found,
+        "leaks.control_cycles": float(n_controls),
+        "leaks.control_cycle_answers": control,
+    }
+
+
+def answers(n: int, *, fenced: bool) -> float:
+    """How many answers leaked in so many cycles."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        return float(play_cycles(Path(directory), n, fenced=fenced).leaks)
 
 
 def leaking(stage: Stage, scheme: type[Fenced], n: int) -> float:

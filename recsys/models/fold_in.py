@@ -62,7 +62,8 @@ class FoldIn:
     def _sum(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
         """z = sum over j in S of w_j E_j / ||w_S||."""
         weights = self.model.item_weights[items]
-        items, weights = items[weights > 0], weights[weights > 0]
+        counted = weights * weights > 0  # so that an item without weight changes no bit
+        items, weights = items[counted], weights[counted]
         length = np.sqrt(weights @ weights)
         return weights @ self.model.encoder[items] / (length or np.float32(1))
 

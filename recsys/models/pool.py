@@ -11,6 +11,10 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+CROWD, LEAST_CROWD = 16, 1024
+"""A customer for whom a block has more than so many times k good items, and more than so many, is left out of the
+batch: all rows of the pool are as wide as the widest."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
@@ -20,11 +24,16 @@ class Hidden:
     rows: Rows
 
     @classmethod
-    def of(cls, excluded: sp.csr_matrix | None, row: Rows) -> "Hidden":
-        """What is stored in `excluded` (n_customers, n_items), with the row of each item."""
+    def of(cls, excluded: sp.csr_matrix | None, row: Rows, n_rows: int) -> "Hidden":
+        """What is stored in `excluded` (n_customers, n_items), where it has a row: one below `n_rows`."""
         if excluded is None:
             return cls(row[:0], row[:0])
-        return cls(np.repeat(np.arange(excluded.shape[0]), np.diff(excluded.indptr)), row[excluded.indices])
+        who, rows = np.repeat(np.arange(excluded.shape[0]), np.diff(excluded.indptr)), row[excluded.indices]
+        return cls(who[rows < n_rows], rows[rows < n_rows])
+
+    def of_one(self, customer: int) -> Rows:
+        """What must not be in this customer's list."""
+        return self.rows[self.who == customer]
 
     def hide(self, scores: NDArray[np.float32], active: Rows, start: int) -> None:
         """Mark them in the scores (n_active, width) of the rows from `start` on."""
@@ -46,11 +55,10 @@ class Pool:
     """(n_customers,): what scores less is not among the best"""
 
     @classmethod
-    def empty(cls, n_customers: int) -> "Pool":
-        """Nobody for so many customers, and everybody is good enough."""
-        return cls(
-            np.zeros((n_customers, 0), np.float32), np.zeros((n_customers, 0), np.int64), np.full(n_customers, -np.inf)
-        )
+    def of(cls, customers: Mask) -> "Pool":
+        """With nobody in it yet; customers who are marked False are left out."""
+        n = len(customers)
+        return cls(np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int64), np.where(customers, -np.inf, np.inf))
 
     def joined(
         self, active: Rows, scores: NDArray[np.float32], start: int, k: int, slack: NDArray[np.float64]
@@ -60,7 +68,12 @@ class Pool:
         if not start and scores.shape[1] >= k:  # later blocks seldom hold many of the best
             least[active] = np.partition(scores, -k, axis=1)[:, -k] - slack[active]
         who, column = np.divmod(np.flatnonzero(_at_least(scores, least[active])), scores.shape[1])
-        everybody, n = active[who], len(least)
+        n = len(least)
+        crowded = np.bincount(active[who], minlength=n) > max(CROWD * k, LEAST_CROWD)
+        if crowded.any():
+            least[crowded] = np.inf
+            who, column = who[~crowded[active[who]]], column[~crowded[active[who]]]
+        everybody = active[who]
         joined = np.hstack([self.scores, padded(everybody, n, scores[who, column], np.float32(-np.inf))])
         rows = np.hstack([self.rows, padded(everybody, n, start + column, np.int64(0))])
         if joined.shape[1] >= k:
@@ -75,6 +88,11 @@ class Pool:
         scores = padded(who, n, self.scores[kept], np.float32(-np.inf))
         return Pool(scores, padded(who, n, self.rows[kept], np.int64(0)), self.least)
 
+    @property
+    def left_out(self) -> Rows:
+        """Customers for whom so many are as good as the best that the others would wait for them."""
+        return np.flatnonzero(self.least == np.inf)
+
     def pairs(self) -> tuple[Rows, Rows]:
         """Customers and rows of all who are in the pool, customer by customer."""
         who, column = np.nonzero(self.scores > -np.inf)
@@ -88,10 +106,10 @@ def _at_least(scores: NDArray[np.float32], least: NDArray[np.float64]) -> Mask:
     return np.asarray(scores >= np.maximum(floor, -np.finfo(np.float32).max)[:, None])
 
 
-def padded(who: Rows, n: int, values: NDArray[Scalar], filler: Scalar) -> NDArray[Scalar]:
-    """(n, most of one): each customer's values in a row, for values that stand customer by customer."""
+def padded(who: Rows, n: int, values: NDArray[Scalar], filler: Scalar, width: int = 0) -> NDArray[Scalar]:
+    """(n, most of one, or width): each customer's values in a row, for values that stand customer by customer."""
     counts = np.bincount(who, minlength=n)
     place = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
-    padded = np.full((n, counts.max(initial=0)), filler, dtype=values.dtype)
+    padded = np.full((n, counts.max(initial=width)), filler, dtype=values.dtype)
     padded[who, place] = values
     return padded

@@ -20,14 +20,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError, InputError
+from recsys.models.list_order import EMPTY_KEY, items_of, keys_of, scores_of
 from recsys.models.pool import Hidden, Pool, padded
 
 Vector = NDArray[np.float32]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-EMPTY = -1
-"""Where a list is shorter than k."""
 LARGEST = 1e18
 """No vector may be longer: the product of two stays within float32."""
 SMALLEST_SLACK = 1e-36
@@ -42,17 +41,17 @@ SHORT = 4096
 BATCH = 128
 """Customers at a time: their scores of a block of items stay within a megabyte."""
 BLOCK = 2048
+SIDE = 16
+"""Of how many items one stands for all while the k-th best score is looked for."""
 FEW = 8
 """Where at most one item of so many is allowed, those are scored and no others."""
-EMPTY_KEY = np.uint64(0xFF800000_FFFFFFFF)
-"""-inf, and no item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Best:
     """The best items of a batch of customers, best first; the lower position wins a tie."""
 
-    items: NDArray[np.int32]
+    items: Positions
     """(n_customers, k): positions in the catalogue; EMPTY where there are no more"""
     scores: Vector
     """(n_customers, k): -inf where there are no more"""
@@ -121,12 +120,8 @@ class TopK:
         Tested by: tests/recsys/models/test_top_k.py::test_the_best_are_those_of_a_sort_of_all_scores
         """
         length = self._length(vector, k)
-        slack = 2 * (length * self._longest * self._rounding + SMALLEST_SLACK)
         hidden = self._row[:0] if excluded is None else self._rows(excluded)
-        rows = self._candidates(vector, k, length, slack, hidden, None if allowed is None else allowed[self._items])
-        scores, items = self._exact(vector, rows), self._items[rows]
-        order = np.lexsort((items, -scores))[:k]
-        return items[order], scores[order]
+        return self._best(vector, k, length, hidden, None if allowed is None else allowed[self._items])
 
     def lowest(self, vector: Vector) -> float:
         """The least score of all items.
@@ -137,20 +132,17 @@ class TopK:
         _, scores = self.top_k(-vector, 1)
         return -float(scores[0]) if len(scores) else np.inf
 
-    def scores(self, vector: Vector, items: Positions) -> Vector:
-        """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none."""
-        rows = self._row[items]
-        known = rows < len(self)
-        found = np.full(len(items), -np.inf, dtype=np.float32)
-        found[known] = self._exact(vector, rows[known])
-        return found
+    def scores(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
+        """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none.
 
-    def scores_of(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
-        """(len(items),): the score of each item for the vector beside it; otherwise as `scores`."""
+        Args:
+            vectors: (n_factors,) for all, or (len(items), n_factors) one for each
+            items: positions
+        """
         rows = self._row[items]
         known = rows < len(self)
         found = np.full(len(items), -np.inf, dtype=np.float32)
-        found[known] = self._exact(vectors[known], rows[known])
+        found[known] = self._exact(vectors if vectors.ndim == 1 else vectors[known], rows[known])
         return found
 
     def top_k_batch(self, vectors: NDArray[np.float32], k: int, excluded: sp.csr_matrix | None = None) -> Best:
@@ -167,16 +159,21 @@ class TopK:
         Guarantees:
             - The same lists and the same bits of every score as `top_k` of each customer.
 
-        Tested by: tests/recsys/models/test_top_k.py::test_a_batch_gives_what_each_customer_gets_alone
+        Tested by: tests/recsys/models/test_top_k.py::test_rounding_does_not_decide_which_way_finds_what
         """
         lengths = np.array([self._length(vector, k) for vector in vectors])
         found = np.full((len(vectors), k), EMPTY_KEY)
         for start in range(0, len(vectors), BATCH):
             chunk = slice(start, start + BATCH)
-            hidden = None if excluded is None else excluded[chunk]
-            keys = self._batch_keys(np.ascontiguousarray(vectors[chunk]), k, lengths[chunk], hidden)
+            hidden = Hidden.of(None if excluded is None else excluded[chunk], self._row, len(self))
+            keys, alone = self._batch_keys(np.ascontiguousarray(vectors[chunk]), k, lengths[chunk], hidden)
             found[chunk, : keys.shape[1]] = keys
-        return Best(_items_of(found), _scores_of(found))
+            for row in alone:
+                items, scores = self._best(
+                    vectors[start + row], k, float(lengths[start + row]), hidden.of_one(row), None
+                )
+                found[start + row, : len(items)] = keys_of(scores, items)
+        return Best(items_of(found), scores_of(found))
 
     def _length(self, vector: Vector, k: int) -> float:
         """How long the vector is, if it can be searched for."""
@@ -189,17 +186,37 @@ class TopK:
                 f"got {vector.dtype} {vector.shape}; fold in with the same model"
             )
             raise InputError(msg)
-        squared = float(vector @ vector)
+        wide = vector.astype(np.float64)  # float32 would take a very short one for 0
+        squared = float(wide @ wide)
         if not squared <= LARGEST**2:
             msg = f"expected a finite vector of length {LARGEST:g} at most, got another; check the fold-in"
             raise InputError(msg)
         return math.sqrt(squared)
 
+    def _best(
+        self, vector: Vector, k: int, length: float, hidden: Positions, shown: Mask | None
+    ) -> tuple[Positions, Vector]:
+        """As `top_k`, by rows: `hidden` are rows, and `shown` (len(self),) is by row."""
+        if not length:
+            return self._first(k, hidden, shown)
+        slack = 2 * (length * self._longest * self._rounding + SMALLEST_SLACK)
+        rows = self._candidates(vector, k, length, slack, hidden, shown)
+        scores, items = self._exact(vector, rows), self._items[rows]
+        order = np.lexsort((items, -scores))[:k]
+        return items[order], scores[order]
+
+    def _first(self, k: int, hidden: Positions, shown: Mask | None) -> tuple[Positions, Vector]:
+        """What a vector of zeros finds: every score is 0, so the lowest positions are best."""
+        there = np.ones(len(self), dtype=np.bool_) if shown is None else shown.copy()
+        there[hidden] = False
+        items = np.sort(self._items[there])[:k]
+        return items, np.zeros(len(items), dtype=np.float32)
+
     def _exact(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> Vector:
         """The scores of rows of the table; `vector` is one for all, or one for each."""
         # One product for each row, so it has the same bits whatever else is scored beside it. And -0 becomes 0.
-        found = np.vecdot(self._table.take(rows, axis=0).astype(np.float64), vector.astype(np.float64)) + 0.0
-        return np.asarray(found, dtype=np.float32)
+        found = np.vecdot(self._table.take(rows, axis=0), vector, dtype=np.float64)
+        return np.asarray(found + 0.0, dtype=np.float32)
 
     def _rows(self, items: Positions) -> Positions:
         """Where those of the items stand that can be in a list."""
@@ -209,7 +226,7 @@ class TopK:
     def _candidates(
         self, vector: Vector, k: int, length: float, slack: float, hidden: Positions, shown: Mask | None
     ) -> Positions:
-        """Rows among which the k best are."""
+        """Rows among which the k best are, for a vector of this length."""
         if shown is not None and np.count_nonzero(shown) <= len(self) // FEW:
             rows = np.flatnonzero(shown)
             rows = rows[~np.isin(rows, hidden)]
@@ -255,8 +272,10 @@ class TopK:
 
     def _block(self, vector: Vector, start: int, stop: int, hidden: Positions, shown: Mask | None) -> Vector:
         """(stop - start,): scores of these rows, -inf where an item must not be in the list."""
-        scores = self._table[start:stop] @ vector
-        if start or stop < len(self):
+        if stop - start == len(self):
+            scores = self._table @ vector
+        else:
+            scores = self._table[start:stop] @ vector
             hidden = hidden[(hidden >= start) & (hidden < stop)] - start
         scores[hidden] = -np.inf
         if shown is not None:
@@ -265,17 +284,16 @@ class TopK:
 
     def _reach(self, least: float, length: float) -> int:
         """How many rows could score `least`, by their length alone."""
-        if least <= 0 or not length:  # an item of length 0 may be as good
+        if least <= 0:  # an item of length 0 may be as good
             return len(self)
         return int(np.searchsorted(self._falling, -least / length, side="right"))
 
     def _batch_keys(
-        self, vectors: NDArray[np.float32], k: int, lengths: NDArray[np.float64], excluded: sp.csr_matrix | None
-    ) -> NDArray[np.uint64]:
-        """(n_customers, k or fewer): the sorted keys of the best items of a few customers."""
+        self, vectors: NDArray[np.float32], k: int, lengths: NDArray[np.float64], hidden: Hidden
+    ) -> tuple[NDArray[np.uint64], Positions]:
+        """(n_customers, k or fewer): the sorted keys of the best items of a few customers; and who was left out."""
         slack = 2 * (lengths * self._longest * self._rounding + SMALLEST_SLACK)
-        hidden = Hidden.of(excluded, self._row)
-        pool = Pool.empty(len(vectors))
+        pool = Pool.of(lengths > 0)
         start = 0
         while start < len(self):
             active = np.flatnonzero(self._reaches(pool.least, lengths) > start)
@@ -287,19 +305,27 @@ class TopK:
             pool = pool.joined(active, scores, start, k, slack)
             start = stop
         who, rows = pool.pairs()
-        keys = _keys(self._exact(vectors[who], rows), self._items[rows])
-        return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k]
+        keys = keys_of(self._exact(vectors[who], rows), self._items[rows])
+        return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k], pool.left_out
 
     def _reaches(self, least: NDArray[np.float64], lengths: NDArray[np.float64]) -> Positions:
         """As `_reach`, of each customer."""
-        certain = (least > 0) & (lengths > 0)
-        longest = np.divide(least, lengths, out=np.full(len(least), -np.inf), where=certain)
+        certain = least > 0
+        longest = np.divide(least, np.maximum(lengths, SMALLEST_SLACK), out=np.full(len(least), -np.inf), where=certain)
         return np.where(certain, np.searchsorted(self._falling, -longest, side="right"), len(self))
 
 
 def _kth(scores: Vector, k: int) -> float:
-    """The k-th best score; -inf if there are fewer."""
-    return float(np.partition(scores, -k)[-k]) if k <= len(scores) else -np.inf
+    """A score that k items reach, the k-th best or a little less; -inf if there are fewer."""
+    n = len(scores)
+    if n >= 2 * SIDE * k:  # of columns of SIDE items, only the best: seldom are two of the k in one
+        scores, n = scores[: n // SIDE * SIDE].reshape(SIDE, -1).max(axis=0), n // SIDE
+    elif k > n:
+        return -np.inf
+    else:
+        scores = scores.copy()
+    scores.partition(n - k)
+    return float(scores[n - k])
 
 
 def _from(scores: Vector, least: float) -> Positions:
@@ -319,22 +345,6 @@ def _leading(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     directions = min(DIRECTIONS, table.shape[1])
     rest = np.sqrt((rotated[:, directions:] ** 2).sum(axis=1))
     return rotation, np.vstack([rotated[:, :directions].T, rest]).astype(np.float32)
-
-
-def _keys(scores: Vector, items: Positions) -> NDArray[np.uint64]:
-    """Integers in the order of lists: higher scores first, then lower positions."""
-    bits = scores.view(np.uint32)
-    falling = np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF))
-    return falling.astype(np.uint64) << np.uint64(32) | items.astype(np.uint64)
-
-
-def _scores_of(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
-    bits = (keys >> np.uint64(32)).astype(np.uint32)
-    return np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF)).view(np.float32)
-
-
-def _items_of(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-    return keys.astype(np.uint32).view(np.int32)
 
 
 def _medians(search: TopK, typical: NDArray[np.float32], k: int) -> tuple[float, float]:

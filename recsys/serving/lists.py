@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.evaluation.protocol import top_lists
 from recsys.models.factors import ItemFactors
+from recsys.models.list_order import EMPTY
 from recsys.models.repeat import habits
 from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
@@ -51,7 +52,8 @@ def personal_lists(
         ranker: made from this model, where one is at hand
     """
     lists = (ranker or Ranker.of(model, length=LIST_LENGTH)).lists(own)
-    return [{task: _rows(ranked) for task, ranked in both.items()} for both in lists]
+    rows = {task: _rows(ranked) for task, ranked in lists.items()}
+    return [{task: rows[task][customer] for task in Task} for customer in range(own.shape[0])]
 
 
 def popular_list(model: ItemFactors) -> tuple[Row, ...]:
@@ -64,7 +66,11 @@ def popular_list(model: ItemFactors) -> tuple[Row, ...]:
     )
 
 
-def _rows(ranked: Ranked) -> tuple[Row, ...]:
-    """The list with a reason for each item."""
-    reasons = [REASONS[bought] for bought in ranked.bought.tolist()]
-    return tuple(zip(ranked.items.tolist(), ranked.scores.tolist(), reasons, strict=True))
+def _rows(ranked: Ranked) -> list[tuple[Row, ...]]:
+    """The lists with a reason for each item."""
+    lengths = (ranked.items != EMPTY).sum(axis=1).tolist()
+    customers = zip(ranked.items.tolist(), ranked.scores.tolist(), ranked.bought.tolist(), lengths, strict=True)
+    return [
+        tuple(zip(items[:n], scores[:n], [REASONS[before] for before in bought[:n]], strict=True))
+        for items, scores, bought, n in customers
+    ]

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recsys.models.list_order import EMPTY
 from recsys.ports import Seals
-from recsys.serving.batch_lists import RankedBatch, batch_lists
 from recsys.serving.lists import Row
-from recsys.serving.ranker import Ranker
+from recsys.serving.ranker import Ranked, Ranker
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, render_answer
 from recsys.serving.sealed_lists import (
     HEADER,
@@ -52,7 +52,7 @@ def sealed_values(
 
     Tested by: tests/recsys/serving/test_publish.py::test_what_is_published_is_what_a_request_computes
     """
-    lists = batch_lists(ranker, own)
+    lists = ranker.lists(own)
     documents = [_packed(lists[task]) for task in Task]
     rows = _first_rows(lists[DEFAULT_TASK])
     header = HEADER.pack(Kind.LISTS, edition.permit.epoch, generation_of(edition.version), edition.permit.stamp)
@@ -62,17 +62,22 @@ def sealed_values(
         yield user_key, seal_document(ring, user_key, header=header, document=origin + b"".join(packed), answer=answer)
 
 
-def _packed(batch: RankedBatch) -> list[bytes]:
+def _packed(batch: Ranked) -> list[bytes]:
     """Each customer's list, with its length in front."""
     data, width = pack_columns(batch.items, batch.scores, PLACES[batch.bought.astype(np.intp)]), batch.items.shape[1]
-    starts = range(0, len(data), width * ROW.itemsize) if width else [0] * len(batch.counts)
-    ends = (batch.counts * ROW.itemsize).tolist()
-    return [counted(data[start : start + length]) for start, length in zip(starts, ends, strict=True)]
+    sizes = (_counts(batch) * ROW.itemsize).tolist()
+    starts = (place * width * ROW.itemsize for place in range(len(sizes)))
+    return [counted(data[start : start + size]) for start, size in zip(starts, sizes, strict=True)]
 
 
-def _first_rows(batch: RankedBatch) -> Iterator[list[Row]]:
+def _counts(batch: Ranked) -> NDArray[np.int64]:
+    """How long each customer's list is."""
+    return np.count_nonzero(batch.items != EMPTY, axis=1)
+
+
+def _first_rows(batch: Ranked) -> Iterator[list[Row]]:
     """Of each customer, the rows that the finished answer shows."""
-    counts = np.minimum(batch.counts, DEFAULT_LENGTH).tolist()
+    counts = np.minimum(_counts(batch), DEFAULT_LENGTH).tolist()
     items, scores = batch.items[:, :DEFAULT_LENGTH].tolist(), _told(batch.scores[:, :DEFAULT_LENGTH])
     reasons = WORDS[batch.bought[:, :DEFAULT_LENGTH].astype(np.intp)].tolist()
     for count, *columns in zip(counts, items, scores, reasons, strict=True):

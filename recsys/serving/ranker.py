@@ -1,9 +1,6 @@
-"""Both lists of a customer from a model, without scoring most items where the model allows it."""
+"""Both lists of customers from a model, without scoring most items where the model allows it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,43 +8,52 @@ from numpy.typing import NDArray
 
 from recsys.models.factors import ItemFactors
 from recsys.models.fold_in import FoldIn
+from recsys.models.list_order import EMPTY, EMPTY_KEY, items_of, keys_of, scores_of
+from recsys.models.pool import padded
 from recsys.models.repeat import share_of_model
-from recsys.models.top_k import Positions, TopK, Vector
+from recsys.models.top_k import Positions, TopK
 from recsys.types import Task
 
-Scalar = TypeVar("Scalar", bound=np.generic)
+Scores = NDArray[np.float32]
 
 TRIALS, TRIAL_BASKET = 25, 10
 """Made-up customers whom both ways of searching are timed on when a model is loaded, and how many items each has."""
-ONE = np.ones(1, dtype=np.float32)
-"""What popularity is multiplied with, so that it is a model of one factor."""
+NOBODY = np.float32(-np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
-    """A list: positions in the catalogue, scores, and whether each was bought before."""
+    """Lists, best first, of one length: (n_customers, length) each."""
 
     items: Positions
-    scores: Vector
+    """Positions in the catalogue; EMPTY where a list is shorter"""
+    scores: Scores
+    """-inf where a list is shorter"""
     bought: NDArray[np.bool_]
+    """Whether the customer bought the item before"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What the search said about one customer."""
+    """What the search said about customers."""
 
     items: Positions
-    """The best of those that were not bought"""
-    scores: Vector
-    own: Vector
-    """The scores of what was bought; -inf for items that the model does not know"""
-    lowest: float
-    """Of all items"""
+    """(n_customers, length): the best of those that were not bought; EMPTY where there are no more"""
+    scores: Scores
+    own: Scores
+    """(n_customers, largest basket): the scores of what was bought; -inf for what the model does not know"""
+    lowest: Scores
+    """(n_customers,): of all items; inf if none is known"""
 
     @property
-    def highest(self) -> float:
-        """The best score of all items; -inf if none is known."""
-        return float(max(self.scores.max(initial=-np.inf), self.own.max(initial=-np.inf)))
+    def highest(self) -> Scores:
+        """(n_customers,): of all items; -inf if none is known."""
+        return np.maximum(self.scores[:, 0], self.own.max(axis=1, initial=NOBODY))
+
+    def replace(self, customers: Positions, other: "Found") -> None:
+        """Put what was found of these customers in place of what is here."""
+        for name in ("items", "scores", "own", "lowest"):
+            getattr(self, name)[customers] = getattr(other, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +64,7 @@ class Ranker:
     fold_in: FoldIn
     search: TopK
     popular: TopK
-    """For customers of whom the model knows nothing."""
+    """Popularity as a model of one factor, for customers of whom the model knows nothing."""
     length: int
     """How many items a list holds."""
 
@@ -78,7 +84,7 @@ class Ranker:
             length,
         )
 
-    def lists(self, own: sp.csr_matrix) -> Iterator[dict[Task, Ranked]]:
+    def lists(self, own: sp.csr_matrix) -> dict[Task, Ranked]:
         """Both lists of each customer: own repeats with the model, and the model alone without what was bought.
 
         Args:
@@ -89,60 +95,64 @@ class Ranker:
 
         Tested by: tests/recsys/serving/test_ranker.py::test_lists_are_the_same_alone_and_in_a_batch
         """
+        vectors = self.fold_in.vectors(self._known(own))
+        found = self._found(self.search, vectors, own, width=0)
+        silent = np.flatnonzero(self._says_nothing(found, vectors))
+        if len(silent):
+            one = np.ones((len(silent), 1), dtype=np.float32)
+            found.replace(silent, self._found(self.popular, one, own[silent], width=found.own.shape[1]))
+        never = np.zeros(found.items.shape, dtype=np.bool_)
+        return {Task.ANY: self._with_repeats(found, own), Task.DISCOVER: Ranked(found.items, found.scores, never)}
+
+    def _known(self, own: sp.csr_matrix) -> sp.csr_matrix:
+        """The habits in items that are not newer than the model."""
         n_known = len(self.model.item_ids)
-        baskets = _rows(own.indices.astype(np.int64), own)
-        habits = _rows(own.data, own)
-        for found, basket, habit in zip(self._found(own[:, :n_known]), baskets, habits, strict=True):
-            scores = np.full(len(basket), -np.inf, dtype=np.float32)
-            scores[basket < n_known] = found.own
-            yield {Task.ANY: self._with_repeats(found, basket, scores, habit), Task.DISCOVER: _new(found)}
+        return own if own.shape[1] == n_known else own[:, :n_known]
 
-    def _found(self, bought: sp.csr_matrix) -> Iterator[Found]:
-        """What the search says about each customer, given what they bought of the model's items."""
-        baskets = _rows(bought.indices.astype(np.int64), bought)
-        vectors = self.fold_in.vectors(bought)
-        if len(vectors) == 1:
-            yield self._alone(vectors[0], baskets[0])
-            return
-        best = self.search.top_k_batch(vectors, self.length, bought)
-        lowest = -self.search.top_k_batch(-vectors, 1).scores[:, 0]
-        for vector, basket, items, scores, low in zip(vectors, baskets, best.items, best.scores, lowest, strict=True):
-            there = scores > -np.inf
-            own = self.search.scores(vector, basket)
-            yield self._or_popular(Found(items[there].astype(np.int64), scores[there], own, float(low)), vector, basket)
+    def _found(self, search: TopK, vectors: Scores, own: sp.csr_matrix, *, width: int) -> Found:
+        """What the search says about each customer; baskets are padded to this width at least."""
+        known = self._known(own)
+        if len(vectors) == 1:  # a search for one can be bounded further
+            items, scores = np.full((1, self.length), EMPTY), np.full((1, self.length), NOBODY)
+            best = search.top_k(vectors[0], self.length, excluded=known.indices.astype(np.int64))
+            items[0, : len(best[0])], scores[0, : len(best[1])] = best
+            lowest = np.array([search.lowest(vectors[0])], dtype=np.float32)
+        else:
+            found = search.top_k_batch(vectors, self.length, known)
+            items, scores, lowest = found.items, found.scores, -search.top_k_batch(-vectors, 1).scores[:, 0]
+        return Found(items, scores, self._own_scores(search, vectors, own, width), lowest)
 
-    def _alone(self, vector: Vector, basket: Positions) -> Found:
-        """As `_found`, of one customer."""
-        return self._or_popular(self._search(self.search, vector, basket), vector, basket)
+    def _own_scores(self, search: TopK, vectors: Scores, own: sp.csr_matrix, width: int) -> Scores:
+        """(n_customers, largest basket): what the search says about what was bought."""
+        who, scores = _customers(own), np.full(own.nnz, NOBODY)
+        known = np.flatnonzero(own.indices < len(self.model.item_ids))
+        scores[known] = search.scores(vectors[who[known]], own.indices[known])
+        return padded(who, own.shape[0], scores, NOBODY, width)
 
-    def _or_popular(self, found: Found, vector: Vector, basket: Positions) -> Found:
-        """What was found; what is popular if the model says the same, 0, of all items."""
-        if found.highest > 0 or found.lowest < 0 or (self.model.factors @ vector).any():
-            return found
-        return self._search(self.popular, ONE, basket)
+    def _says_nothing(self, found: Found, vectors: Scores) -> NDArray[np.bool_]:
+        """(n_customers,): of whom the model says the same, 0, about all items, those that are in no list too."""
+        nothing = ~((found.highest > 0) | (found.lowest < 0))
+        doubtful = np.flatnonzero(nothing & vectors.any(axis=1))
+        nothing[doubtful] = [not (self.model.factors @ vectors[customer]).any() for customer in doubtful]
+        return nothing
 
-    def _search(self, search: TopK, vector: Vector, basket: Positions) -> Found:
-        items, scores = search.top_k(vector, self.length, excluded=basket)
-        return Found(items, scores, search.scores(vector, basket), search.lowest(vector))
-
-    def _with_repeats(self, found: Found, basket: Positions, own: Vector, habits: Vector) -> Ranked:
-        """The list of both: as `with_own_repeats` ranks all items, of those alone that can be in it."""
-        items = np.concatenate([found.items, basket])
-        bought = np.arange(len(items)) >= len(found.items)
-        share = share_of_model(np.concatenate([found.scores, own]), found.lowest, found.highest)
-        share[bought] += habits
-        order = np.lexsort((items, -share))[: self.length]
-        return Ranked(items[order], share[order], bought[order])
+    def _with_repeats(self, found: Found, own: sp.csr_matrix) -> Ranked:
+        """The lists of both: as `with_own_repeats` ranks all items, of those alone that can be in them."""
+        who, n = _customers(own), own.shape[0]
+        baskets = padded(who, n, own.indices.astype(np.int64), np.int64(EMPTY))
+        items, scores = np.hstack([found.items, baskets]), np.hstack([found.scores, found.own])
+        share = share_of_model(scores, found.lowest[:, None], found.highest[:, None])
+        share[:, self.length :] += padded(who, n, own.data, np.float32(0))
+        bought = np.arange(items.shape[1]) >= self.length
+        keys = np.where(items == EMPTY, EMPTY_KEY, keys_of(share, 2 * items + bought))
+        keys = np.sort(keys, axis=1)[:, : self.length]
+        found_items = items_of(keys)  # EMPTY is -1 in either
+        return Ranked(found_items >> 1, scores_of(keys), (found_items & 1 > 0) & (found_items >= 0))
 
 
-def _rows(values: NDArray[Scalar], matrix: sp.csr_matrix) -> list[NDArray[Scalar]]:
-    """The values that are stored, row by row."""
-    return [values[start:stop] for start, stop in pairwise(matrix.indptr.tolist())]
-
-
-def _new(found: Found) -> Ranked:
-    """The list of what was not bought."""
-    return Ranked(found.items, found.scores, np.zeros(len(found.items), dtype=np.bool_))
+def _customers(own: sp.csr_matrix) -> Positions:
+    """(own.nnz,): whose each stored value is."""
+    return np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
 
 
 def _typical_vectors(fold_in: FoldIn) -> NDArray[np.float32]:

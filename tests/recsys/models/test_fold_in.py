@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.factors import ItemFactors
-from recsys.models.fold_in import fold_in
+from recsys.models.fold_in import FoldIn, fold_in
 from tests.recsys.models.shops import Basket, baskets, catalogue, purchases_of
 
 N_ITEMS = 9
@@ -101,8 +101,31 @@ def test_how_often_something_was_bought_does_not_matter(regularization: float) -
     assert fold_in(model, once * 17).tolist() == fold_in(model, once).tolist()
 
 
-def test_other_customers_change_nothing() -> None:
-    model, customers = model_of(4), [[0, 2], [1], [3, 4, 5]]
+def solved_densely(model: ItemFactors, basket: Basket) -> np.ndarray:
+    """(F^T C F + lambda I)^-1 F^T C p, by its definition, over all items."""
+    factors = model.factors.astype(np.float64)
+    bought = np.isin(np.arange(len(factors)), sorted(basket))
+    confidence = np.diag(np.where(bought, model.alpha, 1.0))
+    left = factors.T @ confidence @ factors + model.regularization * np.eye(model.n_factors)
+    return np.linalg.solve(left, factors.T @ confidence @ bought)
+
+
+@given(seed=st.integers(0, 100), basket=baskets(N_ITEMS), alpha=st.sampled_from([0.0, 0.5, 1.0, 5.0, 40.0]))
+def test_the_ridge_solution_is_that_of_the_dense_system(seed: int, basket: Basket, alpha: float) -> None:
+    """Baskets are smaller and larger than the number of factors, 4: both forms of the solution are met."""
+    model = model_of(seed, regularization=0.5, alpha=alpha)
+    np.testing.assert_allclose(
+        FoldIn.of(model).vector(np.array(sorted(basket), dtype=np.int64)), solved_densely(model, basket), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("regularization", [0.0, 2.0])
+@pytest.mark.parametrize("alpha", [1.0, 3.0])
+def test_other_customers_change_nothing(regularization: float, alpha: float) -> None:
+    model, customers = (
+        model_of(4, regularization=regularization, alpha=alpha),
+        [[0, 2], [1], [3, 4, 5], [0, 1, 2, 3, 4, 5]],
+    )
     together = fold_in(model, purchases_of(customers, N_ITEMS))
     for row, basket in zip(together, customers, strict=True):
-        np.testing.assert_allclose(fold_in(model, purchases_of([basket], N_ITEMS))[0], row, rtol=1e-6)
+        assert fold_in(model, purchases_of([basket], N_ITEMS))[0].tolist() == row.tolist()

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import ArtifactError, InputError
-from recsys.models import top_k
-from recsys.models.top_k import EMPTY, LARGEST, TopK
+from recsys.models import pool, top_k
+from recsys.models.list_order import EMPTY
+from recsys.models.top_k import LARGEST, TopK
 
 Row = tuple[int, float]
 
@@ -25,6 +26,9 @@ def small_steps() -> Iterator[None]:
         patch.setattr(top_k, "BATCH", 2)
         patch.setattr(top_k, "BLOCK", 4)
         patch.setattr(top_k, "DIRECTIONS", 1)
+        patch.setattr(top_k, "SIDE", 2)
+        patch.setattr(pool, "CROWD", 2)
+        patch.setattr(pool, "LEAST_CROWD", 3)
         yield
 
 
@@ -176,6 +180,7 @@ def test_scores_of_items_are_those_of_the_list_and_none_for_items_in_no_list(rng
     assert len(search) == len(items) == 40
     assert search.scores(vector, items).tolist() == scores.tolist()
     assert np.isneginf(search.scores(vector, np.array([0, 45]))).all()
+    assert search.scores(np.stack([vector] * 40), items).tolist() == scores.tolist()
 
 
 def test_the_faster_way_is_taken_and_finds_the_same(rng: np.random.Generator) -> None:
@@ -185,7 +190,7 @@ def test_the_faster_way_is_taken_and_finds_the_same(rng: np.random.Generator) ->
     assert [found.tolist() for found in chosen.top_k(factors[7], 10)] == [items.tolist(), scores.tolist()]
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, 10 * LARGEST])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 10 * LARGEST, 1e38])
 def test_vectors_that_are_no_numbers_are_refused(wrong: float) -> None:
     search, vector = TopK(np.ones((5, 2), np.float32)), np.array([1, wrong], dtype=np.float32)
     with pytest.raises(InputError, match="expected a finite vector"):
@@ -204,6 +209,13 @@ def test_factors_that_are_no_numbers_are_refused(wrong: float) -> None:
 def test_vectors_of_another_model_are_refused(vector: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected a float32 vector of 2 factors"):
         TopK(np.ones((5, 2), np.float32)).top_k(vector, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e17])
+def test_very_short_and_very_long_vectors_are_searched_for(rng: np.random.Generator, scale: float) -> None:
+    factors, vector = falling_lengths(rng, 60, 4), np.array([1, 0, -2, 1], dtype=np.float32)
+    search = TopK(factors)
+    assert search.top_k(np.float32(scale) * vector, 7)[0].tolist() == search.top_k(vector, 7)[0].tolist()
 
 
 def test_a_list_of_nothing_is_refused() -> None:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from recsys.evaluation.protocol import top_lists
 from recsys.models import top_k
 from recsys.models.factors import ItemFactors
+from recsys.models.list_order import EMPTY
 from recsys.models.ranking import model_scores
 from recsys.models.repeat import with_own_repeats
 from recsys.serving.ranker import Ranked, Ranker
@@ -73,39 +74,60 @@ def dense_lists(model: ItemFactors, own: sp.csr_matrix) -> dict[Task, tuple[np.n
     return {task: (top_lists(score.astype(np.float64), LENGTH), score) for task, score in tasks.items()}
 
 
-def same(first: Ranked, second: Ranked) -> bool:
+def same(first: Ranked, second: Ranked, customer: int) -> bool:
+    """Whether the one list of the first is the customer's list of the second."""
     return all(
-        getattr(first, name).tolist() == getattr(second, name).tolist() for name in ("items", "scores", "bought")
+        getattr(first, name)[0].tolist() == getattr(second, name)[customer].tolist()
+        for name in ("items", "scores", "bought")
     )
 
 
 @pytest.mark.parametrize("pruned", [True, False])
 def test_lists_are_those_of_all_items_scores(model: ItemFactors, own: sp.csr_matrix, pruned: bool) -> None:
-    expected, bought = dense_lists(model, own), own.toarray() > 0
-    for customer, lists in enumerate(ranker_of(model, pruned=pruned).lists(own)):
-        for task, ranked in lists.items():
-            items, scores = expected[task][0][customer], expected[task][1][customer]
-            assert ranked.items.tolist() == items.tolist()
-            np.testing.assert_allclose(ranked.scores, scores[items], rtol=1e-3, atol=1e-4)
-            assert ranked.bought.tolist() == bought[customer, items].tolist()
+    bought = own.toarray() > 0
+    lists = ranker_of(model, pruned=pruned).lists(own)
+    for task, (expected, scores) in dense_lists(model, own).items():
+        assert lists[task].items.tolist() == expected.tolist()
+        np.testing.assert_allclose(
+            lists[task].scores, np.take_along_axis(scores, expected, axis=1), rtol=1e-3, atol=1e-4
+        )
+        assert lists[task].bought.tolist() == np.take_along_axis(bought, expected, axis=1).tolist()
 
 
 def test_lists_are_the_same_alone_and_in_a_batch(model: ItemFactors, own: sp.csr_matrix) -> None:
-    together = list(ranker_of(model, pruned=True).lists(own))
+    together = ranker_of(model, pruned=True).lists(own)
     for pruned in (True, False):
         ranker = ranker_of(model, pruned=pruned)
-        for customer, lists in enumerate(together):
-            [alone] = ranker.lists(own[customer])
-            assert all(same(alone[task], lists[task]) for task in Task)
+        for customer in range(own.shape[0]):
+            alone = ranker.lists(own[customer])
+            assert all(same(alone[task], together[task], customer) for task in Task)
+
+
+def test_lists_that_are_short_end_in_empty_places(own: sp.csr_matrix, model: ItemFactors) -> None:
+    few = np.arange(N_ITEMS) < 4
+    small = replace(model, item_weights=model.item_weights * few, factors=model.factors * few[:, None])
+    bought = own.toarray() > 0
+    lists = ranker_of(small, pruned=True).lists(own)
+    for customer in range(own.shape[0]):
+        new = {item for item in (1, 2, 3) if not bought[customer, item]}
+        found = lists[Task.DISCOVER].items[customer]
+        assert (found != EMPTY).sum() == len(new)
+        assert set(found[: len(new)].tolist()) == new
+        assert np.isneginf(lists[Task.DISCOVER].scores[customer, len(new) :]).all()
+        either = lists[Task.ANY].items[customer]
+        n_either = min(LENGTH, len(new) + int(bought[customer].sum()))
+        assert (either != EMPTY).tolist() == [True] * n_either + [False] * (LENGTH - n_either)
+        assert not lists[Task.ANY].bought[customer, n_either:].any()
 
 
 def test_a_model_without_factors_lists_what_is_popular_and_was_bought(model: ItemFactors, own: sp.csr_matrix) -> None:
     nothing = np.zeros((N_ITEMS, 0), np.float32)
     flat = replace(model, encoder=nothing, factors=nothing, regularization=0.0)
-    for customer, lists in enumerate(ranker_of(flat, pruned=True).lists(own)):
-        for task, (items, _) in dense_lists(flat, own).items():
-            assert lists[task].items.tolist() == items[customer].tolist()
+    lists = ranker_of(flat, pruned=True).lists(own)
+    for task, (expected, _) in dense_lists(flat, own).items():
+        assert lists[task].items.tolist() == expected.tolist()
 
 
 def test_nobody_has_no_lists(model: ItemFactors) -> None:
-    assert list(ranker_of(model, pruned=True).lists(sp.csr_matrix((0, N_ITEMS), dtype=np.float32))) == []
+    lists = ranker_of(model, pruned=True).lists(sp.csr_matrix((0, N_ITEMS), dtype=np.float32))
+    assert all(lists[task].items.shape == (0, LENGTH) for task in Task)
