@@ -1,5 +1,6 @@
 """The fast path over its real parts: SQLite, a Valkey server, the pipelined connection, the lease of the lifespan."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
             yield found
     assert found.hot.lease.current() is None
     assert found.hot.reader.server_id is None
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_list_comes_by_the_fast_path_until_its_customer_is_erased(street: Street) -> None:
@@ -98,6 +100,11 @@ def test_a_list_comes_by_the_fast_path_until_its_customer_is_erased(street: Stre
     erased, unknown = street.ask(), street.ask("nobody")
     assert not street.is_hit()
     assert (erased.json()["personalized"], erased.json()["items"]) == (False, unknown.json()["items"])
+
+
+def test_what_was_there_before_the_first_request_is_not_walked_by_the_garbage_collector(street: Street) -> None:
+    assert gc.get_freeze_count() > 10_000
+    assert street.ask("nobody").status_code == 200
 
 
 def test_an_epoch_that_was_raised_ends_the_hits_within_a_second(street: Street) -> None:
