@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError, InputError
 from recsys.models.list_order import EMPTY_KEY, items_of, keys_of, scores_of
+from recsys.models.lowest import lowest
 from recsys.models.pool import Hidden, Pool, padded
 
 Vector = NDArray[np.float32]
@@ -31,11 +32,11 @@ LARGEST = 1e18
 """No vector may be longer: the product of two stays within float32."""
 SMALLEST_SLACK = 1e-36
 """Covers what float32 loses below its normal range."""
-DIRECTIONS = 15
-"""Leading directions that bound a score, with the length of the rest sixteen numbers for each item: measured best of 7,
-15 and 23 (benchmarks/LOG.md)."""
+DIRECTIONS = 23
+"""Leading directions that bound a score, with the length of the rest: 15 were worse where it is hard, 31 level
+(benchmarks/LOG.md)."""
 FIRST = 512
-"""Items that are scored before anything is left out: enough for a good k-th score, and one call's worth of overhead."""
+"""Items that are scored before anything is left out: enough for a good k-th score (benchmarks/LOG.md)."""
 SHORT = 4096
 """Up to so many items it is faster to score all that are long enough than to bound them once more."""
 BATCH = 128
@@ -131,6 +132,18 @@ class TopK:
         """
         _, scores = self.top_k(-vector, 1)
         return -float(scores[0]) if len(scores) else np.inf
+
+    def lowest_batch(self, vectors: NDArray[np.float32]) -> Vector:
+        """(n_customers,): the least score of all items for each: the same bits as `lowest`.
+
+        Raises:
+            InputError: as for `top_k`.
+        """
+        lengths = np.array([self._length(vector, 1) for vector in vectors])
+        slack = 2 * (lengths * self._longest * self._rounding + SMALLEST_SLACK)
+        chunks = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
+        found = [lowest(self._table, -self._falling, vectors[chunk], slack[chunk]) for chunk in chunks]
+        return np.concatenate([np.empty(0, dtype=np.float32), *found])
 
     def scores(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
         """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none.
@@ -283,9 +296,7 @@ class TopK:
         return scores
 
     def _reach(self, least: float, length: float) -> int:
-        """How many rows could score `least`, by their length alone."""
-        if least <= 0:  # an item of length 0 may be as good
-            return len(self)
+        """How many rows could score `least`, by their length alone; all, where it is 0 or less."""
         return int(np.searchsorted(self._falling, -least / length, side="right"))
 
     def _batch_keys(
@@ -309,10 +320,8 @@ class TopK:
         return np.sort(padded(who, len(vectors), keys, EMPTY_KEY), axis=1)[:, :k], pool.left_out
 
     def _reaches(self, least: NDArray[np.float64], lengths: NDArray[np.float64]) -> Positions:
-        """As `_reach`, of each customer."""
-        certain = least > 0
-        longest = np.divide(least, np.maximum(lengths, SMALLEST_SLACK), out=np.full(len(least), -np.inf), where=certain)
-        return np.where(certain, np.searchsorted(self._falling, -longest, side="right"), len(self))
+        """As `_reach`, of each customer; none, for those who are left out."""
+        return np.searchsorted(self._falling, -least / np.maximum(lengths, np.finfo(np.float64).tiny), side="right")
 
 
 def _kth(scores: Vector, k: int) -> float:

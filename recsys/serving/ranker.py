@@ -119,7 +119,7 @@ class Ranker:
             lowest = np.array([search.lowest(vectors[0])], dtype=np.float32)
         else:
             found = search.top_k_batch(vectors, self.length, known)
-            items, scores, lowest = found.items, found.scores, -search.top_k_batch(-vectors, 1).scores[:, 0]
+            items, scores, lowest = found.items, found.scores, search.lowest_batch(vectors)
         return Found(items, scores, self._own_scores(search, vectors, own, width), lowest)
 
     def _own_scores(self, search: TopK, vectors: Scores, own: sp.csr_matrix, width: int) -> Scores:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import ArtifactError, InputError
@@ -54,10 +54,15 @@ def cases(draw: st.DrawFn) -> Case:
     factors = rng.integers(-largest, largest + 1, (n_items, n_factors)) * scale[:, None]
     if n_factors and draw(st.booleans()):  # popularity gives all items some length along one direction
         factors[:, 0] = 100
+    vectors = rng.integers(-3, 4, (n_customers, n_factors))
+    vectors[rng.random(n_customers) < 0.2] = 0
+    if n_customers and draw(st.booleans()):  # short items whose whole length counts, behind long ones
+        aligned = rng.random(n_items) < 0.5
+        factors[aligned] = rng.integers(0, 3, (aligned.sum(), 1)) * vectors[0]
     return Case(
         factors=factors.astype(np.float32),
         known=rng.random(n_items) < draw(st.sampled_from([0.3, 1.0])),
-        vectors=rng.integers(-3, 4, (n_customers, n_factors)).astype(np.float32),
+        vectors=vectors.astype(np.float32),
         excluded=[sorted(draw(st.sets(st.integers(0, n_items - 1), max_size=4))) for _ in range(n_customers)],
         allowed=draw(st.sampled_from([None, rng.random(n_items) < 0.1, rng.random(n_items) < 0.7])),
         k=draw(st.integers(1, 45)),
@@ -78,6 +83,7 @@ def sorted_scores(case: Case, customer: int, allowed: np.ndarray | None) -> list
     return [(item, float(scores[item])) for item in sorted(shown, key=lambda item: (-scores[item], item))][: case.k]
 
 
+@settings(max_examples=10 * settings().max_examples)
 @given(cases(), st.booleans())
 def test_the_best_are_those_of_a_sort_of_all_scores(case: Case, pruned: bool) -> None:
     search = TopK(case.factors, case.known, pruned=pruned)
@@ -87,6 +93,7 @@ def test_the_best_are_those_of_a_sort_of_all_scores(case: Case, pruned: bool) ->
         assert list(zip(items.tolist(), scores.tolist(), strict=True)) == sorted_scores(case, customer, case.allowed)
 
 
+@settings(max_examples=10 * settings().max_examples)
 @given(cases())
 def test_a_batch_gives_what_a_sort_of_all_scores_gives_each(case: Case) -> None:
     best = TopK(case.factors, case.known).top_k_batch(case.vectors, case.k, excluded_of(case))
@@ -153,6 +160,23 @@ def test_most_items_are_never_scored_where_few_are_long(
     monkeypatch.setattr(search, "_table", Counting(search._table, scored))
     search.top_k(factors[np.argmax((factors**2).sum(axis=1))], 5)
     assert 64 <= sum(scored) < 400
+
+
+def test_an_item_that_is_just_long_enough_is_found() -> None:
+    """Behind long items that score 1 and less, in the place that a search by length alone could give up before."""
+    factors = np.array([[1 - place / 100, 50] for place in range(32)] + [[0.5, 0]] * 20 + [[1.01, 0]], dtype=np.float32)
+    vector = np.array([1, 0], dtype=np.float32)
+    assert TopK(factors).top_k(vector, 1)[0].tolist() == [52]
+    assert TopK(factors).top_k_batch(vector[None], 1).items.tolist() == [[52]]
+
+
+def test_no_item_is_scored_for_a_vector_of_zeros(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = TopK(falling_lengths(rng, 400, 8))
+    scored: list[int] = []
+    monkeypatch.setattr(search, "_table", Counting(search._table, scored))
+    assert search.top_k(np.zeros(8, np.float32), 5)[0].tolist() == [0, 1, 2, 3, 4]
+    assert search.top_k_batch(np.zeros((2, 8), np.float32), 5).items.tolist() == [[0, 1, 2, 3, 4]] * 2
+    assert sum(scored) == 0
 
 
 class Counting:
