@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, bindparam, func, select
@@ -59,8 +60,9 @@ class SqlCatalogue:
     def changed_since(self, revision: int) -> tuple[int, tuple[tuple[int, CatalogueItem], ...]]:
         """The revision, and the items with positions that changed after the given one."""
         with self._engine.connect() as connection:
-            rows = connection.execute(_SELECT.where(table.c.revision > revision)).mappings().all()
-        return max((row["revision"] for row in rows), default=max(revision, 0)), tuple(map(_item, rows))
+            rows = connection.execute(_CHANGED, {"since": revision}).mappings().all()
+        latest = max((row["revision"] for row in rows), default=max(revision, 0))
+        return latest, tuple(sorted(map(_item, rows), key=itemgetter(0)))
 
 
 def _insert(connection: Connection, items: Iterable[CatalogueItem], *, at: int) -> None:
@@ -107,6 +109,8 @@ def _item(row: Any) -> tuple[int, CatalogueItem]:  # noqa: ANN401 - SQLAlchemy's
 
 
 _SELECT = select(table).order_by(table.c.position)
+# Not ordered by position: SQLite would then walk the whole table in that order instead of asking the revisions' index.
+_CHANGED = select(table).where(table.c.revision > bindparam("since"))
 _COUNT = select(func.count()).select_from(table)
 _REVISION = select(func.max(table.c.revision))
 _UPDATE = table.update().where(table.c.item_id == bindparam("id"))

@@ -1,5 +1,7 @@
 """Lists under a mask: the whole ranking, without what is not allowed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.models.factors import ItemFactors
-from recsys.serving.lists import personal_lists, popular_list
+from recsys.serving.lists import Row, personal_lists, popular_list
 from recsys.serving.masked import basket_rows, habit_rows, own_rows, popular_rows
 from recsys.types import Reason, Task
 
@@ -40,6 +42,12 @@ def everything() -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.ones(N_ITEMS + N_NEW, dtype=np.bool_)
 
 
+def assert_alike(mine: Sequence[Row], theirs: Sequence[Row]) -> None:
+    """The same list but for the last bits of the scores, which depend on the shape of the product."""
+    assert {(item, reason) for item, _, reason in mine} == {(item, reason) for item, _, reason in theirs}
+    assert [score for _, score, _ in mine] == pytest.approx([score for _, score, _ in theirs], rel=1e-4, abs=1e-5)
+
+
 SEEDS = st.integers(0, 10_000)
 
 
@@ -49,7 +57,7 @@ def test_where_everything_is_allowed_it_is_the_list_that_is_cached(seed: int) ->
     [cached] = personal_lists(factors, own)
 
     for task in Task:
-        assert own_rows(factors, own, everything(), 100, task=task) == cached[task]
+        assert_alike(own_rows(factors, own, everything(), 100, task=task), cached[task])
     assert popular_rows(factors, everything(), 100) == popular_list(factors)
 
 
@@ -88,7 +96,7 @@ def test_a_basket_is_folded_in_as_a_customers_purchases_are(seed: int) -> None:
     allowed = everything()[:N_ITEMS]
     allowed[basket] = False
 
-    assert basket_rows(factors, basket, allowed, 100) == lists[Task.DISCOVER]
+    assert_alike(basket_rows(factors, basket, allowed, 100) or (), lists[Task.DISCOVER])
 
 
 @pytest.mark.parametrize("basket", [[], [N_ITEMS], [0]])
