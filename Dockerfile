@@ -5,6 +5,7 @@ COPY LICENSE NOTICE README.md constraints.txt pyproject.toml ./
 COPY recsys recsys
 COPY api api
 COPY pipelines pipelines
+COPY privrec privrec
 # No extra with torch: the default model is trained and served without it.
 RUN /opt/privrec/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[postgres]'
 

@@ -12,7 +12,7 @@ TEST_ARGS ?=
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 INSTALLED := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
-SOURCES := $(shell find recsys api pipelines -type f -not -name '*.pyc')
+SOURCES := $(shell find recsys api pipelines privrec -type f -not -name '*.pyc')
 SETTINGS := pyproject.toml constraints.txt
 
 # Two test processes on two cores: a pool of BLAS threads in each would only fight over them.

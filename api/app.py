@@ -1,20 +1,33 @@
 """The application: everything it needs is handed in, or read from the environment when it starts."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 
 from api.errors import install_handlers
+from api.fast_path import FastApplication
+from api.hot_path import open_hot_path
 from api.middleware import BodyLimit, RequestLog
-from api.routes import erasures, events, health, models, recommendations
+from api.routes import baskets, erasures, events, health, items, models, recommendations, similar
 from api.services import make_services
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 
 MAX_BODY_BYTES = 1024 * 1024
-ROUTERS = (recommendations.router, events.router, erasures.router, models.router, health.router)
+ROUTERS = (
+    recommendations.router,
+    baskets.router,
+    similar.router,
+    items.reading,
+    items.writing,
+    events.router,
+    erasures.router,
+    models.router,
+    health.router,
+)
 DESCRIPTION = """
 Recommendations that do not give any one customer away, purchases as they happen, and the right to be forgotten.
 
@@ -23,9 +36,9 @@ Every error has one form: `{"error": {"code", "message", "request_id"}}`.
 """
 
 
-def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastAPI:
+def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastApplication:
     """The application over the workspace; without one it is opened when the server starts, and closed when it stops."""
-    app = FastAPI(
+    app = FastApplication(
         title="privrec",
         version="1",
         description=DESCRIPTION,
@@ -47,16 +60,32 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
     return app
 
 
-def lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def lifespan_of(settings: Settings) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
     """What opens the workspace of the settings while the application runs."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastApplication) -> AsyncIterator[None]:
         with open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
-            yield
+            async with open_hot_path(app.state.services) as app.hot:
+                with settled_memory():
+                    yield
 
     return lifespan
+
+
+@contextmanager
+def settled_memory() -> Iterator[None]:
+    """While the block runs the garbage collector leaves what is there now alone: modules, tables, models.
+
+    They stay as long as the process, and to walk them again and again costs more than a fast answer does.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def from_environment() -> FastAPI:

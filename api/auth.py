@@ -1,6 +1,7 @@
 """API keys: who may ask for what. The key is looked at before the body is read."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from math import ceil
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, Security
@@ -9,9 +10,11 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from api.errors import UNAUTHENTICATED
-from recsys.ports import ApiKeys
-from recsys.types import Scope
+from api.errors import UNAUTHENTICATED, documented
+from api.known_keys import KnownKeys
+from api.rate_limit import TokenBuckets
+from api.services import Services
+from recsys.types import ApiKey, Scope
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -22,19 +25,31 @@ def secret_of(headers: Mapping[str, str]) -> str:
     return token.strip() if scheme.lower() == "bearer" else headers.get("X-API-Key", "")
 
 
-def authorize(api_keys: ApiKeys, headers: Mapping[str, str], scope: Scope) -> None:
-    """Return if the request holds a key with the scope.
+def authorize(known_keys: KnownKeys, headers: Mapping[str, str], scope: Scope) -> ApiKey:
+    """The key that the request holds, which has the scope.
 
     Raises:
         HTTPException: 401 without a known key, 403 if the key is known and lacks the scope.
     """
     secret = secret_of(headers)
-    key = api_keys.authenticate(secret) if secret else None
+    key = known_keys.look_up(secret) if secret else None
     if key is None:
         raise HTTPException(401, UNAUTHENTICATED, headers={"WWW-Authenticate": "Bearer"})
     if scope not in key.scopes:
         msg = f"expected an API key with scope {scope}, got one without; use a key that has it (see `privrec keys`)"
         raise HTTPException(403, msg)
+    return key
+
+
+def spend_token(buckets: TokenBuckets, key: ApiKey) -> None:
+    """Return if the key may ask once more.
+
+    Raises:
+        HTTPException: 429 if it asked too often.
+    """
+    if seconds := buckets.take(key.key_id):
+        msg = f"expected at most {buckets.rate:g} requests a second with one key, got more; wait as Retry-After says"
+        raise HTTPException(429, msg, headers={"Retry-After": str(ceil(seconds))})
 
 
 def guarded_route(scope: Scope) -> type[APIRoute]:
@@ -55,16 +70,22 @@ def guarded_route(scope: Scope) -> type[APIRoute]:
 
 
 def guard(handle: Handler, scope: Scope) -> Handler:
-    """The handler, run only for requests with a key of the scope."""
+    """The handler, run only for requests with a key of the scope that did not ask too often."""
 
     async def guarded(request: Request) -> Response:
-        api_keys: ApiKeys = request.app.state.services.workspace.api_keys
-        await run_in_threadpool(authorize, api_keys, request.headers, scope)
+        await admit(request, request.app.state.services, scope)
         response = await handle(request)
         response.headers["Cache-Control"] = "private, no-store"
         return response
 
     return guarded
+
+
+async def admit(request: Request, services: Services, scope: Scope) -> None:
+    """Return if the request may go on; raises as `authorize` and `spend_token`."""
+    key = await run_in_threadpool(authorize, services.known_keys, request.headers, scope)
+    if not getattr(request.state, "token_taken", False):  # the fast path took it, and found no finished answer
+        spend_token(services.buckets, key)
 
 
 def guarded_router(scope: Scope, *, tag: str) -> APIRouter:
@@ -75,4 +96,9 @@ def guarded_router(scope: Scope, *, tag: str) -> APIRouter:
     header = APIKeyHeader(
         name="X-API-Key", auto_error=False, scheme_name="header", description="The same, without a scheme."
     )
-    return APIRouter(route_class=guarded_route(scope), dependencies=[Security(bearer), Security(header)], tags=[tag])
+    return APIRouter(
+        route_class=guarded_route(scope),
+        dependencies=[Security(bearer), Security(header)],
+        tags=[tag],
+        responses=documented([429]),
+    )

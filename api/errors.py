@@ -40,6 +40,7 @@ CODES = {
     405: "method_not_allowed",
     413: "too_large",
     422: "invalid_input",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
 }
@@ -58,16 +59,21 @@ UNAUTHENTICATED = (
     "expected an API key that is known, got none or another; send `Authorization: Bearer KEY` (see `privrec keys`)"
 )
 EXAMPLES = {
+    400: ("The body is no JSON in UTF-8.", MESSAGES[400]),
     401: ("No key, or one that is not known.", UNAUTHENTICATED),
     403: (
         "The key is known and has another scope.",
         "expected an API key with scope write, got one without; use another key",
     ),
-    404: ("There is no such thing.", "expected a known erasure request, got another id; check the id"),
+    404: ("There is no such thing.", "expected a known id, got another; check the id"),
     413: ("The body is larger than 1 MiB.", "expected a body of at most 1048576 bytes, got more; send smaller batches"),
     422: (
         "The input cannot be used; nothing was changed.",
         "expected n from 1 to 100, got 0; ask for fewer or more items",
+    ),
+    429: (
+        "The key asked too often; the header Retry-After says how many seconds to wait.",
+        "expected at most 1000 requests a second with one key, got more; wait as Retry-After says",
     ),
     500: ("A fault inside the service.", MESSAGES[500]),
     503: ("A store does not answer.", MESSAGES[503]),

@@ -18,9 +18,10 @@ from pydantic import (
 from recsys.clock import isoformat
 from recsys.erasure.workflow import MAX_REASON
 from recsys.identifiers import CONTROL_CHARACTER, MAX_ID_BYTES, check_event_id, check_item_id, check_user_id
-from recsys.types import EventStatus, ModelStatus, Reason, Task
+from recsys.types import EventStatus, ModelStatus, Purpose, Reason
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 """A purchase outside these years is a unit or a column mixed up; inside them every calendar and clock can count."""
 
@@ -66,10 +67,11 @@ def check_line(text: str) -> str:
     """The text, if it is one line.
 
     Raises:
-        ValueError: it holds control characters, which PostgreSQL or a terminal that shows the receipt would trip over.
+        ValueError: it holds control characters or half a surrogate pair, which a database, or a terminal that shows the
+            receipt, would trip over.
     """
-    if CONTROL_CHARACTER.search(text):
-        msg = "a reason is one line without control characters"
+    if CONTROL_CHARACTER.search(text) or SURROGATE.search(text):
+        msg = "a text is one line without control characters and half surrogate pairs"
         raise ValueError(msg)
     return text
 
@@ -116,9 +118,11 @@ class RecommendationList(Outgoing):
     """A ranked list, best first. An unknown customer gets one of the same form, with what is popular."""
 
     items: list[RecommendedItem]
-    task: Task
-    personalized: bool = Field(description="Whether the customer's own purchases were used.")
-    version: str | None = Field(description="The model that made the list; null while no model is live.")
+    task: Purpose
+    personalized: bool = Field(description="Whether the customer's own purchases, or the basket, were used.")
+    version: str | None = Field(
+        description="The model that made the list; null while no model is live, and to buy again, which needs none."
+    )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
 

@@ -1,22 +1,32 @@
 """What the routes work with: made once when the application starts, and found through the request."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.known_keys import KnownKeys
+from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
 from recsys.serving.recommender import Recommender
+from recsys.serving.shown_items import ShownItems
+from recsys.serving.storefront import Storefront
+from recsys.store.secret import hash_secret
 from recsys.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The stores, and the two services that customers meet."""
+    """The stores, the services that customers meet, and what stands at the door."""
 
     workspace: Workspace
     recommender: Recommender
+    storefront: Storefront
     desk: ErasureDesk
+    shown: ShownItems
+    known_keys: KnownKeys
+    buckets: TokenBuckets
 
 
 def make_services(workspace: Workspace, *, due_days: int) -> Services:
@@ -38,7 +48,23 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         clock=workspace.clock,
         due_days=due_days,
     )
-    return Services(workspace=workspace, recommender=recommender, desk=desk)
+    storefront = Storefront(
+        recommender=recommender,
+        pseudonyms=workspace.keys,
+        catalogue=workspace.catalogue,
+        histories=workspace.histories,
+        clock=workspace.clock,
+    )
+    settings = workspace.settings
+    return Services(
+        workspace=workspace,
+        recommender=recommender,
+        storefront=storefront,
+        desk=desk,
+        shown=ShownItems(workspace.catalogue),
+        known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),
+        buckets=TokenBuckets(rate=settings.requests_per_second, burst=settings.requests_burst),
+    )
 
 
 # A plain function would cost every request a hop through the thread pool.

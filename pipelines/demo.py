@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.client import Client, running_api
+from pipelines.api_process import running_api
 from pipelines.console import bar, console, print_report, print_table, steps
 from pipelines.demo_table import compare_all
 from pipelines.erase import recommender, worker
 from pipelines.evaluate import Division, habits_of
 from pipelines.ingest import ingest
+from privrec.client import Client
 from recsys.data.complete_journey import PROVENANCE, read_complete_journey
 from recsys.data.split import split_at
 from recsys.errors import StateError
@@ -25,7 +26,7 @@ from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.terms import TrainConfig
 from recsys.training.train import snapshot, train
-from recsys.types import IngestReport, Scope, Task, Trainer
+from recsys.types import IngestReport, Scope, Trainer
 
 CUT = datetime(2017, 10, 20, tzinfo=UTC)
 """80 % of the year 2017, which the purchases span."""
@@ -146,8 +147,7 @@ def _publish(workspace: Workspace) -> None:
 def _serve_and_erase(workspace: Workspace, config: DemoConfig) -> None:
     _headline(5, "The API answers")
     key, secret = workspace.api_keys.create("demo", frozenset(Scope))
-    with running_api(workspace) as url:
-        client = Client(url, secret)
+    with running_api(workspace) as url, Client(url, secret) as client:
         console.print(f"serving on {url}")
         _ask(client, config.household)
         _buy(client, config.household)
@@ -166,12 +166,16 @@ def _ask(client: Client, household: str) -> None:
 
 def _buy(client: Client, household: str) -> None:
     """Buy what the model suggests first: the next answer must not suggest it as new again."""
-    before = client.recommendations(household, n=SHOWN, task=Task.DISCOVER)
+    before = client.recommendations(household, n=SHOWN, task="discover")
     if not before["personalized"]:
         return
     item = before["items"][0]
-    result = client.post_purchase(household, item["item_id"])
-    after = client.recommendations(household, n=SHOWN, task=Task.DISCOVER)
+    now = datetime.now(UTC).isoformat()
+    answer = client.post_events(
+        [{"event_id": f"demo-{now}", "user_id": household, "item_id": item["item_id"], "timestamp": now}]
+    )
+    result = answer["results"][0]["status"]
+    after = client.recommendations(household, n=SHOWN, task="discover")
     gone = item["item_id"] not in {other["item_id"] for other in after["items"]}
     console.print(
         f"bought {item['name']} ({result}): on the very next answer it is {'no longer' if gone else 'STILL'} "
@@ -180,7 +184,7 @@ def _buy(client: Client, household: str) -> None:
 
 
 def _erase(workspace: Workspace, client: Client, household: str) -> str:
-    request = client.request_erasure(household)
+    request = client.request_erasure(household, release=True)
     answer = client.recommendations(household, n=SHOWN)
     console.print(
         f"acknowledged; the very next answer is {'STILL personal' if answer['personalized'] else 'the popular list'}"

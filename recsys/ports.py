@@ -5,7 +5,7 @@ contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey
 id.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
@@ -65,7 +65,24 @@ class Catalogue(Protocol):
         """Add the items that are new, in order; update name and category of the others where they are not empty."""
 
     def items(self) -> tuple[CatalogueItem, ...]:
-        """Every item, by position."""
+        """Every item, by position; those that were deleted keep theirs."""
+
+    def put_item(self, item: CatalogueItem) -> bool:
+        """Add the item, or replace everything but the position of the one with its id; whether it is new."""
+
+    def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
+        """The item after the change, which is made in one transaction with the reading of what was there.
+
+        Raises:
+            NotFoundError: no such item, or it was deleted.
+        """
+
+    def changed_since(self, revision: int) -> tuple[int, tuple[tuple[int, CatalogueItem], ...]]:
+        """The catalogue's revision, and the items with positions that changed after the given one.
+
+        Every write that changes anything raises the revision; -1 asks for every item. One cheap read where nothing
+        changed: it is asked for with every request.
+        """
 
 
 class Histories(Protocol):

@@ -23,6 +23,15 @@ class Task(StrEnum):
     """First purchases only: what the customer bought before is left out."""
 
 
+class Purpose(StrEnum):
+    """What a list may be asked for: the tasks, and a customer's own habits alone."""
+
+    ANY = "any"
+    DISCOVER = "discover"
+    BUY_AGAIN = "buy_again"
+    """Only what the customer bought before. It needs no model and no one else's data, so it is no model's task."""
+
+
 class Trainer(StrEnum):
     """How a model is made."""
 
@@ -62,6 +71,14 @@ class CatalogueItem:
     item_id: str
     name: str = ""
     category: str = ""
+    price: float | None = None
+    """In the shop's one currency; None: not known."""
+    stock: int | None = None
+    """Pieces that can be sold; None: not counted, which is as good as in stock."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Names with values, in the order of names."""
+    deleted: bool = False
+    """Whether it is out of the shop: never recommended, and still named by the purchases of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +201,7 @@ class Recommendations:
     """A ranked list, never without the version of the model that made it (None: no model is live)."""
 
     items: tuple[Recommendation, ...]
-    task: Task
+    task: Task | Purpose
     personalized: bool
     version: str | None
     generated_at: datetime

@@ -31,7 +31,7 @@ RECEIPT: dict[int | str, dict[str, Any]] = {
     "/v1/erasures",
     status_code=202,
     summary="Erase a customer",
-    responses=documented([401, 403, 413, 422, 500, 503]),
+    responses=documented([400, 401, 403, 413, 422, 500, 503]),
 )
 def request_erasure(serving: Serving, body: ErasureBody, response: Response) -> ErasureAccepted:
     """The acknowledgement.

@@ -29,7 +29,7 @@ ADVICE: Mapping[EventStatus, str] = {
 @router.post(
     "/v1/events",
     summary="Record purchases",
-    responses=documented([401, 403, 413, 422, 500, 503]),
+    responses=documented([400, 401, 403, 413, 422, 500, 503]),
 )
 def post_events(serving: Serving, batch: Annotated[EventBatch, Body()]) -> EventResults:
     """One result a row, in the order they were sent.

@@ -8,7 +8,7 @@ import typer
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_report, print_table, status_console, steps
-from recsys.types import CatalogueItem, IngestReport, Json, ModelVersion, Splitting, Task, Trainer
+from recsys.types import CatalogueItem, IngestReport, Json, ModelVersion, Purpose, Splitting, Task, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -252,17 +252,26 @@ def recommend(
     user: Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")],
     *,
     n: Annotated[int, typer.Option("-n", "--n", help="How many items, 1 to 100.")] = 10,
-    task: Annotated[Task, typer.Option(help="any: repeats count. discover: first purchases only.")] = Task.ANY,
+    task: Annotated[
+        Purpose,
+        typer.Option(help="any: repeats count. discover: first purchases only. buy_again: own habits alone."),
+    ] = Purpose.ANY,
+    where: Annotated[
+        str | None, typer.Option("--filter", help='Which items, such as: in_stock and category = "tea".')
+    ] = None,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show a customer's recommendations, as the API would answer."""
-    from pipelines.erase import recommender
+    from pipelines.storefront import storefront
     from recsys.clock import isoformat
+    from recsys.serving.filters import parse_filter
+    from recsys.serving.storefront import Wish
     from recsys.store.workspace import open_workspace
 
+    wish = Wish(n=n, purpose=task, where=parse_filter(where) if where is not None else None)
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        answer = recommender(workspace).recommend(user, n=n, task=task)
+        answer = storefront(workspace).recommend(user, wish)
     items: list[Json] = [
         {"item_id": item.item_id, "name": item.name, "score": round(item.score, 4), "reason": item.reason.value}
         for item in answer.items

@@ -121,6 +121,10 @@ class Recommender:
         )
         return replace(answer, generated_at=lists.generated_at)
 
+    def live(self) -> LoadedModel | None:
+        """The model that is served; None while there is none."""
+        return self._live_model()
+
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
 

@@ -10,10 +10,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from recsys.errors import CacheUnavailableError, InputError, StateError
+from recsys.errors import CacheUnavailableError, StateError
 from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
+from recsys.store.redis_address import RedisAddress
 from recsys.types import Fence, Permit, UserKey
 
 PREFIX = "privrec:u:"
@@ -34,16 +35,14 @@ class RedisCache:
         """Use the server at the URL, waiting at most `timeout` seconds for it; nothing is sent yet.
 
         Raises:
-            InputError: the URL is none of a Redis server. It is not repeated: it may hold a password.
+            InputError: the URL is not one of a single Redis server, or asks for what is not supported. It is not
+                repeated: it may hold a password.
         """
+        RedisAddress(url)  # refuses what only one of the two clients of this process would understand
         # One retry, on a lost connection only: the server may have been restarted since the last request.
         retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
         self._ring = ring
-        try:
-            self._redis = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry)
-        except ValueError as error:
-            msg = "expected a URL of the form redis://, rediss:// or unix://, got another; correct PRIVREC_REDIS_URL"
-            raise InputError(msg) from error
+        self._redis = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry)
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
 

@@ -1,10 +1,11 @@
 """Every port in memory: real implementations, for tests and for trying things out, and the reference for the others."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.rules import (
@@ -63,14 +64,46 @@ class MemoryCatalogue:
     def __init__(self) -> None:
         """Begin with no items."""
         self._items: dict[str, CatalogueItem] = {}
+        self._revisions: dict[str, int] = {}
+        self._writing = threading.RLock()
 
     def add_items(self, items: Sequence[CatalogueItem]) -> None:
         """Add the items that are new, in order; update name and category of the others where they are not empty."""
-        self._items = merge_items(self._items, items)
+        with self._writing:
+            self._keep(merge_items(self._items, items))
 
     def items(self) -> tuple[CatalogueItem, ...]:
         """Every item, by position."""
         return tuple(self._items.values())
+
+    def put_item(self, item: CatalogueItem) -> bool:
+        """Add the item, or replace the one with its id; whether it is new."""
+        with self._writing:
+            new = item.item_id not in self._items
+            self._keep({**self._items, item.item_id: item})
+            return new
+
+    def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
+        """The item after the change, or NotFoundError."""
+        with self._writing:
+            before = self._items.get(item_id)
+            if before is None or before.deleted:
+                raise no_item()
+            self._keep({**self._items, item_id: change(before)})
+            return self._items[item_id]
+
+    def changed_since(self, revision: int) -> tuple[int, tuple[tuple[int, CatalogueItem], ...]]:
+        """The revision, and the items with positions that changed after the given one."""
+        with self._writing:
+            changed = enumerate(self._items.values())
+            latest = max(self._revisions.values(), default=0)
+            return latest, tuple(pair for pair in changed if self._revisions[pair[1].item_id] > revision)
+
+    def _keep(self, after: dict[str, CatalogueItem]) -> None:
+        following = max(self._revisions.values(), default=0) + 1
+        changed = [item_id for item_id, item in after.items() if item != self._items.get(item_id)]
+        self._revisions.update(dict.fromkeys(changed, following))
+        self._items = after
 
 
 class MemoryHistories:

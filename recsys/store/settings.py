@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     """The address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """The port that the API listens on; 0 takes a free one."""
+    requests_per_second: float = Field(default=1000.0, ge=0)
+    """How often one API key may ask one process, in the long run; 0 sets no limit."""
+    requests_burst: int = Field(default=2000, ge=1)
+    """How many requests a key that was quiet may send at once."""
     erasure_due_days: int = Field(default=30, ge=1)
     """Days until an erasure is due: one month, as GDPR Art. 12(3) has it."""
     cache_timeout_seconds: float = Field(default=0.25, gt=0)

@@ -119,6 +119,9 @@ class Shop:
         assert response.status_code == 200, response.text
         return cast("dict[str, Any]", response.json())
 
+    def send(self, method: str, path: str, scope: Scope = Scope.RECOMMEND, /, **body: object) -> httpx2.Response:
+        return self.client.request(method, path, headers=self.headers(scope), json=body)
+
     def post_events(self, rows: Iterable[object]) -> httpx2.Response:
         # Not the client's own JSON: it refuses NaN and half surrogate pairs, which others send.
         content = json.dumps({"events": list(rows)})

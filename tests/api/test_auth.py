@@ -7,6 +7,14 @@ from tests.api.shop import Shop
 
 ROUTES = {
     ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
+    ("POST", "/v1/recommendations"): Scope.RECOMMEND,
+    ("POST", "/v1/recommendations:batch"): Scope.RECOMMEND,
+    ("GET", "/v1/items/tea-0/similar"): Scope.RECOMMEND,
+    ("GET", "/v1/popular"): Scope.RECOMMEND,
+    ("GET", "/v1/items/tea-0"): Scope.RECOMMEND,
+    ("PUT", "/v1/items/tea-0"): Scope.WRITE,
+    ("PATCH", "/v1/items/tea-0"): Scope.WRITE,
+    ("DELETE", "/v1/items/tea-0"): Scope.WRITE,
     ("POST", "/v1/events"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
@@ -18,7 +26,7 @@ OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f"))
+        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0"))
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }

@@ -1,8 +1,11 @@
 """What every catalogue keeps."""
 
 from contextlib import suppress
+from dataclasses import replace
 
-from recsys.errors import InputError
+import pytest
+
+from recsys.errors import InputError, NotFoundError
 from recsys.store.workspace import Workspace
 from recsys.types import CatalogueItem
 
@@ -38,3 +41,72 @@ def test_a_name_with_a_null_character_is_kept_or_refused_as_input(ports: Workspa
     with suppress(InputError):
         ports.catalogue.add_items([item("a", "null\0")])
     assert ports.catalogue.items() in {(), (item("a", "null\0"),)}
+
+
+TEA = CatalogueItem(
+    item_id="tea", name="Tea", category="drinks", price=4.5, stock=7, attributes=(("colour", "green"), ("size", "l"))
+)
+
+
+def test_an_item_comes_back_as_it_was_put(ports: Workspace) -> None:
+    assert ports.catalogue.put_item(TEA) is True
+    assert ports.catalogue.put_item(item("bread")) is True
+    assert ports.catalogue.items() == (TEA, item("bread"))
+
+
+def test_a_put_replaces_everything_but_the_position(ports: Workspace) -> None:
+    ports.catalogue.add_items([item("a"), item("tea", "old", "old"), item("b")])
+    assert ports.catalogue.put_item(TEA) is False
+    assert ports.catalogue.items() == (item("a"), TEA, item("b"))
+    ports.catalogue.put_item(item("tea"))
+    assert ports.catalogue.items()[1] == item("tea")
+
+
+def test_a_change_sees_what_is_there_and_says_what_came_of_it(ports: Workspace) -> None:
+    ports.catalogue.put_item(TEA)
+    sold = ports.catalogue.change_item("tea", lambda old: replace(old, stock=(old.stock or 0) - 1))
+    assert sold.stock == 6
+    assert ports.catalogue.items() == (sold,)
+
+
+def test_what_is_not_there_or_was_deleted_cannot_be_changed(ports: Workspace) -> None:
+    ports.catalogue.put_item(TEA)
+    ports.catalogue.change_item("tea", lambda old: replace(old, deleted=True))
+    for item_id in ("tea", "coffee"):
+        with pytest.raises(NotFoundError, match="item of the catalogue"):
+            ports.catalogue.change_item(item_id, lambda old: old)
+
+
+def test_a_deleted_item_keeps_its_position_and_comes_back_when_it_is_put_again(ports: Workspace) -> None:
+    ports.catalogue.add_items([item("a"), item("b")])
+    ports.catalogue.change_item("a", lambda old: replace(old, deleted=True))
+    ports.catalogue.add_items([item("a", "again"), item("c")])
+    assert [(known.item_id, known.deleted) for known in ports.catalogue.items()] == [
+        ("a", True),
+        ("b", False),
+        ("c", False),
+    ]
+    ports.catalogue.put_item(item("a"))
+    assert ports.catalogue.items()[0] == item("a")
+
+
+def test_a_reader_is_told_what_changed_since_it_last_asked(ports: Workspace) -> None:
+    assert ports.catalogue.changed_since(-1) == (0, ())
+    ports.catalogue.add_items([item("a"), item("b")])
+    first, everything = ports.catalogue.changed_since(-1)
+    assert everything == ((0, item("a")), (1, item("b")))
+    assert ports.catalogue.changed_since(first) == (first, ())
+
+    ports.catalogue.put_item(TEA)
+    ports.catalogue.change_item("b", lambda old: replace(old, price=2.0))
+    second, changed = ports.catalogue.changed_since(first)
+    assert (second > first, changed) == (True, ((1, replace(item("b"), price=2.0)), (2, TEA)))
+
+
+def test_a_write_that_changes_nothing_is_no_news(ports: Workspace) -> None:
+    ports.catalogue.put_item(TEA)
+    revision, _ = ports.catalogue.changed_since(-1)
+    ports.catalogue.put_item(TEA)
+    ports.catalogue.add_items([item("tea")])
+    ports.catalogue.change_item("tea", lambda old: old)
+    assert ports.catalogue.changed_since(revision) == (revision, ())

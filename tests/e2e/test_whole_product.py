@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from pipelines.client import running_api
+from pipelines.api_process import running_api
 from pipelines.erase import recommender, worker
 from pipelines.ingest import ingest
 from recsys.data.readers import Columns, read_purchases

@@ -165,6 +165,16 @@ def test_the_list_is_as_long_as_asked_for(trained: Path) -> None:
     assert len(done("recommend", ADA, "-n", "3", "--json").json["items"]) == 3
 
 
+def test_a_list_can_be_filtered_and_be_of_own_habits_alone(trained: Path) -> None:
+    again = done("recommend", ADA, "--task", "buy_again", "--json").json
+    nothing = done("recommend", ADA, "--filter", "not in_stock", "--json").json
+
+    assert again["items"]
+    assert {item["reason"] for item in again["items"]} == {"bought_before"}
+    assert nothing["items"] == []
+    assert_refused(privrec("recommend", ADA, "--filter", "price"), 3, "at character 6 of the filter")
+
+
 def test_the_titles_say_whose_list_it_is(trained: Path) -> None:
     assert "For this customer" in done("recommend", ADA).out
     assert "Popular" in done("recommend", NOBODY).out

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import serve
-from pipelines.client import Client, running_api
+from pipelines.api_process import running_api
 from pipelines.erase import desk
 from pipelines.serve import check_port, environment, free_port, work, worker_thread
 from recsys.errors import StateError
@@ -105,21 +105,3 @@ def test_a_server_that_cannot_start_is_an_error_that_says_how_to_see_why(tmp_pat
     nowhere = memory_workspace(Settings.load(state_dir=tmp_path / "no parent" / "state"))
     with pytest.raises(StateError, match="privrec serve"), running_api(nowhere):
         pytest.fail("the server started")
-
-
-def test_a_client_says_which_status_it_got_and_not_for_whom() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_refuse, args=(server,))
-        thread.start()
-        client = Client(f"http://127.0.0.1:{server.getsockname()[1]}", "no secret")
-        with pytest.raises(StateError, match="status 401") as refused:
-            client.recommendations(NOBODY, n=5)
-        thread.join()
-    assert MAIL not in str(refused.value)
-
-
-def _refuse(server: socket.socket) -> None:
-    connection, _ = server.accept()
-    with connection:
-        connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

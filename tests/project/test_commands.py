@@ -14,7 +14,7 @@ def checkout(root: Path, tmp_path: Path) -> Path:
     """A directory with what the Makefile looks at and no environment."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(root / name, tmp_path)
-    for package in ("recsys", "api", "pipelines"):
+    for package in ("recsys", "api", "pipelines", "privrec"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
     return tmp_path

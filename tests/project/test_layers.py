@@ -13,6 +13,7 @@ from importlinter.cli import lint_imports
 
 PLANTED = {
     "doors": ("api/planted.py", "import pipelines"),
+    "client": ("privrec/planted.py", "import recsys.ports"),
     "rooms": ("recsys/evidence/planted.py", "import recsys.store"),
     "frameworks": ("recsys/models/planted.py", "import sqlalchemy"),
     "adapters": ("pipelines/planted.py", "import redis"),
@@ -30,7 +31,7 @@ def test_every_import_contract_is_kept(root: Path, monkeypatch: pytest.MonkeyPat
 def test_every_contract_breaks_on_the_violation_that_it_is_there_for(
     root: Path, tmp_path: Path, pyproject: dict[str, Any]
 ) -> None:
-    for package in ("recsys", "api", "pipelines"):
+    for package in ("recsys", "api", "pipelines", "privrec"):
         shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "pyproject.toml", tmp_path)
     for name, statement in PLANTED.values():

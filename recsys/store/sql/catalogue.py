@@ -1,9 +1,13 @@
 """The public catalogue in SQL."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 
+from recsys.serving.products import no_item
 from recsys.store.rules import merge_items
 from recsys.store.sql.engine import insert_all, writing
 from recsys.store.sql.tables import items as table
@@ -22,23 +26,91 @@ class SqlCatalogue:
         if not items:
             return
         with writing(self._engine) as connection:
-            before = {row["item_id"]: CatalogueItem(**row) for row in connection.execute(_SELECT).mappings()}
+            before = {item.item_id: item for _, item in _read(connection, _SELECT)}
             after = merge_items(before, items)
-            new = [item for item_id, item in after.items() if item_id not in before]
-            insert_all(connection, table, [_row(item) | {"position": at} for at, item in enumerate(new, len(before))])
-            changed = [item for item_id, item in after.items() if item != before.get(item_id, item)]
-            if changed:
-                connection.execute(_UPDATE, [_row(item) | {"id": item.item_id} for item in changed])
+            _insert(connection, [item for item_id, item in after.items() if item_id not in before], at=len(before))
+            _update(connection, [item for item_id, item in after.items() if item != before.get(item_id, item)])
 
     def items(self) -> tuple[CatalogueItem, ...]:
         """Every item, by position."""
         with self._engine.connect() as connection:
-            return tuple(CatalogueItem(**row) for row in connection.execute(_SELECT).mappings())
+            return tuple(item for _, item in _read(connection, _SELECT))
+
+    def put_item(self, item: CatalogueItem) -> bool:
+        """Add the item, or replace the one with its id; whether it is new."""
+        with writing(self._engine) as connection:
+            before = _one(connection, item.item_id)
+            if before is None:
+                _insert(connection, [item], at=connection.scalar(_COUNT) or 0)
+            elif before != item:
+                _update(connection, [item])
+            return before is None
+
+    def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
+        """The item after the change, or NotFoundError."""
+        with writing(self._engine) as connection:
+            before = _one(connection, item_id)
+            if before is None or before.deleted:
+                raise no_item()
+            after = change(before)
+            if after != before:
+                _update(connection, [after])
+            return after
+
+    def changed_since(self, revision: int) -> tuple[int, tuple[tuple[int, CatalogueItem], ...]]:
+        """The revision, and the items with positions that changed after the given one."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_CHANGED, {"since": revision}).mappings().all()
+        latest = max((row["revision"] for row in rows), default=max(revision, 0))
+        return latest, tuple(sorted(map(_item, rows), key=itemgetter(0)))
 
 
-def _row(item: CatalogueItem) -> dict[str, str | int]:
-    return {"item_id": item.item_id, "name": item.name, "category": item.category}
+def _insert(connection: Connection, items: Iterable[CatalogueItem], *, at: int) -> None:
+    following = _following(connection)
+    insert_all(connection, table, [_row(item, following) | {"position": at + i} for i, item in enumerate(items)])
 
 
-_SELECT = select(table.c.item_id, table.c.name, table.c.category).order_by(table.c.position)
+def _update(connection: Connection, items: Sequence[CatalogueItem]) -> None:
+    if items:
+        following = _following(connection)
+        connection.execute(_UPDATE, [_row(item, following) | {"id": item.item_id} for item in items])
+
+
+def _following(connection: Connection) -> int:
+    """The revision of a change that is being written; it is nobody else's until the writer commits."""
+    return int(connection.scalar(_REVISION) or 0) + 1
+
+
+def _one(connection: Connection, item_id: str) -> CatalogueItem | None:
+    return next((item for _, item in _read(connection, _SELECT.where(table.c.item_id == item_id))), None)
+
+
+def _read(connection: Connection, query: Select[Any]) -> Iterable[tuple[int, CatalogueItem]]:
+    return map(_item, connection.execute(query).mappings())
+
+
+def _row(item: CatalogueItem, revision: int) -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "name": item.name,
+        "category": item.category,
+        "price": item.price,
+        "stock": item.stock,
+        "attributes": json.dumps(item.attributes),
+        "deleted": item.deleted,
+        "revision": revision,
+    }
+
+
+def _item(row: Any) -> tuple[int, CatalogueItem]:  # noqa: ANN401 - SQLAlchemy's row mapping has no public type
+    fields = {name: row[name] for name in ("item_id", "name", "category", "price", "stock", "deleted")}
+    attributes = tuple((name, value) for name, value in json.loads(row["attributes"]))
+    return row["position"], CatalogueItem(**fields, attributes=attributes)
+
+
+_SELECT = select(table).order_by(table.c.position)
+# Not ordered by position: SQLite would then walk the whole table in that order instead of asking the revisions' index.
+_CHANGED = select(table).where(table.c.revision > bindparam("since"))
+_COUNT = select(func.count()).select_from(table)
+_REVISION = select(func.max(table.c.revision))
 _UPDATE = table.update().where(table.c.item_id == bindparam("id"))

@@ -1,6 +1,18 @@
 """The tables. Everything that is personal is sealed, and no table holds a customer's id."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+)
 
 metadata = MetaData()
 
@@ -19,7 +31,13 @@ items = Table(
     Column("item_id", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("category", Text, nullable=False),
+    Column("price", Double),
+    Column("stock", BigInteger),
+    Column("attributes", Text, nullable=False, server_default="[]"),
+    Column("deleted", Boolean, nullable=False, server_default=false()),
+    Column("revision", BigInteger, nullable=False, server_default="0", index=True),
 )
+"""`revision` is that of the catalogue when the item last changed, so that a reader can ask for what is new to it."""
 
 customers = Table(
     "customers",

@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, event, inspect, text
 
 from recsys.errors import StateError
+from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine, writing
 from recsys.store.sql.migrate import bind_keys, migrate
 from recsys.store.sql.tables import metadata
@@ -63,3 +64,16 @@ def test_a_database_belongs_to_the_keys_it_was_first_opened_with(engine: Engine)
     bind_keys(engine, "a" * 32)
     with pytest.raises(StateError, match="keys/"):
         bind_keys(engine, "b" * 32)
+
+
+def test_asking_for_what_changed_goes_by_the_index_of_revisions(state_dir: Path) -> None:
+    engine = open_engine(f"sqlite:///{state_dir / 'plan.sqlite'}")
+    migrate(engine)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
+    SqlCatalogue(engine).changed_since(3)
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[-1]}", (3,)).all()
+
+    assert "USING INDEX ix_items_revision" in str(plan)
+    engine.dispose()

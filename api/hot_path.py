@@ -1,0 +1,147 @@
+"""The finished answer of a customer, from the cache, if it may be served without the database being asked."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from starlette.types import Scope as Connection
+
+from api.known_keys import KnownKeys
+from api.lease import Certificate, LeaseKeeper
+from api.rate_limit import TokenBuckets
+from api.services import Services
+from recsys.errors import CacheUnavailableError, InputError
+from recsys.serving.sealed_lists import HEADER, Kind, generation_of, open_answer
+from recsys.serving.shown_items import ShownItems
+from recsys.store.cache import RedisCache
+from recsys.store.keys import KeyRing
+from recsys.store.pipelined import PipelinedRedis
+from recsys.store.redis_address import RedisAddress
+from recsys.store.wire import Answer
+from recsys.store.workspace import Workspace
+from recsys.types import FenceState, Scope, UserKey
+
+BEFORE, AFTER = "/v1/users/", "/recommendations"
+
+STAMP_BYTES = 8
+"""At the end of a header: writers compare stamps, readers do not."""
+
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Reader(Protocol):
+    """What reads the cache from the event loop: `store.pipelined.PipelinedRedis`."""
+
+    server_id: str | None
+
+    def get(self, name: bytes) -> Answer:
+        """The value at the name, later."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HotPath:
+    """What an answer from the cache is made with."""
+
+    reader: Reader
+    lease: LeaseKeeper
+    known_keys: KnownKeys
+    buckets: TokenBuckets
+    ring: KeyRing
+    name_of: Callable[[UserKey], bytes]
+    shown: ShownItems
+
+    async def answer(self, scope: Connection) -> bytes | None:
+        """The body of the answer; None if the slow twin has to make it."""
+        user_key = self._customer(scope)
+        if user_key is None or not self._admitted(scope):
+            return None
+        lease = self.lease.current()
+        if lease is None or lease.certificate.server_id != self.reader.server_id:
+            return None
+        try:
+            value = await self.reader.get(self.name_of(user_key))
+        except CacheUnavailableError:
+            return None
+        if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
+            return None
+        body = open_answer(self.ring, user_key, value)
+        return body if body and self.shown.covers(body) else None
+
+    def _customer(self, scope: Connection) -> UserKey | None:
+        """The customer of a request in its default form; None for any other request, or for an id that is none."""
+        path: str = scope["path"]
+        if not (path.startswith(BEFORE) and path.endswith(AFTER) and scope["method"] == "GET"):
+            return None
+        if scope["query_string"] or scope.get("root_path"):
+            return None
+        try:
+            return self.ring.user_key(path[len(BEFORE) : -len(AFTER)])
+        except InputError:
+            return None
+
+    def _admitted(self, scope: Connection) -> bool:
+        """Whether a key that is known has the scope and a token left; a token that was taken is noted."""
+        secret = secret_in(scope["headers"])
+        key = self.known_keys.find(secret) if secret else None
+        if key is None or Scope.RECOMMEND not in key.scopes or self.buckets.take(key.key_id):
+            return False
+        scope.setdefault("state", {})["token_taken"] = True
+        return True
+
+
+def secret_in(headers: list[tuple[bytes, bytes]]) -> str:
+    """The secret that `api.auth.secret_of` finds in these headers; empty also if a body follows them."""
+    authorization: bytes | None = None
+    header: bytes | None = None
+    for name, value in headers:
+        if name in BODY_HEADERS:
+            return ""
+        if name == b"authorization" and authorization is None:
+            authorization = value
+        elif name == b"x-api-key" and header is None:
+            header = value
+    scheme, _, token = (authorization or b"").partition(b" ")
+    return (token.strip() if scheme.lower() == b"bearer" else header or b"").decode("latin-1")
+
+
+@asynccontextmanager
+async def open_hot_path(services: Services) -> AsyncIterator[HotPath | None]:
+    """The way to finished answers while the block runs; None where there is no server to read them from."""
+    workspace = services.workspace
+    cache, url = workspace.cache, workspace.settings.redis_url
+    if url is None or not isinstance(cache, RedisCache):
+        yield None
+        return
+    reader = PipelinedRedis(RedisAddress(url), timeout=workspace.settings.cache_timeout_seconds)
+    lease = LeaseKeeper(partial(read_certificate, workspace, services.shown))
+    async with reader, lease.running():
+        yield HotPath(
+            reader=reader,
+            lease=lease,
+            known_keys=services.known_keys,
+            buckets=services.buckets,
+            ring=workspace.keys,
+            name_of=lambda user_key: cache.name(user_key).encode("ascii"),
+            shown=services.shown,
+        )
+
+
+def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | None:
+    """What the record says now; None while the cache is not certified, or no model is live.
+
+    A lease stands on what the catalogue says, too: without a read of it there is none.
+    """
+    shown.refresh()
+    fence = workspace.fences.read()
+    version = workspace.registry.live()
+    if fence.state is not FenceState.CERTIFIED or version is None:
+        return None
+    return Certificate(header=beginning(fence.epoch, version), server_id=fence.identity)
+
+
+def beginning(epoch: int, version: str) -> bytes:
+    """How the values begin that hold lists of this epoch and version: the header up to its stamp."""
+    header = HEADER.pack(Kind.LISTS, epoch, generation_of(version), 0)
+    return header[:-STAMP_BYTES]

@@ -1,0 +1,80 @@
+"""The right to serve personal lists from the cache without asking the database: short, and renewed all the time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+LEASE_SECONDS = 1.0
+"""From the beginning of the read. Whoever raises the epoch waits this long before an erasure is acknowledged."""
+
+RENEWAL_SECONDS = 0.2
+"""Between the beginnings of two reads, so that three may fail before the lease runs out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What the database says of the cache: how a value begins that may be served, and in which server it lies."""
+
+    header: bytes
+    server_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """A certificate, and until when it may be relied on (monotonic seconds)."""
+
+    certificate: Certificate
+    ends: float
+
+
+class LeaseKeeper:
+    """Holds the lease of this process.
+
+    Guarantees:
+        - A lease ends one second after the beginning of the read that it stands on, whatever happens.
+
+    Tested by: tests/api/test_lease.py::test_a_lease_ends_a_second_after_its_read_began
+    """
+
+    def __init__(self, read: Callable[[], Certificate | None], clock: Callable[[], float] = time.monotonic) -> None:
+        """A keeper that asks `read`, which may block and may fail; None says that the cache is not to be trusted."""
+        self._read, self._clock = read, clock
+        self._lease: Lease | None = None
+
+    def current(self) -> Lease | None:
+        """The lease, while it holds."""
+        lease = self._lease
+        return lease if lease is not None and self._clock() < lease.ends else None
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease may still be relied on."""
+        return self._clock() < lease.ends
+
+    async def renew(self) -> None:
+        """Read once; a read that fails leaves the lease to run out, one that finds no certificate ends it."""
+        begun = self._clock()
+        certificate = await run_in_threadpool(self._read)
+        self._lease = Lease(certificate=certificate, ends=begun + LEASE_SECONDS) if certificate else None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Renew the lease while the block runs; afterwards there is none."""
+        task = asyncio.create_task(self._renew_forever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self._lease = None
+
+    async def _renew_forever(self) -> None:
+        while True:
+            begun = self._clock()
+            with suppress(Exception):  # whatever the reason is, nothing was read: the lease runs out by itself
+                await self.renew()
+            await asyncio.sleep(max(0.0, begun + RENEWAL_SECONDS - self._clock()))

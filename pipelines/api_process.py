@@ -1,0 +1,61 @@
+"""A real API process beside this one."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.serve import APP, environment, free_port
+from recsys.errors import StateError
+from recsys.store.workspace import Workspace
+
+START_SECONDS = 30.0
+
+
+@contextmanager
+def running_api(workspace: Workspace) -> Iterator[str]:
+    """The base URL of an API process over this installation, on a free port of this machine, stopped after the block.
+
+    Raises:
+        StateError: the process did not get ready.
+    """
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        APP,
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--ws",
+        "none",
+    ]
+    environ = {**os.environ, **environment(workspace)}
+    process = subprocess.Popen([*command, "--log-level", "warning"], env=environ, stderr=subprocess.DEVNULL)  # noqa: S603
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_live(process, url)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_live(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/health/live", timeout=1):  # noqa: S310 - our own http URL
+                return
+        except OSError:
+            time.sleep(0.05)
+    msg = (
+        f"expected the API to answer within {START_SECONDS:g} seconds, got nothing; "
+        "start it by hand to see why: privrec serve"
+    )
+    raise StateError(msg)

@@ -1,0 +1,1 @@
+"""What other programs import: the client of the HTTP API."""

@@ -1,0 +1,174 @@
+"""What the API answers and takes, as types: a test holds them equal to its OpenAPI document."""
+
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+
+Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
+Task: TypeAlias = Literal["any", "discover"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
+ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
+
+
+class RecommendedItem(TypedDict):
+    """One item of a list."""
+
+    item_id: str
+    name: str
+    score: float
+    reason: Reason
+
+
+class RecommendationList(TypedDict):
+    """A list for a customer or a basket, best first."""
+
+    items: list[RecommendedItem]
+    task: Purpose
+    personalized: bool
+    version: str | None
+    generated_at: str
+    degraded: bool
+
+
+class BatchAnswer(TypedDict):
+    """One list a customer, in the order they were asked for."""
+
+    results: list[RecommendationList]
+
+
+class ItemList(TypedDict):
+    """A list that is the same for everybody, best first."""
+
+    items: list[RecommendedItem]
+    version: str | None
+    generated_at: str
+
+
+class Price(TypedDict, total=False):
+    """Bounds of a price, all of which hold; at least one."""
+
+    lt: float | None
+    lte: float | None
+    gt: float | None
+    gte: float | None
+
+
+class Attribute(TypedDict):
+    """An attribute and its value."""
+
+    name: str
+    value: str
+
+
+# `and`, `or` and `not` are words of Python, so the fields are in a call.
+Filter = TypedDict(
+    "Filter",
+    {
+        "in_stock": Literal[True] | None,
+        "category": str | None,
+        "price": Price | None,
+        "attribute": Attribute | None,
+        "and": "list[Filter] | None",
+        "or": "list[Filter] | None",
+        "not": "Filter | None",
+    },
+    total=False,
+)
+"""One condition; `and` and `or` join several."""
+
+
+class ShownItem(TypedDict):
+    """An item of the catalogue."""
+
+    item_id: str
+    name: str
+    category: str
+    price: float | None
+    stock: int | None
+    attributes: dict[str, str]
+
+
+class ItemFields(TypedDict, total=False):
+    """What can be said of an item."""
+
+    name: str
+    category: str
+    price: float | None
+    stock: int | None
+    attributes: dict[str, str]
+
+
+class Event(TypedDict):
+    """One purchase, with its time as in 2026-01-31T12:00:00Z."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    timestamp: str
+    quantity: NotRequired[float]
+
+
+class EventResult(TypedDict):
+    """What became of one event."""
+
+    event_id: str | None
+    status: EventStatus
+    error: NotRequired[str | None]
+
+
+class EventResults(TypedDict):
+    """What became of every event, in order, and how often each status came."""
+
+    results: list[EventResult]
+    counts: dict[str, int]
+
+
+class ErasureAccepted(TypedDict):
+    """The acknowledgement of an erasure."""
+
+    request_id: str
+    state: str
+    received_at: str
+    due_at: str
+    subject_salt: str
+
+
+class ErasureStatus(TypedDict):
+    """How far an erasure has come."""
+
+    request_id: str
+    state: str
+    received_at: str
+    due_at: str
+    days_left: int
+    details: dict[str, Any]
+
+
+class ModelSummary(TypedDict):
+    """One version of a model."""
+
+    version: str
+    status: ModelStatus
+    trainer: str
+    created_at: str
+    privacy: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+class ModelList(TypedDict):
+    """Every version, oldest first, and the one that is served."""
+
+    live: str | None
+    models: list[ModelSummary]
+
+
+class Liveness(TypedDict):
+    """The process answers."""
+
+    live: bool
+
+
+class Readiness(TypedDict):
+    """Whether lists can be served, and what each part says."""
+
+    ready: bool
+    checks: dict[str, str]

@@ -1,0 +1,213 @@
+"""A client of the API, with a method for every route.
+
+from privrec.client import Client
+
+    with Client("http://127.0.0.1:8000", "SECRET") as shop:
+        for item in shop.recommendations("customer-42", n=5, where='in_stock and category = "tea"')["items"]:
+            print(item["name"])
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, Unpack, cast
+from urllib.parse import quote, urlencode
+
+from privrec.answers import (
+    BatchAnswer,
+    ErasureAccepted,
+    ErasureStatus,
+    Event,
+    EventResults,
+    Filter,
+    ItemFields,
+    ItemList,
+    Liveness,
+    ModelList,
+    Purpose,
+    Readiness,
+    RecommendationList,
+    ShownItem,
+    Task,
+)
+from privrec.transport import HttpTransport, Transport
+from recsys.errors import StateError
+
+TIMEOUT_SECONDS = 30.0
+FIRST_ERROR = 400
+UNAVAILABLE = 503
+
+
+class ApiError(StateError):
+    """The API refused: status, code for programs, and the id under which the operator's log has the request."""
+
+    def __init__(self, status: int, content: bytes) -> None:
+        """The error in an answer of this status."""
+        error = _envelope(content)
+        self.status = status
+        self.code = str(error.get("code", "http_error"))
+        self.request_id = str(error.get("request_id", ""))
+        message = str(error.get("message", "expected the API to answer, got a refusal without reason; see its log"))
+        super().__init__(f"{message} (status {status})")
+
+
+class Client:
+    """Asks an API of privrec. Safe to share between threads.
+
+    Every method raises ApiError where the API refuses, and StateError where it does not answer.
+    """
+
+    def __init__(
+        self, url: str, secret: str, *, timeout: float = TIMEOUT_SECONDS, transport: Transport | None = None
+    ) -> None:
+        """A client of the API at this base URL, with the secret of an API key.
+
+        Args:
+            url: The base URL, without `/v1`.
+            secret: What `privrec keys` showed once.
+            timeout: Seconds after which a request is given up.
+            transport: What sends the requests instead.
+        """
+        self._headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
+        self._http = HttpTransport(url, timeout=timeout)
+        self._transport = transport or self._http
+
+    def __enter__(self) -> Self:
+        """The client, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._http.close()
+
+    def recommendations(
+        self,
+        user_id: str,
+        *,
+        n: int = 20,
+        task: Purpose = "any",
+        where: str | None = None,
+        exclude: Sequence[str] = (),
+    ) -> RecommendationList:
+        """A customer's list; `where` is a filter as text."""
+        query = {"n": n, "task": task, "filter": where, "exclude": exclude}
+        return cast("RecommendationList", self._ask(f"/v1/users/{_segment(user_id)}/recommendations", query))
+
+    def basket(
+        self,
+        items: Sequence[str],
+        *,
+        n: int = 20,
+        task: Task = "discover",
+        where: Filter | None = None,
+        exclude: Sequence[str] = (),
+    ) -> RecommendationList:
+        """What goes with a basket that is nobody's."""
+        body = {"items": list(items), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        return cast("RecommendationList", self._send("POST", "/v1/recommendations", body))
+
+    def batch(
+        self,
+        user_ids: Sequence[str],
+        *,
+        n: int = 20,
+        task: Purpose = "any",
+        where: Filter | None = None,
+        exclude: Sequence[str] = (),
+    ) -> BatchAnswer:
+        """The lists of up to 100 customers, in the order given."""
+        body = {"user_ids": list(user_ids), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        return cast("BatchAnswer", self._send("POST", "/v1/recommendations:batch", body))
+
+    def similar(self, item_id: str, *, n: int = 20, where: str | None = None, exclude: Sequence[str] = ()) -> ItemList:
+        """What goes with an item."""
+        query = {"n": n, "filter": where, "exclude": exclude}
+        return cast("ItemList", self._ask(f"/v1/items/{_segment(item_id)}/similar", query))
+
+    def popular(
+        self, *, n: int = 20, category: str | None = None, where: str | None = None, exclude: Sequence[str] = ()
+    ) -> ItemList:
+        """What sells."""
+        query = {"n": n, "category": category, "filter": where, "exclude": exclude}
+        return cast("ItemList", self._ask("/v1/popular", query))
+
+    def item(self, item_id: str) -> ShownItem:
+        """An item of the catalogue."""
+        return cast("ShownItem", self._ask(f"/v1/items/{_segment(item_id)}"))
+
+    def put_item(self, item_id: str, **fields: Unpack[ItemFields]) -> ShownItem:
+        """The item, added or replaced; what is left out is empty."""
+        return cast("ShownItem", self._send("PUT", f"/v1/items/{_segment(item_id)}", fields))
+
+    def change_item(self, item_id: str, **fields: Unpack[ItemFields]) -> ShownItem:
+        """The item, changed; what is left out stays."""
+        return cast("ShownItem", self._send("PATCH", f"/v1/items/{_segment(item_id)}", fields))
+
+    def delete_item(self, item_id: str) -> ShownItem:
+        """The item as it was, now out of the shop."""
+        return cast("ShownItem", self._send("DELETE", f"/v1/items/{_segment(item_id)}"))
+
+    def post_events(self, events: Iterable[Event]) -> EventResults:
+        """What became of up to 1000 purchases, in order."""
+        return cast("EventResults", self._send("POST", "/v1/events", {"events": list(events)}))
+
+    def request_erasure(
+        self, user_id: str, *, reason: str = "customer request", release: bool = False
+    ) -> ErasureAccepted:
+        """The acknowledgement: from now on nothing personal of the customer is served."""
+        body = {"user_id": user_id, "reason": reason, "release": release}
+        return cast("ErasureAccepted", self._send("POST", "/v1/erasures", body))
+
+    def erasure(self, request_id: str) -> ErasureStatus:
+        """How far an erasure has come."""
+        return cast("ErasureStatus", self._ask(f"/v1/erasures/{_segment(request_id)}"))
+
+    def receipt(self, request_id: str) -> bytes:
+        """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""
+        return self._content("GET", f"/v1/erasures/{_segment(request_id)}/receipt")
+
+    def models(self) -> ModelList:
+        """The model versions, with what each promises."""
+        return cast("ModelList", self._ask("/v1/models"))
+
+    def live(self) -> Liveness:
+        """Whether the process answers."""
+        return cast("Liveness", self._ask("/health/live"))
+
+    def ready(self) -> Readiness:
+        """Whether lists can be served; the checks say which part is missing."""
+        status, content = self._transport("GET", "/health/ready", self._headers, None)
+        if status >= FIRST_ERROR and (status != UNAVAILABLE or b'"checks"' not in content):
+            raise ApiError(status, content)
+        return cast("Readiness", json.loads(content))
+
+    def _ask(self, path: str, query: Mapping[str, object] | None = None) -> object:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        text = urlencode(given, doseq=True)
+        return json.loads(self._content("GET", f"{path}?{text}" if text else path))
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> object:
+        return json.loads(self._content(method, path, None if body is None else json.dumps(body).encode()))
+
+    def _content(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        status, content = self._transport(method, path, headers, body)
+        if status >= FIRST_ERROR:
+            raise ApiError(status, content)
+        return content
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _envelope(content: bytes) -> Mapping[str, object]:
+    """What the error says; empty where something else than the API answered, such as a proxy."""
+    try:
+        error = json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}

@@ -1,0 +1,120 @@
+"""The cache as the event loop reads it: every request of the process over one connection that mends itself."""
+
+import asyncio
+from contextlib import suppress
+from secrets import SystemRandom
+from typing import Self
+
+from recsys.errors import StateError
+from recsys.store.redis_address import RedisAddress
+from recsys.store.wire import Answer, Wire, encode, unavailable
+
+MAX_WAITING = 10_000
+"""Requests that may wait at once: a second of what one process can answer, and a bound on what a stall can pile up."""
+
+FIRST_DELAY, LONGEST_DELAY = 0.02, 2.0
+"""Seconds between attempts to connect: doubled each time, and shortened by chance so that processes do not march."""
+
+SETTLED_SECONDS = 1.0
+"""A connection that lived this long was a good one: the next attempt comes at once again."""
+
+CONNECT_SECONDS = 2.0
+
+
+class PipelinedRedis:
+    """A context that keeps one connection to the server open, and asks over it.
+
+    It belongs to the event loop that enters it. Whatever goes wrong is a CacheUnavailableError, without the server's
+    words.
+
+    Guarantees:
+        - No answer reaches a request other than the one it belongs to.
+
+    Tested by: tests/recsys/store/test_pipelined.py::test_no_answer_reaches_another_request
+    """
+
+    def __init__(self, address: RedisAddress, *, timeout: float, max_waiting: int = MAX_WAITING) -> None:
+        """Use the server at the address; a request waits at most `timeout` seconds for its answer."""
+        self._address, self._timeout, self._max_waiting = address, timeout, max_waiting
+        self._random = SystemRandom()
+        self._wire: Wire | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self.server_id: str | None = None
+        """The run id of the server that answers now, new with each start of it; None without a connection."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect; requests fail until the connection stands."""
+        self._keeper = asyncio.create_task(self._keep_connected())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the connection."""
+        assert self._keeper is not None  # noqa: S101 - entered before it is left
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+
+    def get(self, name: bytes) -> Answer:
+        """The value at the name, later, or None.
+
+        Raises:
+            CacheUnavailableError: there is no connection, or too many requests wait. The future raises it too: when the
+                answer is an error, comes too late, or the connection breaks.
+        """
+        if self._wire is None:
+            raise unavailable(got="no connection")
+        return self._wire.send(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name))
+
+    async def _keep_connected(self) -> None:
+        loop, attempt = asyncio.get_running_loop(), 0
+        while True:
+            begun = loop.time()
+            with suppress(OSError, ValueError, StateError):
+                await self._live_once(loop)
+            attempt = 0 if loop.time() - begun > SETTLED_SECONDS else attempt + 1
+            await asyncio.sleep(self._delay(attempt))
+
+    async def _live_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect, greet, and serve until the connection is gone."""
+        wire = Wire(loop, timeout=self._timeout, max_waiting=self._max_waiting)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._connect(loop, wire)
+                self.server_id = await self._greet(wire)
+            self._wire = wire
+            await wire.lost
+        finally:
+            self._wire, self.server_id = None, None
+            wire.drop("a connection that was closed")
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
+        address = self._address
+        if address.path is not None:
+            await loop.create_unix_connection(lambda: wire, address.path)
+        else:
+            await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
+
+    async def _greet(self, wire: Wire) -> str:
+        """The run id of the server, once it has let us in."""
+        for request in self._address.greeting():
+            await wire.send(encode(request))
+        return server_id(await wire.send(encode(("INFO", "server"))) or b"")
+
+    def _delay(self, attempt: int) -> float:
+        longest = min(FIRST_DELAY * 2.0 ** min(attempt, 20), LONGEST_DELAY)
+        return self._random.uniform(longest / 2, longest)
+
+
+def server_id(info: bytes) -> str:
+    """The run id in the server's answer to `INFO server`.
+
+    Raises:
+        CacheUnavailableError: the server says none, or is a Sentinel or a node of a Cluster.
+    """
+    fields = dict(line.partition(b":")[::2] for line in info.splitlines())
+    if fields.get(b"redis_mode", b"standalone") != b"standalone":
+        raise unavailable(got="a Sentinel or a node of a Cluster")
+    run_id = fields.get(b"run_id", b"").decode("ascii", "replace")
+    if not run_id:
+        raise unavailable(got="a server that does not say its run_id")
+    return run_id

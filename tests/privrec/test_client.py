@@ -1,0 +1,374 @@
+"""The client: a method for every route, the types of the document, and what happens when connections are lost."""
+
+import inspect
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, NotRequired, TypeAlias, get_args, get_origin, get_type_hints, is_typeddict
+
+import pytest
+
+from privrec import answers
+from privrec.client import ApiError, Client
+from recsys.errors import InputError, StateError
+from recsys.types import Scope
+from tests.api.shop import Shop, event, open_shop
+
+RECEIPT = b'{"body":{},"key_id":"k","signature":"s"}'
+OPERATIONS: dict[str, tuple[str, str]] = {
+    "recommendations": ("get", "/v1/users/{user_id}/recommendations"),
+    "basket": ("post", "/v1/recommendations"),
+    "batch": ("post", "/v1/recommendations:batch"),
+    "similar": ("get", "/v1/items/{item_id}/similar"),
+    "popular": ("get", "/v1/popular"),
+    "item": ("get", "/v1/items/{item_id}"),
+    "put_item": ("put", "/v1/items/{item_id}"),
+    "change_item": ("patch", "/v1/items/{item_id}"),
+    "delete_item": ("delete", "/v1/items/{item_id}"),
+    "post_events": ("post", "/v1/events"),
+    "request_erasure": ("post", "/v1/erasures"),
+    "erasure": ("get", "/v1/erasures/{request_id}"),
+    "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
+    "models": ("get", "/v1/models"),
+    "live": ("get", "/health/live"),
+    "ready": ("get", "/health/ready"),
+}
+"""The method for each operation of the document."""
+
+
+class Wire:
+    """A transport into the application, which remembers what went through."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.sent: list[tuple[str, str]] = []
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+        self.sent.append((method, path))
+        response = self._shop.client.request(method, path, headers=dict(headers), content=body)
+        return response.status_code, response.content
+
+
+@pytest.fixture
+def wire(shop: Shop) -> Wire:
+    return Wire(shop)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return open_shop()
+
+
+@pytest.fixture
+def client(shop: Shop, wire: Wire) -> Client:
+    _, secret = shop.workspace.api_keys.create("all", frozenset(Scope))
+    return Client("http://shop.example", secret, transport=wire)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    schema: dict[str, Any] = open_shop().client.get("/openapi.json").json()
+    return schema
+
+
+def resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema that a reference means."""
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return dict(schema)
+
+
+Shape: TypeAlias = Any
+"""A type or a schema in one notation: names of JSON's types, lists, mappings, sets of literals."""
+
+
+def shape_of_schema(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> Shape:
+    shape: Shape
+    match resolved(document, schema):
+        case {"anyOf": parts}:
+            shape = frozenset(repr(shape_of_schema(document, part, depth)) for part in parts)
+        case {"enum": values}:
+            shape = sorted(values)
+        case {"const": value}:
+            shape = [value]
+        case {"type": "array", "items": part}:
+            shape = [shape_of_schema(document, part, depth)]
+        case {"properties": parts}:  # a filter holds filters
+            inner = {name: shape_of_schema(document, part, depth + 1) for name, part in parts.items() if depth <= 3}
+            shape = inner or "deeper"
+        case {"type": "object", **rest}:
+            of = rest.get("additionalProperties")
+            shape = ("mapping", shape_of_schema(document, of, depth) if isinstance(of, dict) and of else "anything")
+        case {"type": name}:
+            shape = name
+    return shape
+
+
+PLAIN = {str: "string", float: "number", int: "integer", bool: "boolean", type(None): "null", Any: "anything"}
+
+
+def shape_of_type(kind: Any, depth: int = 0) -> Shape:
+    if is_typeddict(kind):
+        hints = get_type_hints(kind, vars(answers)) if depth <= 3 else {}
+        return {name: shape_of_type(part, depth + 1) for name, part in hints.items()} or "deeper"
+    shape: Shape
+    args = get_args(kind)
+    match get_origin(kind):
+        case None:
+            shape = PLAIN[kind]
+        case origin if origin is Literal:
+            shape = sorted(args)
+        case origin if origin is dict:
+            shape = ("mapping", shape_of_type(args[1], depth))
+        case origin if origin is list:
+            shape = [shape_of_type(args[0], depth)]
+        case origin if origin is NotRequired:
+            shape = shape_of_type(args[0], depth)
+        case _:
+            shape = frozenset(repr(shape_of_type(part, depth)) for part in args)
+    return shape
+
+
+def operation(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    method, path = OPERATIONS[name]
+    found: dict[str, Any] = document["paths"][path][method]
+    return found
+
+
+def body_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    content = operation(document, name).get("requestBody", {"content": {"application/json": {"schema": {}}}})
+    return resolved(document, content["content"]["application/json"]["schema"])
+
+
+def test_there_is_a_method_for_every_operation_of_the_document(document: dict[str, Any]) -> None:
+    documented = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    public = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")} - {
+        "close"
+    }
+
+    assert set(OPERATIONS.values()) == documented
+    assert set(OPERATIONS) == public
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_method_takes_every_parameter_and_field_of_its_operation(document: dict[str, Any], name: str) -> None:
+    parameters = {parameter["name"] for parameter in operation(document, name).get("parameters", [])}
+    fields = set(body_of(document, name).get("properties", {}))
+    taken = set(inspect.signature(getattr(Client, name)).parameters) - {"self"}
+    if "fields" in taken:
+        taken = taken - {"fields"} | set(answers.ItemFields.__annotations__)
+    called = {"filter" if parameter == "where" else parameter for parameter in taken}
+
+    assert called == parameters | fields
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_answer_has_the_type_of_the_document(document: dict[str, Any], name: str) -> None:
+    if name == "receipt":
+        assert inspect.signature(Client.receipt).return_annotation is bytes
+        return
+    answered = operation(document, name)["responses"]
+    success = next(answered[status] for status in answered if status.startswith("2"))
+    schema = success["content"]["application/json"]["schema"]
+
+    assert shape_of_type(get_type_hints(getattr(Client, name))["return"]) == shape_of_schema(document, schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [("Filter", "FilterBody"), ("ItemFields", "ItemBody"), ("ItemFields", "ItemChanges"), ("Price", "PriceBody")],
+)
+def test_what_is_sent_has_the_type_of_the_document(document: dict[str, Any], kind: str, schema: str) -> None:
+    expected = shape_of_schema(document, document["components"]["schemas"][schema])
+
+    assert shape_of_type(getattr(answers, kind)) == expected
+
+
+def test_an_event_has_the_type_of_the_document(document: dict[str, Any]) -> None:
+    row = body_of(document, "post_events")["properties"]["events"]["items"]
+
+    assert shape_of_type(answers.Event) == shape_of_schema(document, row)
+    assert set(row["required"]) == answers.Event.__required_keys__
+
+
+@pytest.mark.parametrize("name", ["task", "task_of_basket"])
+def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> None:
+    if name == "task":
+        (schema,) = [
+            part["schema"] for part in operation(document, "recommendations")["parameters"] if part["name"] == name
+        ]
+        assert shape_of_type(answers.Purpose) == shape_of_schema(document, schema)
+    else:
+        schema = body_of(document, "basket")["properties"]["task"]
+        assert shape_of_type(answers.Task) == shape_of_schema(document, schema)
+
+
+def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
+    """An answer of every method, by its name."""
+    row: Any = event("1", "ada/lovelace", "tea-2")
+    posted = client.post_events([row])
+    accepted = client.request_erasure("bo", reason="by letter", release=True)
+    request_id = accepted["request_id"]
+    followed = client.erasure(request_id)
+    shop.finish_erasure(request_id, RECEIPT)
+    item_id = "a/ü&?"
+    return {
+        "post_events": posted,
+        "request_erasure": accepted,
+        "erasure": followed,
+        "receipt": client.receipt(request_id),
+        "recommendations": client.recommendations(
+            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"]
+        ),
+        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"]),
+        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again"),
+        "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
+        "popular": client.popular(n=2, category="none"),
+        "put_item": client.put_item(item_id, name="Ü", price=3, attributes={"b": "2"}),
+        "change_item": client.change_item(item_id, stock=None, category="c"),
+        "item": client.item(item_id),
+        "delete_item": client.delete_item(item_id),
+        "models": client.models(),
+        "live": client.live(),
+        "ready": client.ready(),
+    }
+
+
+def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Client, shop: Shop, wire: Wire) -> None:
+    found = ask_everything(client, shop)
+
+    assert set(found) == set(OPERATIONS)
+    assert {method.lower() for method, _ in wire.sent} == {method for method, _ in OPERATIONS.values()}
+    assert len(wire.sent) == len(OPERATIONS)
+    assert found["receipt"] == RECEIPT
+    assert [row["status"] for row in found["post_events"]["results"]] == ["accepted"]
+    assert found["recommendations"]["items"][0]["item_id"] == "tea-2"
+    assert [item["item_id"] for item in found["basket"]["items"]] == ["tea-2", "tea-3"]
+    assert [len(answer["items"]) for answer in found["batch"]["results"]] == [1, 0]
+    assert found["popular"]["items"] == []
+    assert found["delete_item"] == {
+        "item_id": "a/ü&?",
+        "name": "Ü",
+        "category": "c",
+        "price": 3.0,
+        "stock": None,
+        "attributes": {"b": "2"},
+    }
+
+
+def test_a_refusal_is_an_error_with_status_code_and_request_id(client: Client) -> None:
+    with pytest.raises(ApiError, match=r"item of the catalogue.*status 404") as refused:
+        client.item("nothing")
+
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+    assert len(refused.value.request_id) == 32
+    assert "nothing" not in str(refused.value)
+
+
+def test_a_shop_that_is_not_ready_says_what_is_missing(client: Client, shop: Shop) -> None:
+    shop.workspace.registry.withdraw(shop.version)
+
+    assert client.ready() == {"ready": False, "checks": {"database": "ok", "model": "none", "cache": "ok"}}
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 1}', b"\xff"])
+def test_a_refusal_by_something_else_than_the_api_is_an_error_too(content: bytes) -> None:
+    client = Client("http://shop.example", "secret", transport=lambda *_: (502, content))
+
+    for ask in (client.live, client.ready):
+        with pytest.raises(ApiError, match="status 502"):
+            ask()
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The URL of a small server that answers every GET so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 5
+
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/shop"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def reply(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "13")
+    handler.end_headers()
+    handler.wfile.write(b'{"live":true}')
+
+
+def test_one_connection_is_kept_and_a_lost_one_is_opened_again() -> None:
+    ports = []
+
+    def once(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address[1])
+        reply(handler)
+        handler.close_connection = len(ports) == 2  # without having said so
+
+    with serving(once) as url, Client(url, "secret") as client:
+        for _ in range(4):
+            assert client.live() == {"live": True}
+    assert (ports[0] == ports[1], ports[1] != ports[2], ports[2] == ports[3]) == (True, True, True)
+
+
+def test_the_base_url_may_have_a_path() -> None:
+    paths = []
+
+    def note(handler: BaseHTTPRequestHandler) -> None:
+        paths.append(handler.path)
+        handler.close_connection = True
+        reply(handler)
+
+    with serving(note) as url, Client(url + "/", "secret") as client:
+        client.live()
+    assert paths == ["/shop/health/live"]
+
+
+def test_an_api_that_does_not_answer_is_an_error_without_ids() -> None:
+    with serving(lambda _: time.sleep(0.3)) as url:
+        with pytest.raises(StateError, match="expected the API to answer, got TimeoutError") as refused:
+            Client(url, "secret", timeout=0.05).recommendations("ada-lovelace")
+        assert "ada" not in str(refused.value)
+
+
+def test_an_api_that_is_not_there_is_an_error() -> None:
+    with serving(reply) as url:
+        pass
+    with pytest.raises(StateError, match="ConnectionRefusedError"):
+        Client(url, "secret").live()
+
+
+@pytest.mark.parametrize("url", ["", "shop.example", "ftp://shop.example", "http://"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="base URL"):
+        Client(url, "secret")
+
+
+def test_importing_the_client_imports_no_other_library() -> None:
+    probe = "import sys, privrec.client; print(sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(result.stdout.replace("'", '"'))}
+
+    assert not loaded & {"numpy", "pydantic", "fastapi", "redis", "sqlalchemy", "api", "pipelines"}
+    assert {"privrec", "recsys"} <= loaded
