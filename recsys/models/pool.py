@@ -11,6 +11,10 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+SIDE = 16
+"""Of how many items one stands for all while the k-th best score is looked for."""
+MANY = 4
+"""With more than so many times k good items for each customer, a block raises what is good enough by itself."""
 CROWD, LEAST_CROWD = 16, 1024
 """A customer for whom a block has more than so many times k good items, and more than so many, is left out of the
 batch: all rows of the pool are as wide as the widest."""
@@ -65,9 +69,11 @@ class Pool:
     ) -> "Pool":
         """The pool with those of the scores (n_active, width) of the rows from `start` on that are good enough."""
         least = self.least.copy()
-        if not start and scores.shape[1] >= k:  # later blocks seldom hold many of the best
-            least[active] = np.partition(scores, -k, axis=1)[:, -k] - slack[active]
-        who, column = np.divmod(np.flatnonzero(_at_least(scores, least[active])), scores.shape[1])
+        good = _at_least(scores, least[active])
+        if np.count_nonzero(good) > MANY * k * len(active):  # as in the first block, and where short items are best
+            least[active] = np.maximum(least[active], kth_of_rows(scores, k) - slack[active])
+            good = _at_least(scores, least[active])
+        who, column = np.divmod(np.flatnonzero(good), scores.shape[1])
         n = len(least)
         crowded = np.bincount(active[who], minlength=n) > max(CROWD * k, LEAST_CROWD)
         if crowded.any():
@@ -97,6 +103,29 @@ class Pool:
         """Customers and rows of all who are in the pool, customer by customer."""
         who, column = np.nonzero(self.scores > -np.inf)
         return who, self.rows[who, column]
+
+
+def kth(scores: NDArray[np.float32], k: int) -> float:
+    """As `kth_of_rows`, of one row (width,), in fewer steps."""
+    n = len(scores)
+    if n < k:
+        return -np.inf
+    if n >= 2 * SIDE * k:
+        scores, n = scores[: n // SIDE * SIDE].reshape(SIDE, -1).max(axis=0), n // SIDE
+    else:
+        scores = scores.copy()
+    scores.partition(n - k)
+    return float(scores[n - k])
+
+
+def kth_of_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """(n,): for each row a score that k of its items reach, the k-th best or a little less; -inf if there are fewer."""
+    n, width = scores.shape
+    if width < k:
+        return np.full(n, np.float32(-np.inf))
+    if width >= 2 * SIDE * k:  # of columns of SIDE items, only the best: seldom are two of the k in one
+        scores = scores[:, : width // SIDE * SIDE].reshape(n, SIDE, -1).max(axis=1)
+    return np.partition(scores, -k, axis=1)[:, -k]
 
 
 def _at_least(scores: NDArray[np.float32], least: NDArray[np.float64]) -> Mask:

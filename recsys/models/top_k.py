@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recsys.errors import ArtifactError, InputError
 from recsys.models.list_order import EMPTY_KEY, items_of, keys_of, scores_of
 from recsys.models.lowest import lowest
-from recsys.models.pool import Hidden, Pool, padded
+from recsys.models.pool import Hidden, Pool, kth, padded
 
 Vector = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -42,8 +42,6 @@ SHORT = 4096
 BATCH = 128
 """Customers at a time: their scores of a block of items stay within a megabyte."""
 BLOCK = 2048
-SIDE = 16
-"""Of how many items one stands for all while the k-th best score is looked for."""
 FEW = 8
 """Where at most one item of so many is allowed, those are scored and no others."""
 
@@ -253,7 +251,7 @@ class TopK:
     ) -> Positions:
         """As `_candidates`: the longest items first, then whoever could still be among the best by its bound."""
         scores = self._block(vector, 0, FIRST, hidden, shown)
-        least = _kth(scores, k) - slack
+        least = kth(scores, k) - slack
         reach = self._reach(least, length)
         if reach <= SHORT:
             rest = self._block(vector, FIRST, max(FIRST, reach), hidden, shown)
@@ -264,11 +262,11 @@ class TopK:
             if size > FIRST and len(ahead) > len(self) // FEW:  # to gather them takes longer than to score all
                 return _near(self._block(vector, 0, len(self), hidden, shown), k, slack)
             if len(ahead) > size:
-                ahead = ahead[bound[ahead] >= _kth(bound[ahead], size)]
+                ahead = ahead[bound[ahead] >= kth(bound[ahead], size)]
             rows = np.concatenate([rows, ahead])
             scores = np.concatenate([scores, self._table.take(ahead, axis=0) @ vector])
             bound[ahead] = -np.inf
-            least, size = _kth(scores, k) - slack, 4 * size
+            least, size = kth(scores, k) - slack, 4 * size
         return rows[_from(scores, least)]
 
     def _bound(self, vector: Vector, reach: int, hidden: Positions, shown: Mask | None) -> Vector:
@@ -324,19 +322,6 @@ class TopK:
         return np.searchsorted(self._falling, -least / np.maximum(lengths, np.finfo(np.float64).tiny), side="right")
 
 
-def _kth(scores: Vector, k: int) -> float:
-    """A score that k items reach, the k-th best or a little less; -inf if there are fewer."""
-    n = len(scores)
-    if n >= 2 * SIDE * k:  # of columns of SIDE items, only the best: seldom are two of the k in one
-        scores, n = scores[: n // SIDE * SIDE].reshape(SIDE, -1).max(axis=0), n // SIDE
-    elif k > n:
-        return -np.inf
-    else:
-        scores = scores.copy()
-    scores.partition(n - k)
-    return float(scores[n - k])
-
-
 def _from(scores: Vector, least: float) -> Positions:
     """Who scores this or more, and may be in the list."""
     return (scores >= least if least > -np.inf else scores > -np.inf).nonzero()[0]
@@ -344,7 +329,7 @@ def _from(scores: Vector, least: float) -> Positions:
 
 def _near(scores: Vector, k: int, slack: float) -> Positions:
     """Who is among the k best, or so close that rounding decides."""
-    return _from(scores, _kth(scores, k) - slack)
+    return _from(scores, kth(scores, k) - slack)
 
 
 def _leading(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

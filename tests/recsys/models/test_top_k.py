@@ -26,7 +26,8 @@ def small_steps() -> Iterator[None]:
         patch.setattr(top_k, "BATCH", 2)
         patch.setattr(top_k, "BLOCK", 4)
         patch.setattr(top_k, "DIRECTIONS", 1)
-        patch.setattr(top_k, "SIDE", 2)
+        patch.setattr(pool, "SIDE", 2)
+        patch.setattr(pool, "MANY", 1)
         patch.setattr(pool, "CROWD", 2)
         patch.setattr(pool, "LEAST_CROWD", 3)
         yield
