@@ -48,22 +48,25 @@ def habits(
 
 
 def with_own_repeats(scores: Scores, own: NDArray[np.float32]) -> Scores:
-    """(n_customers, n_items): habits and the model added up, the model's whole range worth MODEL_SHARE of a purchase.
+    """(n_customers, n_items): habits and the model added up, its best item worth MODEL_SHARE of a purchase.
 
     Args:
         scores: (n_customers, n_items) of a model; -inf where it knows nothing
         own: (n_customers, n_items) the customers' `habits`, 0 for what was never bought
     """
-    finite = np.where(np.isfinite(scores), scores, np.nan)
-    low = np.fmin.reduce(finite, axis=1, keepdims=True)
-    high = np.fmax.reduce(finite, axis=1, keepdims=True)
-    known = share_of_model(finite, low, high) + own
+    known = habits_and_model(scores, scores.max(axis=1, keepdims=True, initial=-np.inf), own)
     return np.where(np.isfinite(scores) | (own > 0), known, -np.inf).astype(np.float32)
 
 
-def share_of_model(scores: Scores, low: Scores | float, high: Scores | float) -> Scores:
-    """The model's scores, its range from `low` to `high` brought to MODEL_SHARE; 0 where it knows nothing."""
-    heard = np.isfinite(scores)
-    low, high = np.where(heard, low, np.float32(0)), np.where(heard, high, np.float32(0))
-    share = MODEL_SHARE * (np.where(heard, scores, 0) - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
-    return np.asarray(share, dtype=np.float32)
+def habits_and_model(scores: Scores, highest: Scores, own: NDArray[np.float32]) -> Scores:
+    """(n_customers, n): as `with_own_repeats`, for some items of each customer.
+
+    What the model says against an item that was bought does not count, nor what it does not know.
+
+    Args:
+        scores: (n_customers, n) of the items; -inf where the model knows nothing
+        highest: (n_customers, 1) of all items
+        own: (n_customers, n) the customers' habits in them, 0 for what was never bought
+    """
+    share = MODEL_SHARE * scores / np.where(highest > 0, highest, np.float32(1))
+    return np.asarray(np.where(own > 0, np.maximum(share, 0) + own, share), dtype=np.float32)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from recsys.errors import ArtifactError, InputError
 from recsys.models.list_order import EMPTY_KEY, items_of, keys_of, scores_of
-from recsys.models.lowest import lowest
 from recsys.models.pool import Hidden, Pool, kth, padded
 
 Vector = NDArray[np.float32]
@@ -121,27 +120,6 @@ class TopK:
         length = self._length(vector, k)
         hidden = self._row[:0] if excluded is None else self._rows(excluded)
         return self._best(vector, k, length, hidden, None if allowed is None else allowed[self._items])
-
-    def lowest(self, vector: Vector) -> float:
-        """The least score of all items.
-
-        Raises:
-            InputError: as for `top_k`.
-        """
-        _, scores = self.top_k(-vector, 1)
-        return -float(scores[0]) if len(scores) else np.inf
-
-    def lowest_batch(self, vectors: NDArray[np.float32]) -> Vector:
-        """(n_customers,): the least score of all items for each: the same bits as `lowest`.
-
-        Raises:
-            InputError: as for `top_k`.
-        """
-        lengths = np.array([self._length(vector, 1) for vector in vectors])
-        slack = 2 * (lengths * self._longest * self._rounding + SMALLEST_SLACK)
-        chunks = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
-        found = [lowest(self._table, -self._falling, vectors[chunk], slack[chunk]) for chunk in chunks]
-        return np.concatenate([np.empty(0, dtype=np.float32), *found])
 
     def scores(self, vectors: NDArray[np.float32], items: Positions) -> Vector:
         """(len(items),): the scores of these items, the same bits as in a list; -inf for those that are in none.

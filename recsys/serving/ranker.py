@@ -10,7 +10,7 @@ from recsys.models.factors import ItemFactors
 from recsys.models.fold_in import FoldIn
 from recsys.models.list_order import EMPTY, EMPTY_KEY, items_of, keys_of, scores_of
 from recsys.models.pool import padded
-from recsys.models.repeat import share_of_model
+from recsys.models.repeat import habits_and_model
 from recsys.models.top_k import Positions, TopK
 from recsys.types import Task
 
@@ -42,8 +42,6 @@ class Found:
     scores: Scores
     own: Scores
     """(n_customers, largest basket): the scores of what was bought; -inf for what the model does not know"""
-    lowest: Scores
-    """(n_customers,): of all items; inf if none is known"""
 
     @property
     def highest(self) -> Scores:
@@ -52,7 +50,7 @@ class Found:
 
     def replace(self, customers: Positions, other: "Found") -> None:
         """Put what was found of these customers in place of what is here."""
-        for name in ("items", "scores", "own", "lowest"):
+        for name in ("items", "scores", "own"):
             getattr(self, name)[customers] = getattr(other, name)
 
 
@@ -116,11 +114,10 @@ class Ranker:
             items, scores = np.full((1, self.length), EMPTY), np.full((1, self.length), NOBODY)
             best = search.top_k(vectors[0], self.length, excluded=known.indices.astype(np.int64))
             items[0, : len(best[0])], scores[0, : len(best[1])] = best
-            lowest = np.array([search.lowest(vectors[0])], dtype=np.float32)
         else:
             found = search.top_k_batch(vectors, self.length, known)
-            items, scores, lowest = found.items, found.scores, search.lowest_batch(vectors)
-        return Found(items, scores, self._own_scores(search, vectors, own, width), lowest)
+            items, scores = found.items, found.scores
+        return Found(items, scores, self._own_scores(search, vectors, own, width))
 
     def _own_scores(self, search: TopK, vectors: Scores, own: sp.csr_matrix, width: int) -> Scores:
         """(n_customers, largest basket): what the search says about what was bought."""
@@ -131,7 +128,7 @@ class Ranker:
 
     def _says_nothing(self, found: Found, vectors: Scores) -> NDArray[np.bool_]:
         """(n_customers,): of whom the model says the same, 0, about all items, those that are in no list too."""
-        nothing = ~((found.highest > 0) | (found.lowest < 0))
+        nothing = found.highest <= 0
         doubtful = np.flatnonzero(nothing & vectors.any(axis=1))
         nothing[doubtful] = [not (self.model.factors @ vectors[customer]).any() for customer in doubtful]
         return nothing
@@ -141,8 +138,8 @@ class Ranker:
         who, n = _customers(own), own.shape[0]
         baskets = padded(who, n, own.indices.astype(np.int64), np.int64(EMPTY))
         items, scores = np.hstack([found.items, baskets]), np.hstack([found.scores, found.own])
-        share = share_of_model(scores, found.lowest[:, None], found.highest[:, None])
-        share[:, self.length :] += padded(who, n, own.data, np.float32(0))
+        habits = np.hstack([np.zeros_like(found.scores), padded(who, n, own.data, np.float32(0))])
+        share = habits_and_model(scores, found.highest[:, None], habits)
         bought = np.arange(items.shape[1]) >= self.length
         keys = np.where(items == EMPTY, EMPTY_KEY, keys_of(share, 2 * items + bought))
         keys = np.sort(keys, axis=1)[:, : self.length]

@@ -235,5 +235,6 @@ def test_a_claim_that_cannot_be_audited_is_refused(option: str, value: str, exit
 
 
 def test_the_audit_reads_and_keeps_nothing_of_the_shops_own(fresh: Path) -> None:
-    done("audit", "canaries", "--trainings", "8")
+    # Its noise is real: one honest audit in a hundred finds more than is claimed, and says so with 6.
+    assert privrec("audit", "canaries", "--trainings", "8").exit_code in {0, 6}
     assert not fresh.exists()

@@ -106,14 +106,6 @@ def test_a_batch_gives_what_a_sort_of_all_scores_gives_each(case: Case) -> None:
         assert scores.tolist() == [score for _, score in expected] + [-np.inf] * empty
 
 
-@given(cases())
-def test_the_lowest_score_is_that_of_all_items(case: Case) -> None:
-    search = TopK(case.factors, case.known)
-    for vector in case.vectors:
-        scores = (case.factors @ vector)[case.known]
-        assert search.lowest(vector) == scores.min(initial=np.inf)
-
-
 def excluded_of(case: Case) -> sp.csr_matrix:
     items = [item for own in case.excluded for item in own]
     bounds = np.cumsum([0, *map(len, case.excluded)])

@@ -81,11 +81,10 @@ def slow_lists(model: ItemFactors, bought: Bought, n_items: int) -> dict[Task, t
     """Both lists of one customer, item by item."""
     scores = dict(enumerate(slow_scores(model, bought, n_items)))
     heard = [score for score in scores.values() if not isinf(score)]
-    low, spread = min(heard, default=0.0), max(heard, default=0.0) - min(heard, default=0.0)
-    share = {
-        item: 0.0 if isinf(score) else MODEL_SHARE * (score - low) / (spread or 1) for item, score in scores.items()
-    }
-    shown = {item: share[item] + bought.get(item, 0) for item in scores if item in bought or not isinf(scores[item])}
+    highest = max(heard, default=0.0)
+    share = {item: MODEL_SHARE * score / (highest if highest > 0 else 1) for item, score in scores.items()}
+    again = {item: max(share[item], 0.0) + habit for item, habit in bought.items()}
+    shown = {item: again.get(item, share[item]) for item in scores if item in bought or not isinf(scores[item])}
     new = {item: score for item, score in scores.items() if item not in bought}
     return {Task.ANY: slow_list(shown, bought), Task.DISCOVER: slow_list(new, bought)}
 
