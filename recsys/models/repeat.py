@@ -68,5 +68,6 @@ def habits_and_model(scores: Scores, highest: Scores, own: NDArray[np.float32]) 
         highest: (n_customers, 1) of all items
         own: (n_customers, n) the customers' habits in them, 0 for what was never bought
     """
-    share = MODEL_SHARE * scores / np.where(highest > 0, highest, np.float32(1))
+    share = MODEL_SHARE * scores.astype(np.float64) / np.where(highest > 0, highest, np.float32(1))
+    share = np.maximum(share, np.finfo(np.float32).min)  # beside a highest score of nearly nothing
     return np.asarray(np.where(own > 0, np.maximum(share, 0) + own, share), dtype=np.float32)

@@ -50,6 +50,12 @@ def test_what_was_never_bought_and_is_unknown_to_the_model_stays_out(scores: lis
     assert [bool(np.isneginf(value)) for value in ranked(scores, purchases)] == out
 
 
+def test_beside_a_best_score_of_nearly_nothing_the_order_stays() -> None:
+    scores = np.array([[1e-45, -1e3, -1e30, -np.inf]], dtype=np.float32)
+    row = with_own_repeats(scores, np.array([[0, 1, 0, 0]], dtype=np.float32))[0]
+    assert row[1] >= row[0] > row[2] > row[3]
+
+
 def test_a_clear_preference_among_equals_is_kept() -> None:
     row = ranked([0.1, 0.9, 0.5, 0.7, 0.3, 0.0, 1.0, 0.2], [0, 0, 3, 3, 0, 1, 0, 3])
     assert np.argsort(row)[::-1].tolist() == [3, 2, 7, 5, 6, 1, 4, 0]
