@@ -13,7 +13,7 @@ from api.lease import Certificate, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
-from recsys.serving.sealed_lists import HEADER, Kind, generation_of, open_answer
+from recsys.serving.sealed_lists import beginning, open_answer
 from recsys.serving.shown_items import ShownItems
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
@@ -24,9 +24,6 @@ from recsys.store.workspace import Workspace
 from recsys.types import FenceState, Scope, UserKey
 
 BEFORE, AFTER = "/v1/users/", "/recommendations"
-
-STAMP_BYTES = 8
-"""At the end of a header: writers compare stamps, readers do not."""
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -139,9 +136,3 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     if fence.state is not FenceState.CERTIFIED or version is None:
         return None
     return Certificate(header=beginning(fence.epoch, version), server_id=fence.identity)
-
-
-def beginning(epoch: int, version: str) -> bytes:
-    """How the values begin that hold lists of this epoch and version: the header up to its stamp."""
-    header = HEADER.pack(Kind.LISTS, epoch, generation_of(version), 0)
-    return header[:-STAMP_BYTES]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-LEASE_SECONDS = 1.0
-"""From the beginning of the read. Whoever raises the epoch waits this long before an erasure is acknowledged."""
+from recsys.fence import LEASE_SECONDS
 
 RENEWAL_SECONDS = 0.2
 """Between the beginnings of two reads, so that three may fail before the lease runs out."""

@@ -17,8 +17,8 @@ from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
 """How many items a cached list holds: the most that a request can ask for."""
-REASONS = (Reason.MODEL, Reason.BOUGHT_BEFORE)
-"""By whether the item was bought before."""
+BY_BOUGHT = (Reason.MODEL, Reason.BOUGHT_BEFORE)
+"""The reason, by whether the item was bought before."""
 
 Row = tuple[int, float, Reason]
 """Position in the catalogue, score, reason."""
@@ -71,6 +71,6 @@ def _rows(ranked: Ranked) -> list[tuple[Row, ...]]:
     lengths = (ranked.items != EMPTY).sum(axis=1).tolist()
     customers = zip(ranked.items.tolist(), ranked.scores.tolist(), ranked.bought.tolist(), lengths, strict=True)
     return [
-        tuple(zip(items[:n], scores[:n], [REASONS[before] for before in bought[:n]], strict=True))
+        tuple(zip(items[:n], scores[:n], [BY_BOUGHT[before] for before in bought[:n]], strict=True))
         for items, scores, bought, n in customers
     ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.models.list_order import EMPTY
 from recsys.ports import Seals
-from recsys.serving.lists import Row
+from recsys.serving.lists import BY_BOUGHT, Row
 from recsys.serving.ranker import Ranked, Ranker
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, render_answer
 from recsys.serving.sealed_lists import (
@@ -24,11 +24,11 @@ from recsys.serving.sealed_lists import (
     pack_origin,
     seal_document,
 )
-from recsys.types import Permit, Reason, Task, UserKey
+from recsys.types import Permit, Task, UserKey
 
-PLACES = np.array([REASONS.index(Reason.MODEL), REASONS.index(Reason.BOUGHT_BEFORE)])
+PLACES = np.array([REASONS.index(reason) for reason in BY_BOUGHT])
 """The place of the reason, by whether the item was bought before."""
-WORDS = np.array([REASONS[place] for place in PLACES], dtype=object)
+WORDS = np.array(BY_BOUGHT, dtype=object)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,6 +28,8 @@ TOMBSTONE = b"\x00"
 
 HEADER = struct.Struct(">BQQQ")
 """Kind, epoch, generation, stamp: what is in the clear."""
+STAMP_BYTES = 8
+"""At the end of a header: writers compare stamps, readers do not."""
 LENGTH = struct.Struct(">I")
 ORIGIN = struct.Struct(">QqB")
 """Revision, milliseconds since 1970, length of the version's name."""
@@ -60,6 +62,12 @@ class Header:
 def generation_of(version: str) -> int:
     """The number that stands for a version in a header: the first 8 bytes of the SHA-256 of its name."""
     return int.from_bytes(sha256(version.encode()).digest()[:8], "big")
+
+
+def beginning(epoch: int, version: str) -> bytes:
+    """How every value begins that holds lists of this epoch and version: the header up to its stamp."""
+    header = HEADER.pack(Kind.LISTS, epoch, generation_of(version), 0)
+    return header[:-STAMP_BYTES]
 
 
 def read_header(value: bytes) -> Header | None:

@@ -88,7 +88,7 @@ class Terms:
     sampling_probability: float = 1.0
     """Of each customer to be in the sample that a step is of."""
     expected_customers: int = 0
-    """Public; what a step on a sample is divided by, with the sampling probability."""
+    """Public: what the counts get goes by it, and a step on a sample is divided by it and the sampling probability."""
     latent_noise_multiplier: float | None = None
     """Of the Gram within public directions."""
     cross_noise_multiplier: float | None = None
@@ -112,6 +112,7 @@ class Terms:
             counts_noise_multiplier=counts,
             gram_noise_multiplier=gram,
             n_factors=config.n_factors,
+            expected_customers=config.expected_customers,
             latent_noise_multiplier=plan.latent_noise_multiplier,
             cross_noise_multiplier=plan.cross_noise_multiplier,
         )

@@ -3,8 +3,9 @@ from collections.abc import Callable
 
 import pytest
 
-from api.lease import LEASE_SECONDS, RENEWAL_SECONDS, Certificate, LeaseKeeper
+from api.lease import RENEWAL_SECONDS, Certificate, LeaseKeeper
 from recsys.errors import StorageError
+from recsys.fence import LEASE_SECONDS
 from tests.api.test_rate_limit import Time
 
 CERTIFICATE = Certificate(header=b"header", server_id="run")

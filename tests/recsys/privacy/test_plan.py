@@ -21,26 +21,29 @@ from recsys.types import PrivacyBudget
 epsilons = st.floats(0.05, 30)
 deltas = st.floats(-12, -2).map(lambda exponent: 10**exponent)
 releases = st.integers(1, 300)
+guesses = st.integers(1, 10**7)
 
 
 def plan_of(epsilon: float, delta: float, gram_releases: int) -> PrivacyPlan:
     return PrivacyPlan(budget=PrivacyBudget(epsilon=epsilon, delta=delta), gram_releases=gram_releases)
 
 
-@given(epsilon=epsilons, delta=deltas, gram_releases=releases)
+@given(epsilon=epsilons, delta=deltas, gram_releases=releases, customers=guesses)
 def test_customers_counts_and_every_release_of_the_gram_compose_to_the_budget(
-    epsilon: float, delta: float, gram_releases: int
+    epsilon: float, delta: float, gram_releases: int, customers: int
 ) -> None:
-    plan = plan_of(epsilon, delta, gram_releases)
+    plan = replace(plan_of(epsilon, delta, gram_releases), expected_customers=customers)
     once = [plan.customers_noise_multiplier, plan.counts_noise_multiplier]
     spent = compose([*once, *[plan.gram_noise_multiplier] * gram_releases])
     assert spent == pytest.approx(mu_of(epsilon, delta), rel=1e-12)
     assert epsilon_of(spent, delta) == pytest.approx(epsilon, rel=1e-6)
 
 
-@given(epsilon=epsilons, delta=deltas, gram_releases=releases)
-def test_with_directions_all_statistics_compose_to_the_budget(epsilon: float, delta: float, gram_releases: int) -> None:
-    plan = replace(plan_of(epsilon, delta, gram_releases), directions=True)
+@given(epsilon=epsilons, delta=deltas, gram_releases=releases, customers=guesses)
+def test_with_directions_all_statistics_compose_to_the_budget(
+    epsilon: float, delta: float, gram_releases: int, customers: int
+) -> None:
+    plan = replace(plan_of(epsilon, delta, gram_releases), directions=True, expected_customers=customers)
     assert plan.latent_noise_multiplier is not None
     assert plan.cross_noise_multiplier is not None
     once = [plan.customers_noise_multiplier, plan.counts_noise_multiplier]

@@ -157,6 +157,13 @@ def test_what_is_expected_of_the_shop_is_public_and_changes_no_noise() -> None:
     assert few.first_spends("s") == many.first_spends("s")
 
 
+@pytest.mark.parametrize("trainer", [Trainer.GRAM, Trainer.DP_SGD])
+def test_a_guess_of_how_many_there_are_stands_in_the_manifest(trainer: Trainer) -> None:
+    terms = Terms.under(TrainConfig(trainer=trainer, expected_customers=1000))
+    assert terms.to_json()["expected_customers"] == 1000
+    assert terms.counts_noise_multiplier > 0
+
+
 def test_als_promises_nothing_whatever_the_epsilon() -> None:
     assert math.isinf(TrainConfig(trainer=Trainer.ALS, epsilon=1.0).plan.budget.epsilon)
     assert Terms.under(TrainConfig(trainer=Trainer.ALS, epsilon=1.0)).noise_multipliers == (0.0,)
