@@ -50,17 +50,8 @@ def ask_service(service: str, components: Sequence[Component]) -> Answer:
     with tempfile.TemporaryDirectory() as directory:
         pins = Path(directory, "pins.txt")
         pins.write_text("".join(f"{component.name}=={component.version}\n" for component in components))
-        words = [
-            "--no-deps",
-            "--disable-pip",
-            "--progress-spinner",
-            "off",
-            "--format",
-            "json",
-            "--requirement",
-            str(pins),
-        ]
-        words += ["--vulnerability-service", service, "--timeout", str(TIMEOUT_SECONDS)]
+        words = f"--no-deps --disable-pip --progress-spinner off --format json --timeout {TIMEOUT_SECONDS}".split()
+        words += ["--vulnerability-service", service, "--requirement", str(pins)]
         command = [sys.executable, "-m", "pip_audit", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - written here
     return understood(done)
@@ -76,6 +67,8 @@ def understood(done: "subprocess.CompletedProcess[str]") -> Answer:
         msg = f"expected pip-audit to run, got exit code {done.returncode}: {done.stderr.strip()}; check its version"
         raise RuntimeError(msg)
     if not done.stdout.strip():
+        reason = "".join(done.stderr.splitlines()[-1:])
+        sys.stderr.write(f"audit: a service failed: {reason}\n")
         return NOTHING
     return answered(json.loads(done.stdout)["dependencies"])
 
@@ -99,10 +92,8 @@ def verdict(n_components: int, findings: Sequence[str], unasked: Sequence[str], 
     """
     code = int(bool(findings) or (required and bool(unasked)))
     if len(unasked) == n_components:
-        return (
-            f"audit: NOT DONE: no vulnerability service gave an answer about any of {n_components} dependencies\n",
-            code,
-        )
+        text = f"audit: NOT DONE: no vulnerability service gave an answer about any of {n_components} dependencies\n"
+        return text, code
     lines = [f"audit: {n_components - len(unasked)} dependencies looked up, {len(findings)} known vulnerabilities"]
     lines += [f"audit: VULNERABLE: {finding}" for finding in findings]
     lines += [f"audit: NOT LOOKED UP: {name}" for name in unasked]

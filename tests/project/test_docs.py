@@ -171,8 +171,8 @@ def test_the_checkers_catch_what_they_are_there_for(tmp_path: Path) -> None:
         "partly: half | ",
         "no: but | ",
         "maybe | ",
+        "no | `tests/test_a.py::test_one`",
     ]
-    claims.append("no | `tests/test_a.py::test_one`")
     rows = "\n".join(f"| {number} | {claim} | yes |" for number, claim in enumerate(claims))
     assert unshown(f"| feature | privrec | shown by | peer |\n| --- | --- | --- | --- |\n{rows}") == [
         "1",

@@ -21,15 +21,18 @@ VULNERABLE = {"name": "alpha-lib", "version": "1.0", "vulns": [{"id": "PYSEC-202
 def ended(code: int, rows: Sequence[object] | None) -> "subprocess.CompletedProcess[str]":
     """A run of pip-audit that ended with this code and these rows, or with a traceback."""
     text = "" if rows is None else json.dumps({"dependencies": rows, "fixes": []})
-    return subprocess.CompletedProcess(args=[], returncode=code, stdout=text, stderr="Traceback")
+    return subprocess.CompletedProcess(args=[], returncode=code, stdout=text, stderr="Traceback\ncannot resolve\n")
 
 
 def test_a_package_that_the_service_does_not_know_was_not_asked_about() -> None:
     assert understood(ended(0, [SKIPPED])) == NOTHING
 
 
-def test_a_service_that_cannot_be_reached_gave_no_answer() -> None:
+def test_a_service_that_cannot_be_reached_gave_no_answer_and_the_reason_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert understood(ended(1, None)) == NOTHING
+    assert capsys.readouterr().err == "audit: a service failed: cannot resolve\n"
 
 
 def test_an_answer_tells_its_findings() -> None:
