@@ -152,7 +152,8 @@ def allowed_methods(request: Request) -> str:
     """
     template = getattr(request.scope.get("route"), "path_format", None)
     routes = (found for found in iter_route_contexts(request.app.routes) if template)
-    return ", ".join(sorted({method for found in routes if found.path_format == template for method in found.methods}))
+    methods = (found.methods or () for found in routes if found.path_format == template)
+    return ", ".join(sorted(set().union(*methods)))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
