@@ -105,6 +105,24 @@ def test_a_purchase_makes_lists_of_both_versions_out_of_date(shop: Shop) -> None
     assert ids(shop.recommend("ada"))[0] == "coffee-5"
 
 
+def test_a_candidate_whose_publishing_stopped_goes_on_and_the_live_lists_stay(shop: Shop) -> None:
+    for user in CUSTOMERS:
+        shop.buy(user, "tea-1")
+    shop.recommender.publish()
+    live, candidate = str(shop.workspace.registry.live()), shop.register(tea_and_coffee(2.0))
+    shop.workspace.registry.warm(candidate)
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.recommender.publish(stop, version=candidate)
+    everybody = len(CUSTOMERS) + 1
+    assert shop.recommender.published(candidate) == Published(customers=everybody, ready=PUBLISH_BATCH)
+    assert shop.recommender.publish(version=candidate) == everybody
+    assert shop.recommender.published(live) == shop.recommender.published(candidate)
+
+
 def test_a_version_without_a_slot_is_not_published(shop: Shop) -> None:
     candidate = shop.register(tea_and_coffee(2.0))
     with pytest.raises(StateError, match="models publish"):
