@@ -24,10 +24,12 @@ Protocol = Annotated[
     typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers."),
 ]
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")
+    Path,
+    typer.Argument(metavar="FILE", help="A .csv, .jsonl (both also .gz) or .parquet file of purchases, one a row."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="A .csv or .parquet file of purchases.  [default: what was ingested]")
+    Path | None,
+    typer.Option("--data", help="A .csv, .jsonl or .parquet file of purchases.  [default: what was ingested]"),
 ]
 
 
@@ -39,20 +41,24 @@ def ingest(
     timestamp_column: options.TimestampColumn = "timestamp",
     quantity_column: options.QuantityColumn = None,
     event_column: options.EventColumn = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Store nothing; say what would become of every row as the store is now.")
+    ] = False,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Take purchases from a file into the event store. Running it again adds nothing.
 
-    The file is read whole before anything is stored: a bad row stops the command and leaves the store as it was.
+    The file is read whole before anything is stored: a bad row stops the command and leaves the store as it was. A
+    command that was killed is run again: what it had stored counts as duplicates.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from recsys.store.workspace import open_workspace
 
     read = _read(file, columns)
-    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        report = _ingest(workspace, read)
-    print_report(report, as_json=as_json)
+    with open_workspace(options.settings(state_dir), lock=not dry_run, start_cache=False) as workspace:
+        report = _rehearse(workspace, read) if dry_run else _ingest(workspace, read)
+    print_report(report, "Would be ingested" if dry_run else "Ingested", as_json=as_json)
 
 
 def train(
@@ -308,6 +314,13 @@ def _ingest(workspace: "Workspace", read: "ReadResult") -> IngestReport:
 
     with bar("storing customers", len(read.log.users)) as advance:
         return run_ingest(workspace, read, advance)
+
+
+def _rehearse(workspace: "Workspace", read: "ReadResult") -> IngestReport:
+    from pipelines.ingest import rehearse
+
+    with bar("comparing customers", len(read.log.users)) as advance:
+        return rehearse(workspace, read, advance)
 
 
 def _log(
