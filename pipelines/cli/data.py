@@ -302,6 +302,28 @@ def recommend(
     )
 
 
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .csv, .jsonl or .parquet file to write.")],
+    *,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the catalogue to a file: every item that is in the shop. Nothing of a customer is in it.
+
+    In a .csv file, text that a spreadsheet would take for a formula gets an apostrophe in front; the other formats
+    hold it as it is.
+    """
+    from pipelines.export import export_catalogue
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        items = export_catalogue(workspace.catalogue.items(), file)
+    if as_json:
+        print_json({"items": items})
+    else:
+        console.print(f"exported {items:,} items")
+
+
 def _read(file: Path, columns: "Columns") -> "ReadResult":
     from recsys.data.readers import read_purchases
 
