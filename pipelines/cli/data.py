@@ -8,7 +8,7 @@ import typer
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_report, print_table, status_console, steps
-from recsys.types import CatalogueItem, IngestReport, Json, ModelVersion, Purpose, Splitting, Task, Trainer
+from recsys.types import CatalogueItem, IngestReport, Json, ModelStatus, ModelVersion, Purpose, Splitting, Task, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +90,9 @@ def train(
     ] = None,
     attributes: options.Attributes = None,
     attribute_item_column: options.AttributeItemColumn = "item",
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Leave the live version as it is; `privrec models promote` changes it.")
+    ] = False,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -103,7 +106,7 @@ def train(
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a model, register it and make it live. With --data the file is ingested first.
+    """Train a model, register it and make it live, or a candidate. With --data the file is ingested first.
 
     The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
     The first training sets the budget, `privrec ledger budget` sets another one. The metrics that are printed are of a
@@ -128,6 +131,7 @@ def train(
         expected_customers=expected_customers,
         seed=seed,
         attributes=attributes is not None,
+        candidate=candidate,
     )
     require_use([config])
     read = _read(data, columns) if data else None
@@ -344,5 +348,6 @@ def _print_version(
         show_metrics(version.metrics)
     privacy = version.privacy
     promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
-    console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")
+    stands = "live" if version.status is ModelStatus.LIVE else "a candidate"
+    console.print(f"[bold]version {version.version}[/bold] is {stands} ({version.trainer}, {promise})")
     console.print("next: privrec recommend USER, privrec serve, privrec ledger")

@@ -213,6 +213,15 @@ def test_a_second_training_retires_the_first_and_either_can_be_made_live(trained
     assert done("recommend", ADA, "--json").json["version"] == first
 
 
+def test_a_candidate_is_made_live_by_hand(trained: Path) -> None:
+    first = contents(trained)["live"]
+    second = done("train", "--epsilon", "1", "--candidate", "--json").json["version"]
+    assert statuses() == {first: "live", second: "candidate"}
+    done("models", "publish", second)
+    done("models", "promote", second, "--now")
+    assert statuses() == {first: "retired", second: "live"}
+
+
 def statuses() -> dict[str, str]:
     return {version["version"]: version["status"] for version in done("models", "--json").json}
 
