@@ -12,7 +12,15 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.schemas import ErrorBody, ErrorEnvelope
-from recsys.errors import EventConflictError, InputError, NotFoundError, PrivacyError, PrivrecError, StateError
+from recsys.errors import (
+    EventConflictError,
+    InputError,
+    NotFoundError,
+    PrivacyError,
+    PrivrecError,
+    StateError,
+    VersionConflictError,
+)
 
 
 class Rule(NamedTuple):
@@ -28,6 +36,7 @@ RULES = (
     Rule(InputError, 422, "invalid_input"),
     Rule(PrivacyError, 409, "privacy_refused"),
     Rule(NotFoundError, 404, "not_found"),
+    Rule(VersionConflictError, 409, "version_conflict"),
     Rule(StateError, 503, "unavailable"),
     Rule(PrivrecError, 500, "internal"),
 )
@@ -39,6 +48,7 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "version_conflict",
     413: "too_large",
     422: "invalid_input",
     429: "too_many_requests",
@@ -67,6 +77,10 @@ EXAMPLES = {
         "expected an API key with scope write, got one without; use another key",
     ),
     404: ("There is no such thing.", "expected a known id, got another; check the id"),
+    409: (
+        "The version may not be published or made live; the live one stays.",
+        "expected a version whose lists are ready for 95% of the customers, got 20%; publish it first, or promote now",
+    ),
     413: ("The body is larger than 1 MiB.", "expected a body of at most 1048576 bytes, got more; send smaller batches"),
     422: (
         "The input cannot be used; nothing was changed.",

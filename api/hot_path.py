@@ -46,7 +46,7 @@ class HotPath:
     known_keys: KnownKeys
     buckets: TokenBuckets
     ring: KeyRing
-    name_of: Callable[[UserKey], bytes]
+    name_of: Callable[[UserKey, int], bytes]
     shown: ShownItems
 
     async def answer(self, scope: Connection) -> bytes | None:
@@ -58,7 +58,7 @@ class HotPath:
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             return None
         try:
-            value = await self.reader.get(self.name_of(user_key))
+            value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
         except CacheUnavailableError:
             return None
         if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
@@ -120,7 +120,7 @@ async def open_hot_path(services: Services) -> AsyncIterator[HotPath | None]:
             known_keys=services.known_keys,
             buckets=services.buckets,
             ring=workspace.keys,
-            name_of=lambda user_key: cache.name(user_key).encode("ascii"),
+            name_of=lambda user_key, slot: cache.name(user_key, slot).encode("ascii"),
             shown=services.shown,
         )
 
@@ -132,7 +132,8 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     """
     shown.refresh()
     fence = workspace.fences.read()
-    version = workspace.registry.live()
-    if fence.state is not FenceState.CERTIFIED or version is None:
+    served = workspace.registry.served()
+    slot = served.slot_of(served.live) if served.live else None
+    if fence.state is not FenceState.CERTIFIED or served.live is None or slot is None:
         return None
-    return Certificate(header=beginning(fence.epoch, version), server_id=fence.identity)
+    return Certificate(header=beginning(fence.epoch, served.live), server_id=fence.identity, slot=slot)

@@ -5,6 +5,7 @@ import pytest
 from recsys.types import Scope
 from tests.api.shop import Shop
 
+VERSION = "0f" * 16
 ROUTES = {
     ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
     ("POST", "/v1/recommendations"): Scope.RECOMMEND,
@@ -20,13 +21,16 @@ ROUTES = {
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
     ("GET", "/v1/models"): Scope.OPERATE,
+    ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
 }
 OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
 
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0"))
+        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", version=VERSION))
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }

@@ -17,6 +17,7 @@ STATUS = {
     "PrivacyParameterError": (409, "privacy_refused"),
     "BudgetExceededError": (409, "privacy_refused"),
     "StateError": (503, "unavailable"),
+    "VersionConflictError": (409, "version_conflict"),
     "StateLockedError": (503, "unavailable"),
     "ArtifactError": (503, "unavailable"),
     "LedgerTamperedError": (503, "unavailable"),

@@ -35,6 +35,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "models": ("get", "/v1/models"),
+    "model": ("get", "/v1/models/{version}"),
+    "publish_model": ("post", "/v1/models/{version}/publish"),
+    "promote_model": ("post", "/v1/models/{version}/promote"),
     "live": ("get", "/health/live"),
     "ready": ("get", "/health/ready"),
 }
@@ -217,6 +220,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     followed = client.erasure(request_id)
     shop.finish_erasure(request_id, RECEIPT)
     item_id = "a/ü&?"
+    version = str(shop.workspace.registry.live())
     return {
         "post_events": posted,
         "request_erasure": accepted,
@@ -234,6 +238,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
         "models": client.models(),
+        "model": client.model(version),
+        "publish_model": client.publish_model(version),
+        "promote_model": client.promote_model(version, when="now"),
         "live": client.live(),
         "ready": client.ready(),
     }
