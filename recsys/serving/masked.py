@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from recsys.evaluation.protocol import top_lists
 from recsys.models.factors import ItemFactors
-from recsys.models.ranking import Scores, model_scores
+from recsys.models.fold_in import FoldIn
+from recsys.models.ranking import Scores, model_scores, vector_scores
 from recsys.models.repeat import with_own_repeats
 from recsys.serving.lists import Row
 from recsys.serving.products import Mask
@@ -20,16 +21,23 @@ def popular_rows(model: ItemFactors, allowed: Mask, n: int) -> tuple[Row, ...]:
     return _best(scores, n, other=Reason.POPULAR)
 
 
-def basket_rows(model: ItemFactors, basket: NDArray[np.int64], allowed: Mask, n: int) -> tuple[Row, ...] | None:
+def folded(fold_in: FoldIn, items: NDArray[np.integer]) -> NDArray[np.float32]:
+    """(n_factors,): the vector of whoever bought these items; zeros if the model knows nothing of any of them."""
+    return fold_in.vector(items[items < len(fold_in.model.item_ids)])
+
+
+def basket_rows(fold_in: FoldIn, basket: NDArray[np.int64], allowed: Mask, n: int) -> tuple[Row, ...] | None:
     """The allowed items that go best with a basket; None if the model knows nothing of the basket.
 
     The basket is folded in as a customer's purchases are. Nothing but the model and the basket goes in.
     """
-    known = basket[basket < len(model.item_ids)]
-    known = known[model.item_weights[known] > 0]
-    if not len(known) or not model.n_factors:
-        return None
-    scores = model_scores(model, _row(known, len(model.item_ids)))[0]
+    vector = folded(fold_in, basket)
+    return vector_rows(fold_in.model, vector, allowed, n) if vector.any() else None
+
+
+def vector_rows(model: ItemFactors, vector: NDArray[np.float32], allowed: Mask, n: int) -> tuple[Row, ...]:
+    """The allowed items that score best for the vector (n_factors,)."""
+    scores = vector_scores(model, vector[None])[0]
     return _best(np.where(allowed[: len(scores)], scores, -np.inf).astype(np.float32), n)
 
 
@@ -48,9 +56,14 @@ def own_rows(model: ItemFactors, own: sp.csr_matrix, allowed: Mask, n: int, *, t
 
     Tested by: tests/recsys/serving/test_masked.py::test_a_masked_list_is_the_whole_ranking_without_what_is_not_allowed
     """
+    return habit_and_model_rows(model_scores(model, own[:, : len(model.item_ids)]), own, allowed, n, task=task)
+
+
+def habit_and_model_rows(said: Scores, own: sp.csr_matrix, allowed: Mask, n: int, *, task: Task) -> tuple[Row, ...]:
+    """As `own_rows`, where it is known what the model says: (1, n_items of the model)."""
     bought = own.toarray()
     scores = np.full(own.shape, -np.inf, dtype=np.float32)
-    scores[:, : len(model.item_ids)] = model_scores(model, own[:, : len(model.item_ids)])
+    scores[:, : said.shape[1]] = said
     if task is Task.ANY:
         scores = with_own_repeats(scores, bought)
     else:
@@ -71,8 +84,3 @@ def _best(scores: Scores, n: int, *, bought: Mask | None = None, other: Reason =
         for item in best
         if item >= 0
     )
-
-
-def _row(items: NDArray[np.int64], n_items: int) -> sp.csr_matrix:
-    ones = np.ones(len(items), dtype=np.float32)
-    return sp.csr_matrix((ones, (np.zeros(len(items), dtype=np.int64), items)), shape=(1, n_items))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.models.factors import ItemFactors
+from recsys.models.fold_in import FoldIn
 from recsys.serving.lists import Row, personal_lists, popular_list
 from recsys.serving.masked import basket_rows, habit_rows, own_rows, popular_rows
 from recsys.types import Reason, Task
@@ -96,20 +97,22 @@ def test_a_basket_is_folded_in_as_a_customers_purchases_are(seed: int) -> None:
     allowed = everything()[:N_ITEMS]
     allowed[basket] = False
 
-    assert_alike(basket_rows(factors, basket, allowed, 100) or (), lists[Task.DISCOVER])
+    assert_alike(basket_rows(FoldIn.of(factors), basket, allowed, 100) or (), lists[Task.DISCOVER])
 
 
-@pytest.mark.parametrize("basket", [[], [N_ITEMS], [0]])
+@pytest.mark.parametrize("basket", [[], [N_ITEMS], [0], [1], [0, 1]])
 def test_of_a_basket_that_the_model_does_not_know_it_says_nothing(basket: list[int]) -> None:
     factors = model(3)
     weights = factors.item_weights.copy()
     weights[0] = 0
+    encoder = factors.encoder.copy()
+    weights[1], encoder[1] = np.finfo(np.float32).tiny, 0  # outside the head: popularity alone is known
     factors = ItemFactors(
         item_ids=factors.item_ids,
-        encoder=factors.encoder,
+        encoder=encoder,
         factors=factors.factors,
         item_weights=weights,
         popularity=factors.popularity,
     )
 
-    assert basket_rows(factors, np.array(basket, dtype=np.int64), everything(), 5) is None
+    assert basket_rows(FoldIn.of(factors), np.array(basket, dtype=np.int64), everything(), 5) is None
