@@ -26,10 +26,11 @@ def toward(customer: Vector, item: Vector, weight: float = CONTEXT_WEIGHT) -> Ve
 
     The item's own, where the model knows nothing of the customer.
     """
-    length, own_length = (float(np.linalg.norm(vector.astype(np.float64))) for vector in (customer, item))
-    if not length or not own_length:
+    wide, wide_item = customer.astype(np.float64), item.astype(np.float64)
+    length, item_length = np.linalg.norm(wide), np.linalg.norm(wide_item)
+    if not length or not item_length:
         return customer if length else item
-    return (customer + item * (weight * length / own_length)).astype(np.float32)
+    return (wide + wide_item * (weight * length / item_length)).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -92,32 +92,6 @@ class Storefront:
         moved = self._moved(self._pseudonyms.user_key(user_id), wish)
         return replace(self._listed(user_id, wish), context_used=False) if moved is None else moved
 
-    def _listed(self, user_id: str, wish: Wish) -> Recommendations:
-        """The customer's list from the cache; over all items where a filter leaves too little of it."""
-        task = Task(wish.purpose)
-        for length in (wish.n, LIST_LENGTH):
-            answer = self._recommender.recommend(user_id, n=length, task=task)
-            products = self._reader.read()
-            kept = _kept(answer, products, products.allowed(wish.where, wish.left_out))
-            if len(kept) >= wish.n or len(answer.items) < length:
-                return replace(answer, items=kept[: wish.n])
-        return self._scored(self._pseudonyms.user_key(user_id), wish, answer)
-
-    def _moved(self, user_key: UserKey, wish: Wish) -> Recommendations | None:
-        """The list moved toward the context; None if the model knows nothing of it."""
-        model, history = self._recommender.live(), self._history(user_key)
-        products = self._reader.read()  # after model and history: it has every item that they speak of
-        if model is None:
-            return None
-        context = _context(model, products, wish, products.allowed(wish.where, wish.left_out))
-        if not context.known:
-            return None
-        if not len(history):
-            return self._answer(context.nobodys_rows(), products, wish, model, moved=True)
-        own = own_habits([history], len(products.items))
-        rows = context.customers_rows(own, task=Task(wish.purpose))
-        return self._answer(rows, products, wish, model, personalized=True, moved=True)
-
     def basket(self, item_ids: Collection[str], wish: Wish) -> Recommendations:
         """What goes with a basket that is nobody's; popular items, not personalised, if the model knows none of it.
 
@@ -171,6 +145,32 @@ class Storefront:
         """
         products = self._reader.read()
         return products.items[products.position(item_id)]
+
+    def _listed(self, user_id: str, wish: Wish) -> Recommendations:
+        """The customer's list from the cache; over all items where a filter leaves too little of it."""
+        task = Task(wish.purpose)
+        for length in (wish.n, LIST_LENGTH):
+            answer = self._recommender.recommend(user_id, n=length, task=task)
+            products = self._reader.read()
+            kept = _kept(answer, products, products.allowed(wish.where, wish.left_out))
+            if len(kept) >= wish.n or len(answer.items) < length:
+                return replace(answer, items=kept[: wish.n])
+        return self._scored(self._pseudonyms.user_key(user_id), wish, answer)
+
+    def _moved(self, user_key: UserKey, wish: Wish) -> Recommendations | None:
+        """The list moved toward the context; None if the model knows nothing of it."""
+        model, history = self._recommender.live(), self._history(user_key)
+        products = self._reader.read()  # after model and history: it has every item that they speak of
+        if model is None:
+            return None
+        context = _context(model, products, wish, products.allowed(wish.where, wish.left_out))
+        if not context.known:
+            return None
+        if not len(history):
+            return self._answer(context.nobodys_rows(), products, wish, model, moved=True)
+        own = own_habits([history], len(products.items))
+        rows = context.customers_rows(own, task=Task(wish.purpose))
+        return self._answer(rows, products, wish, model, personalized=True, moved=True)
 
     def _habits(self, user_key: UserKey, wish: Wish) -> Recommendations:
         history = self._history(user_key)
