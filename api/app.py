@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from api.errors import install_handlers
 from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
+from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, models, recommendations, similar
+from api.routes import baskets, erasures, events, health, items, metrics, models, recommendations, similar
 from api.services import make_services
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
@@ -26,6 +27,7 @@ ROUTERS = (
     events.router,
     erasures.router,
     models.router,
+    metrics.router,
     health.router,
 )
 DESCRIPTION = """
@@ -54,7 +56,8 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
         app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
     install_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
-    app.add_middleware(RequestLog, logger=json_logger())
+    app.state.metrics = Metrics()
+    app.add_middleware(RequestLog, logger=json_logger(), observers=(app.state.metrics.observe,))
     for router in ROUTERS:
         app.include_router(router)
     return app

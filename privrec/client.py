@@ -173,6 +173,10 @@ class Client:
         """The model versions, with what each promises."""
         return cast("ModelList", self._ask("/v1/models"))
 
+    def metrics(self) -> str:
+        """The metrics of the process that answers, in the text form of Prometheus; needs the scope `metrics`."""
+        return self._content("GET", "/metrics").decode()
+
     def live(self) -> Liveness:
         """Whether the process answers."""
         return cast("Liveness", self._ask("/health/live"))

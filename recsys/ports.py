@@ -12,6 +12,7 @@ from recsys.data.history import History, Merge, Purchases
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
+    Backlog,
     CatalogueItem,
     CustomerState,
     ErasureRequest,
@@ -177,6 +178,9 @@ class Erasures(Protocol):
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.

@@ -303,6 +303,17 @@ class ErasureRequest:
     """What the finished steps found and did; no customer id."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """The erasure requests that are not receipted: how many, and the first two moments that matter (None: none)."""
+
+    pending: int
+    oldest: datetime | None
+    """When the one that waits for longest came."""
+    due: datetime | None
+    """When the first of them is due."""
+
+
 class Scope(StrEnum):
     """What an API key may do."""
 
@@ -310,6 +321,7 @@ class Scope(StrEnum):
     WRITE = "write"
     ERASE = "erase"
     OPERATE = "operate"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

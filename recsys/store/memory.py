@@ -19,7 +19,7 @@ from recsys.store.rules import (
     no_sum,
     sum_exists,
 )
-from recsys.types import CatalogueItem, CustomerState, ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import Backlog, CatalogueItem, CustomerState, ErasureRequest, ErasureState, Json, UserKey
 
 __all__ = [
     "MemoryApiKeys",
@@ -224,6 +224,13 @@ class MemoryErasures:
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
         return tuple(pair for pair in self._state.requests.values() if pair[0].state is not ErasureState.RECEIPTED)
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted."""
+        requests = [request for request, _ in self.pending()]
+        oldest = min((request.received_at for request in requests), default=None)
+        due = min((request.due_at for request in requests), default=None)
+        return Backlog(pending=len(requests), oldest=oldest, due=due)
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt, or NotFoundError."""

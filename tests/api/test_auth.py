@@ -20,6 +20,7 @@ ROUTES = {
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
     ("GET", "/v1/models"): Scope.OPERATE,
+    ("GET", "/metrics"): Scope.METRICS,
 }
 OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
 

@@ -35,10 +35,13 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "models": ("get", "/v1/models"),
+    "metrics": ("get", "/metrics"),
     "live": ("get", "/health/live"),
     "ready": ("get", "/health/ready"),
 }
 """The method for each operation of the document."""
+PLAIN_ANSWERS = {"receipt": bytes, "metrics": str}
+"""What is handed on as it came."""
 
 
 class Wire:
@@ -169,8 +172,8 @@ def test_a_method_takes_every_parameter_and_field_of_its_operation(document: dic
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_answer_has_the_type_of_the_document(document: dict[str, Any], name: str) -> None:
-    if name == "receipt":
-        assert inspect.signature(Client.receipt).return_annotation is bytes
+    if name in PLAIN_ANSWERS:
+        assert inspect.signature(getattr(Client, name)).return_annotation is PLAIN_ANSWERS[name]
         return
     answered = operation(document, name)["responses"]
     success = next(answered[status] for status in answered if status.startswith("2"))
@@ -234,6 +237,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
         "models": client.models(),
+        "metrics": client.metrics(),
         "live": client.live(),
         "ready": client.ready(),
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, func, select
 
 from recsys.clock import isoformat
 from recsys.evidence.canonical import canonical_json
@@ -14,7 +14,7 @@ from recsys.store.rules import advanced, check_sums_cover, is_erased, no_receipt
 from recsys.store.sql.engine import insert_all, next_sequence, truncate_log, writing
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
-from recsys.types import ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey
 
 
 class SqlErasures:
@@ -95,6 +95,14 @@ class SqlErasures:
         with self._engine.connect() as connection:
             return tuple((_request(row), UserKey(row.user_key)) for row in connection.execute(query))
 
+    def backlog(self) -> Backlog:
+        """How much is not receipted; times are kept in one spelling, which sorts as they do."""
+        received, due = func.min(erasures.c.received_at), func.min(erasures.c.due_at)
+        query = select(func.count(), received, due).where(erasures.c.state != ErasureState.RECEIPTED)
+        with self._engine.connect() as connection:
+            pending, oldest, first = connection.execute(query).one()
+        return Backlog(pending=pending, oldest=_moment(oldest), due=_moment(first))
+
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
 
@@ -163,6 +171,10 @@ def _request(row: Row[Any]) -> ErasureRequest:
         release=row.release,
         details=cast("dict[str, Json]", json.loads(row.details)),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 _OLDEST_FIRST = select(erasures).order_by(erasures.c.sequence)
