@@ -13,6 +13,7 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
 from api.routes import baskets, erasures, events, health, items, metrics, models, recommendations, similar
 from api.services import make_services
+from api.traces import Traces
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
@@ -40,6 +41,7 @@ Every error has one form: `{"error": {"code", "message", "request_id"}}`.
 
 def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastApplication:
     """The application over the workspace; without one it is opened when the server starts, and closed when it stops."""
+    traces = Traces(settings.traces_url) if settings.traces_url else None
     app = FastApplication(
         title="privrec",
         version="1",
@@ -48,7 +50,7 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
         swagger_ui_oauth2_redirect_url=None,
         # A redirect would repeat the path, and with it a customer's id, in a header that proxies log.
         redirect_slashes=False,
-        lifespan=lifespan_of(settings) if workspace is None else None,
+        lifespan=lifespan_of(settings, traces) if workspace is None else None,
         # Spans and log records of the framework carry the path, and with it a customer's id; its metrics do not.
         telemetry={"tracing": False, "logs": False},
     )
@@ -57,24 +59,37 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
     install_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.state.metrics = Metrics()
-    app.add_middleware(RequestLog, logger=json_logger(), observers=(app.state.metrics.observe,))
+    observers = [app.state.metrics.observe, *([traces.observe] if traces else [])]
+    app.add_middleware(RequestLog, logger=json_logger(), observers=observers)
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
-def lifespan_of(settings: Settings) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
-    """What opens the workspace of the settings while the application runs."""
+def lifespan_of(
+    settings: Settings, traces: Traces | None
+) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
+    """What opens the workspace of the settings while the application runs, and sends the last spans when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastApplication) -> AsyncIterator[None]:
-        with open_workspace(settings, lock=False, start_cache=False) as workspace:
+        with ending(traces), open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
             async with open_hot_path(app.state.services) as app.hot:
                 with settled_memory():
                     yield
 
     return lifespan
+
+
+@contextmanager
+def ending(traces: Traces | None) -> Iterator[None]:
+    """While the block runs spans are made; afterwards the last are sent."""
+    try:
+        yield
+    finally:
+        if traces:
+            traces.close()
 
 
 @contextmanager

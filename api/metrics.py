@@ -37,7 +37,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe(self, fields: dict[str, Any], seconds: float) -> None:
+    def observe(self, fields: dict[str, Any], seconds: float, _traceparent: str) -> None:
         """Count the request of this log line."""
         status = LEFT if fields["status"] is None else str(fields["status"])
         self._requests.labels(fields["method"], fields["route"], status).observe(seconds)

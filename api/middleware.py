@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import error_response, internal_error
 from recsys.store.logs import Logger
 
-Observer: TypeAlias = Callable[[dict[str, Any], float], None]
-"""Is told the fields of a log line, and the seconds that the request took."""
+Observer: TypeAlias = Callable[[dict[str, Any], float, str], None]
+"""Is told the fields of a log line, the seconds that the request took, and its header `traceparent`."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name: any other is the sender's own text."""
 
@@ -44,7 +44,7 @@ class RequestLog:
     """
 
     def __init__(self, app: ASGIApp, *, logger: Logger, observers: Sequence[Observer] = ()) -> None:
-        """Wrap the application; observers are told what the log is told, and no more."""
+        """Wrap the application; observers are told what the log is told, and which trace it is in."""
         self._app, self._logger, self._observers = app, logger, observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,12 +58,13 @@ class RequestLog:
         try:
             await self._serve(scope, receive, answer)
         finally:
-            self._tell(log_fields(scope, answer.status, seconds := perf_counter() - started), seconds)
+            self._tell(scope, answer.status, perf_counter() - started)
 
-    def _tell(self, fields: dict[str, Any], seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int | None, seconds: float) -> None:
+        fields, traceparent = log_fields(scope, status, seconds), Headers(scope=scope).get("traceparent", "")
         self._logger.info("request", **fields)
         for observe in self._observers:
-            observe(fields, seconds)
+            observe(fields, seconds, traceparent)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         try:

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     cache_memory_mb: int = Field(default=256, ge=16)
     """The memory of the embedded cache; beyond it the lists that were not read for longest go."""
 
+    traces_url: str | None = Field(default=None, repr=False)
+    """Where OpenTelemetry spans go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`; without it nowhere."""
+
     @classmethod
     def load(cls, **given: object) -> "Settings":
         """The settings from the environment, with what is given here in their place.
