@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 from fastapi import FastAPI
 
+from api.certifier import Certifier
+from api.drain import Drain, drained_on_sigterm
 from api.errors import install_handlers
 from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
@@ -58,7 +60,7 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
         app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
     install_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
-    app.state.metrics = Metrics()
+    app.state.drain, app.state.metrics = Drain(), Metrics()
     observers = [app.state.metrics.observe, *([traces.observe] if traces else [])]
     app.add_middleware(RequestLog, logger=json_logger(), observers=observers)
     for router in ROUTERS:
@@ -75,8 +77,9 @@ def lifespan_of(
     async def lifespan(app: FastApplication) -> AsyncIterator[None]:
         with ending(traces), open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
-            async with open_hot_path(app.state.services) as app.hot:
-                with settled_memory():
+            certifier = Certifier(workspace.fence.certify, json_logger())
+            async with certifier.running(), open_hot_path(app.state.services) as app.hot:
+                with settled_memory(), drained_on_sigterm(app.state.drain, settings.drain_seconds):
                     yield
 
     return lifespan

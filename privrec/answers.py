@@ -167,8 +167,22 @@ class Liveness(TypedDict):
     live: bool
 
 
+class Check(TypedDict):
+    """What one part says of itself: a word for programs, and a sentence."""
+
+    state: str
+    says: str
+
+
+class Startup(TypedDict):
+    """Whether the process can begin, and what each part says."""
+
+    started: bool
+    checks: dict[str, Check]
+
+
 class Readiness(TypedDict):
     """Whether lists can be served, and what each part says."""
 
     ready: bool
-    checks: dict[str, str]
+    checks: dict[str, Check]

@@ -27,6 +27,7 @@ from privrec.answers import (
     Readiness,
     RecommendationList,
     ShownItem,
+    Startup,
     Task,
 )
 from privrec.transport import HttpTransport, Transport
@@ -181,12 +182,20 @@ class Client:
         """Whether the process answers."""
         return cast("Liveness", self._ask("/health/live"))
 
+    def startup(self) -> Startup:
+        """Whether the process can begin; the checks say what is missing."""
+        return cast("Startup", self._health("/health/startup"))
+
     def ready(self) -> Readiness:
         """Whether lists can be served; the checks say which part is missing."""
-        status, content = self._transport("GET", "/health/ready", self._headers, None)
+        return cast("Readiness", self._health("/health/ready"))
+
+    def _health(self, path: str) -> object:
+        """The checks, whether the answer is yes or no."""
+        status, content = self._transport("GET", path, self._headers, None)
         if status >= FIRST_ERROR and (status != UNAVAILABLE or b'"checks"' not in content):
             raise ApiError(status, content)
-        return cast("Readiness", json.loads(content))
+        return json.loads(content)
 
     def _ask(self, path: str, query: Mapping[str, object] | None = None) -> object:
         given = {name: value for name, value in (query or {}).items() if value is not None}

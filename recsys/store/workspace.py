@@ -1,7 +1,7 @@
 """An installation, opened: every port over its database, files and cache, under its keys."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.sums import SqlSums
 
 DATABASE = "privrec.sqlite"
@@ -76,6 +76,8 @@ class Workspace:
     api_keys: ApiKeys
     clock: Clock = utc_now
     wait: Wait = time.sleep
+    check_schema: Callable[[], None] = lambda: None
+    """Raises StateError while the database has another schema than this version of privrec."""
 
     @property
     def fence(self) -> CacheFence:
@@ -171,6 +173,7 @@ def _sql_workspace(
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
         clock=clock,
+        check_schema=check_schema(engine),
     )
 
 

@@ -22,7 +22,7 @@ ROUTES = {
     ("GET", "/v1/models"): Scope.OPERATE,
     ("GET", "/metrics"): Scope.METRICS,
 }
-OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
+OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
@@ -32,7 +32,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
         for method in operations
     }
 
-    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/ready")}
+    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/startup"), ("GET", "/health/ready")}
 
 
 @pytest.mark.parametrize(("route", "scope"), list(product(ROUTES, Scope)))

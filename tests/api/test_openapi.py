@@ -32,7 +32,7 @@ def test_every_error_of_every_route_has_the_envelope_and_an_example(schema: dict
         errors = {status: answer for status, answer in operation["responses"].items() if status[0] in "45"}
         assert "500" in errors, name
         for status, answer in errors.items():
-            if (name, status) == ("get /health/ready", "503"):
+            if status == "503" and name.startswith("get /health/"):
                 continue
             content = answer["content"]["application/json"]
             assert content["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}, (name, status)

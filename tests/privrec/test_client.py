@@ -37,6 +37,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "models": ("get", "/v1/models"),
     "metrics": ("get", "/metrics"),
     "live": ("get", "/health/live"),
+    "startup": ("get", "/health/startup"),
     "ready": ("get", "/health/ready"),
 }
 """The method for each operation of the document."""
@@ -239,6 +240,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "models": client.models(),
         "metrics": client.metrics(),
         "live": client.live(),
+        "startup": client.startup(),
         "ready": client.ready(),
     }
 
@@ -277,7 +279,9 @@ def test_a_refusal_is_an_error_with_status_code_and_request_id(client: Client) -
 def test_a_shop_that_is_not_ready_says_what_is_missing(client: Client, shop: Shop) -> None:
     shop.workspace.registry.withdraw(shop.version)
 
-    assert client.ready() == {"ready": False, "checks": {"database": "ok", "model": "none", "cache": "ok"}}
+    answer = client.ready()
+    assert (answer["ready"], answer["checks"]["model"]["state"]) == (False, "none")
+    assert client.startup()["started"] is True
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 1}', b"\xff"])
