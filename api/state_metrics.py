@@ -26,6 +26,7 @@ class StateCollector(Collector):
             "fast_path": lambda: fast_path(hot),
             "cache": lambda: cache(workspace),
             "erasures": lambda: erasures(workspace),
+            "webhooks": lambda: webhooks(workspace),
             "model": lambda: model(workspace),
             "ledger": lambda: ledger(workspace),
         }
@@ -78,6 +79,13 @@ def erasures(workspace: Workspace) -> Iterator[Metric]:
     if backlog.due:
         left = (backlog.due - now).total_seconds()
         yield _gauge("privrec_erasure_due_seconds", f"Until the first is due; negative: overdue. {INTERNAL}", left)
+
+
+def webhooks(workspace: Workspace) -> Iterator[Metric]:
+    """The messages that receivers did not take yet."""
+    pending, dead = workspace.webhooks.waiting()
+    yield _gauge("privrec_webhook_messages_pending", "Messages that are to be sent.", pending)
+    yield _gauge("privrec_webhook_messages_dead", "Messages that were given up.", dead)
 
 
 def model(workspace: Workspace) -> Iterator[Metric]:

@@ -186,3 +186,44 @@ class Readiness(TypedDict):
 
     ready: bool
     checks: dict[str, Check]
+
+
+WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+"""What a webhook is told of; tests come on demand alone."""
+
+
+class Webhook(TypedDict):
+    """Whom to tell of what."""
+
+    webhook_id: str
+    url: str
+    events: list[WebhookEvent]
+    created_at: str
+
+
+class WebhookList(TypedDict):
+    """Every webhook, oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class QueuedMessage(TypedDict):
+    """A message that a worker sends next."""
+
+    delivery_id: str
+
+
+class DeadLetter(TypedDict):
+    """A message that was given up."""
+
+    delivery_id: str
+    webhook_id: str
+    event: WebhookEvent
+    attempts: int
+    problem: str
+
+
+class DeadLetterList(TypedDict):
+    """Every message that was given up, oldest first."""
+
+    dead_letters: list[DeadLetter]

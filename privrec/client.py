@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from privrec.answers import (
     BatchAnswer,
+    DeadLetterList,
     ErasureAccepted,
     ErasureStatus,
     Event,
@@ -24,11 +25,15 @@ from privrec.answers import (
     Liveness,
     ModelList,
     Purpose,
+    QueuedMessage,
     Readiness,
     RecommendationList,
     ShownItem,
     Startup,
     Task,
+    Webhook,
+    WebhookEvent,
+    WebhookList,
 )
 from privrec.transport import HttpTransport, Transport
 from recsys.errors import StateError
@@ -173,6 +178,30 @@ class Client:
     def models(self) -> ModelList:
         """The model versions, with what each promises."""
         return cast("ModelList", self._ask("/v1/models"))
+
+    def create_webhook(self, url: str, events: Sequence[WebhookEvent]) -> Webhook:
+        """A new webhook; it is told of these events from now on."""
+        return cast("Webhook", self._send("POST", "/v1/webhooks", {"url": url, "events": list(events)}))
+
+    def webhooks(self) -> WebhookList:
+        """Every webhook."""
+        return cast("WebhookList", self._ask("/v1/webhooks"))
+
+    def delete_webhook(self, webhook_id: str) -> Webhook:
+        """The webhook as it was; it is told nothing more."""
+        return cast("Webhook", self._send("DELETE", f"/v1/webhooks/{_segment(webhook_id)}"))
+
+    def test_webhook(self, webhook_id: str) -> QueuedMessage:
+        """The id of a test message to the webhook."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/webhooks/{_segment(webhook_id)}/test"))
+
+    def dead_letters(self) -> DeadLetterList:
+        """The messages that were given up."""
+        return cast("DeadLetterList", self._ask("/v1/dead-letters"))
+
+    def redeliver(self, delivery_id: str) -> QueuedMessage:
+        """The id of a message that was given up, and is tried again."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/dead-letters/{_segment(delivery_id)}/redeliver"))
 
     def metrics(self) -> str:
         """The metrics of the process that answers, in the text form of Prometheus; needs the scope `metrics`."""

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     traces_url: str | None = Field(default=None, repr=False)
     """Where OpenTelemetry spans go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`; without it nowhere."""
 
+    webhooks_local: bool = False
+    """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
+
     @classmethod
     def load(cls, **given: object) -> "Settings":
         """The settings from the environment, with what is given here in their place.

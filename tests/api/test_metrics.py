@@ -7,12 +7,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recsys.errors import StorageError
 from recsys.privacy.ledger import PrivacyLedger
-from recsys.types import FenceState, PrivacyBudget, PrivacySpend, Scope
+from recsys.store.new_webhook import new_webhook
+from recsys.types import FenceState, PrivacyBudget, PrivacySpend, Scope, WebhookEvent
 from tests.api.hot_shop import open_hot_shop
 from tests.api.shop import Broken, Shop, event
 from tests.api.test_logging import ITEM, USER, ask_everything
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+PARTS = ("fast_path", "cache", "erasures", "webhooks", "model", "ledger")
 ROUTE = "/v1/users/{user_id}/recommendations"
 
 
@@ -79,6 +81,10 @@ def test_the_state_of_the_installation_is_told(shop: Shop) -> None:
         [PrivacySpend(purpose="train", statistic="gram", sensitivity=1.0, noise_multiplier=5.0, sum_id="sum-1")]
     )
     shop.erase(user_id="ada")
+    webhook = new_webhook("https://a.example/", [WebhookEvent.MODEL_PROMOTED], shop.clock(), local=False)
+    shop.workspace.webhooks.create(webhook)
+    for delivery_id in [shop.workspace.webhooks.test(webhook.webhook_id) for _ in range(3)][1:]:
+        shop.workspace.webhooks.failed(delivery_id, "it is down", None)
     shop.clock.wind(days=2)
     samples = scraped(shop)
 
@@ -87,6 +93,8 @@ def test_the_state_of_the_installation_is_told(shop: Shop) -> None:
     assert value(samples, "privrec_erasures_pending") == 1
     assert value(samples, "privrec_erasure_oldest_seconds") == 2 * 86400
     assert value(samples, "privrec_erasure_due_seconds") == 28 * 86400
+    assert value(samples, "privrec_webhook_messages_pending") == 1
+    assert value(samples, "privrec_webhook_messages_dead") == 2
     assert value(samples, "privrec_model_age_seconds", version=shop.version) == 2 * 86400
     spent, left = value(samples, "privrec_epsilon_spent"), value(samples, "privrec_epsilon_left")
     assert value(samples, "privrec_epsilon_budget") == 4
@@ -110,18 +118,20 @@ def test_a_shop_without_erasures_budget_and_model_is_scraped_too(shop: Shop) -> 
     samples = scraped(shop)
 
     assert value(samples, "privrec_erasures_pending") == 0
-    for part in ("fast_path", "cache", "erasures", "model", "ledger"):
+    for part in PARTS:
         assert value(samples, "privrec_part_answers", part=part) == 1
     assert value(samples, "privrec_erasure_due_seconds") is None
     assert value(samples, "privrec_epsilon_budget") is None
 
 
-@pytest.mark.parametrize(("port", "part"), [("erasures", "erasures"), ("registry", "model"), ("fences", "cache")])
+@pytest.mark.parametrize(
+    ("port", "part"), [("erasures", "erasures"), ("webhooks", "webhooks"), ("registry", "model"), ("fences", "cache")]
+)
 def test_a_part_that_does_not_answer_is_named_and_leaves_the_others(shop: Shop, port: str, part: str) -> None:
     samples = scraped(shop.with_port(**{port: Broken(StorageError(f"{USER} is gone"))}))
 
     answers = {dict(labels)["part"]: told for (name, labels), told in samples.items() if name == "privrec_part_answers"}
-    assert answers == {name: float(name != part) for name in ("fast_path", "cache", "erasures", "model", "ledger")}
+    assert answers == {name: float(name != part) for name in PARTS}
 
 
 def test_what_is_exact_is_marked_as_internal(shop: Shop) -> None:

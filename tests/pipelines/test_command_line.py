@@ -31,6 +31,7 @@ COMMANDS = {
     "audit",
     "models",
     "keys",
+    "webhooks",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 

@@ -35,6 +35,12 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "models": ("get", "/v1/models"),
+    "create_webhook": ("post", "/v1/webhooks"),
+    "webhooks": ("get", "/v1/webhooks"),
+    "delete_webhook": ("delete", "/v1/webhooks/{webhook_id}"),
+    "test_webhook": ("post", "/v1/webhooks/{webhook_id}/test"),
+    "dead_letters": ("get", "/v1/dead-letters"),
+    "redeliver": ("post", "/v1/dead-letters/{delivery_id}/redeliver"),
     "metrics": ("get", "/metrics"),
     "live": ("get", "/health/live"),
     "startup": ("get", "/health/startup"),
@@ -221,6 +227,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     followed = client.erasure(request_id)
     shop.finish_erasure(request_id, RECEIPT)
     item_id = "a/ü&?"
+    webhook = client.create_webhook("https://hooks.example/in", ["erasure.completed"])
+    tested = client.test_webhook(webhook["webhook_id"])
+    shop.workspace.webhooks.failed(tested["delivery_id"], "it is down", None)
     return {
         "post_events": posted,
         "request_erasure": accepted,
@@ -238,6 +247,12 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
         "models": client.models(),
+        "create_webhook": webhook,
+        "test_webhook": tested,
+        "webhooks": client.webhooks(),
+        "dead_letters": client.dead_letters(),
+        "redeliver": client.redeliver(tested["delivery_id"]),
+        "delete_webhook": client.delete_webhook(webhook["webhook_id"]),
         "metrics": client.metrics(),
         "live": client.live(),
         "startup": client.startup(),

@@ -7,22 +7,23 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Row, func, select
 
-from recsys.clock import isoformat
+from recsys.clock import Clock, isoformat, utc_now
 from recsys.evidence.canonical import canonical_json
 from recsys.store.keys import KeyRing
-from recsys.store.rules import advanced, check_sums_cover, is_erased, no_receipt, no_request, no_sum
+from recsys.store.rules import advanced, check_sums_cover, completed, is_erased, no_receipt, no_request, no_sum
 from recsys.store.sql.engine import insert_all, next_sequence, truncate_log, writing
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
-from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey
+from recsys.store.sql.webhooks import enqueue
+from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey, WebhookEvent
 
 
 class SqlErasures:
     """Satisfies `ports.Erasures`."""
 
-    def __init__(self, engine: Engine, ring: KeyRing) -> None:
+    def __init__(self, engine: Engine, ring: KeyRing, clock: Clock = utc_now) -> None:
         """Use the database of the engine and the keys that its sums are sealed under."""
-        self._engine, self._ring = engine, ring
+        self._engine, self._ring, self._clock = engine, ring, clock
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
@@ -73,6 +74,7 @@ class SqlErasures:
             if row.receipt is not None:
                 return bytes(row.receipt)
             _set(connection, advanced(_request(row), ErasureState.RECEIPTED, details), receipt=receipt)
+            enqueue(connection, WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
         return receipt
 
     def request(self, request_id: str) -> ErasureRequest:
