@@ -14,6 +14,11 @@ DEV := $(VENV)/.installed-dev
 INSTALLED := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
 SOURCES := $(shell find recsys api pipelines privrec -type f -not -name '*.pyc')
 SETTINGS := pyproject.toml constraints.txt
+# What an operator may install, without torch, whose versions are not pinned: an environment of its own, so that nothing of the
+# development extra is taken for a part of the product.
+RUNTIME := build/runtime
+BILL := dist/privrec.cdx.json
+AUDIT_ARGS ?=
 
 # Two test processes on two cores: a pool of BLAS threads in each would only fight over them.
 test fast: export OPENBLAS_NUM_THREADS := 1
@@ -22,7 +27,7 @@ lint: export PRIVREC_POSTGRES_PASSWORD := lint
 lint: export PRIVREC_VALKEY_PASSWORD := lint
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test fast lint format clean
+.PHONY: help demo test fast lint sbom audit format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +52,12 @@ lint: $(DEV) ## Check style, types, import contracts and deployment files
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/pre-commit validate-config
 
+sbom: $(BILL) ## Write the bill of materials of what is installed to serve (CycloneDX), and list its licences
+	$(BIN)/python -m tools.licences $(BILL)
+
+audit: $(BILL) ## Ask for known vulnerabilities of what is in the bill; AUDIT_ARGS=--required: fail where nobody answers
+	$(BIN)/python -m tools.audit $(BILL) $(AUDIT_ARGS)
+
 format: $(DEV) ## Put every Python file into the house's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -68,3 +79,13 @@ $(DEV): $(SETTINGS) | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@rm -f $(DEMO)
 	@touch $@
+
+$(RUNTIME)/.installed: $(SETTINGS) $(SOURCES) | $(DEV)
+	rm -rf $(RUNTIME)
+	$(BIN)/python -m venv --without-pip $(RUNTIME)
+	$(PIP) --python=$(RUNTIME)/bin/python install --quiet --constraint constraints.txt '.[embedded,plot,postgres]'
+	@touch $@
+
+$(BILL): $(RUNTIME)/.installed
+	@mkdir -p $(@D)
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate --output-file $@ $(RUNTIME)/bin/python

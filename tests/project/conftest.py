@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".ci", "api", "benchmarks", "docs", "pipelines", "privrec", "recsys", "tests")
+FOLDERS = (".ci", "api", "benchmarks", "docs", "pipelines", "privrec", "recsys", "tests", "tools")
 CACHES = {"__pycache__", "node_modules"}
 
 

@@ -71,7 +71,7 @@ def test_the_tests_run_on_an_editable_installation_with_coverage(checkout: Path)
 def test_continuous_integration_ends_with_the_test_command_of_the_readme(root: Path) -> None:
     script = root / ".ci/run"
     commands = [line for line in script.read_text().splitlines() if line.startswith("make ")]
-    assert commands == ["make lint", "make test"]
+    assert commands == ["make lint", "make audit", "make test"]
     assert script.read_text().rstrip().endswith("make test")
     assert script.stat().st_mode & stat.S_IXUSR
     assert "set -euo pipefail" in script.read_text()

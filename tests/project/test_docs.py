@@ -99,6 +99,24 @@ def test_every_guarantee_names_a_test(documents: Mapping[str, str]) -> None:
     assert [row for row in promises if not NAMED_TEST.search(row)] == []
 
 
+def unshown(page: str) -> list[str]:
+    """The features that the page claims without a test, denies with one, or answers with neither yes, partly nor no."""
+    table = [re.split(r" *\| *", line.strip("| ")) for line in page.splitlines() if line.startswith("| ")]
+    rows = [cells for cells in table if cells[0] not in {"feature", "---"}]
+    return [
+        feature
+        for feature, ours, tests, *_ in rows
+        if re.split(r"\W", ours)[0] not in {"yes", "partly", "no"}
+        or ours.startswith("no") == any(function for _, function in NAMED_TEST.findall(tests))
+    ]
+
+
+def test_every_feature_that_is_claimed_names_a_test(documents: Mapping[str, str]) -> None:
+    page = documents["docs/features.md"]
+    assert len(re.findall(r"^\| .+ \| (?:yes|partly|no)\b", page, flags=re.MULTILINE)) > 20
+    assert unshown(page) == []
+
+
 def test_every_pitfall_has_its_number_what_prevents_it_and_a_test(documents: Mapping[str, str]) -> None:
     rows = re.findall(r"^\| (\d+) \| (.+) \| (.+) \| (.+) \|$", documents["docs/pitfalls.md"], flags=re.MULTILINE)
     assert [int(number) for number, *_ in rows] == list(range(1, 20))
@@ -146,6 +164,21 @@ def test_the_checkers_catch_what_they_are_there_for(tmp_path: Path) -> None:
     assert missing_tests(tmp_path, "tests/test_a.py::test_one tests/test_a.py::test_two tests/test_b.py") == [
         "tests/test_a.py::test_two",
         "tests/test_b.py::",
+    ]
+    claims = [
+        "yes | `tests/test_a.py::test_one`",
+        "yes | `tests/test_a.py`",
+        "partly: half | ",
+        "no: but | ",
+        "maybe | ",
+        "no | `tests/test_a.py::test_one`",
+    ]
+    rows = "\n".join(f"| {number} | {claim} | yes |" for number, claim in enumerate(claims))
+    assert unshown(f"| feature | privrec | shown by | peer |\n| --- | --- | --- | --- |\n{rows}") == [
+        "1",
+        "2",
+        "4",
+        "5",
     ]
     cited = "0.125 (`results/speed.json: a.b`) 0.126 (`results/speed.json: a.b`) `results/speed.json: a.c`"
     assert wrong_figures(tmp_path, cited) == ["speed.json: a.b 0.126", "speed.json: a.c "]

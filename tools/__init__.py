@@ -1,0 +1,1 @@
+"""What continuous integration asks about the dependencies; no part of the wheel."""
