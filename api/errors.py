@@ -8,10 +8,19 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.schemas import ErrorBody, ErrorEnvelope
-from recsys.errors import EventConflictError, InputError, NotFoundError, PrivacyError, PrivrecError, StateError
+from recsys.errors import (
+    EventConflictError,
+    InputError,
+    NotFoundError,
+    PrivacyError,
+    PrivrecError,
+    StateError,
+    VersionConflictError,
+)
 
 
 class Rule(NamedTuple):
@@ -27,6 +36,7 @@ RULES = (
     Rule(InputError, 422, "invalid_input"),
     Rule(PrivacyError, 409, "privacy_refused"),
     Rule(NotFoundError, 404, "not_found"),
+    Rule(VersionConflictError, 409, "version_conflict"),
     Rule(StateError, 503, "unavailable"),
     Rule(PrivrecError, 500, "internal"),
 )
@@ -38,6 +48,7 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "version_conflict",
     413: "too_large",
     422: "invalid_input",
     429: "too_many_requests",
@@ -66,6 +77,10 @@ EXAMPLES = {
         "expected an API key with scope write, got one without; use another key",
     ),
     404: ("There is no such thing.", "expected a known id, got another; check the id"),
+    409: (
+        "The version may not be published or made live; the live one stays.",
+        "expected a version whose lists are ready for 95% of the customers, got 20%; publish it first, or promote now",
+    ),
     413: ("The body is larger than 1 MiB.", "expected a body of at most 1048576 bytes, got more; send smaller batches"),
     422: (
         "The input cannot be used; nothing was changed.",
@@ -138,7 +153,21 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     detail = str(getattr(error, "detail", ""))
     own_words = status in MESSAGES and (status == HTTPStatus.BAD_REQUEST or detail == HTTPStatus(status).phrase)
     message = MESSAGES[status] if own_words else detail
-    return error_response(request, status, message, headers=getattr(error, "headers", None))
+    headers: Mapping[str, str] | None = getattr(error, "headers", None)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and headers:
+        headers = {**headers, "Allow": allowed_methods(request) or headers["Allow"]}
+    return error_response(request, status, message, headers=headers)
+
+
+def allowed_methods(request: Request) -> str:
+    """The methods of the request's path, in order; empty for a path of the framework's own.
+
+    The framework names those of one route alone, and a path has a route for each method.
+    """
+    template = getattr(request.scope.get("route"), "path_format", None)
+    routes = (found for found in iter_route_contexts(request.app.routes) if template)
+    methods = (found.methods or () for found in routes if found.path_format == template)
+    return ", ".join(sorted(set().union(*methods)))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:

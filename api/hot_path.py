@@ -56,7 +56,7 @@ class HotPath:
     known_keys: KnownKeys
     buckets: TokenBuckets
     ring: KeyRing
-    name_of: Callable[[UserKey], bytes]
+    name_of: Callable[[UserKey, int], bytes]
     shown: ShownItems
     counts: Outcomes = field(default_factory=Outcomes)
 
@@ -82,7 +82,7 @@ class HotPath:
     async def _finished(self, user_key: UserKey, lease: Lease) -> bytes | None:
         """The finished answer in the cache, if the lease lets it be served."""
         try:
-            value = await self.reader.get(self.name_of(user_key))
+            value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
         except CacheUnavailableError:
             return None
         if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
@@ -144,7 +144,7 @@ async def open_hot_path(services: Services) -> AsyncIterator[HotPath | None]:
             known_keys=services.known_keys,
             buckets=services.buckets,
             ring=workspace.keys,
-            name_of=lambda user_key: cache.name(user_key).encode("ascii"),
+            name_of=lambda user_key, slot: cache.name(user_key, slot).encode("ascii"),
             shown=services.shown,
         )
 
@@ -156,7 +156,8 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     """
     shown.refresh()
     fence = workspace.fences.read()
-    version = workspace.registry.live()
-    if fence.state is not FenceState.CERTIFIED or version is None:
+    served = workspace.registry.served()
+    slot = served.slot_of(served.live) if served.live else None
+    if fence.state is not FenceState.CERTIFIED or served.live is None or slot is None:
         return None
-    return Certificate(header=beginning(fence.epoch, version), server_id=fence.identity)
+    return Certificate(header=beginning(fence.epoch, served.live), server_id=fence.identity, slot=slot)

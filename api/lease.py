@@ -20,6 +20,8 @@ class Certificate:
 
     header: bytes
     server_id: str
+    slot: int = 0
+    """Of the cache: where the live version's lists lie."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,6 +28,9 @@ FIRST_YEAR, LAST_YEAR = 1970, 2099
 MAX_EVENTS = 1000
 """Rows in one request: with the longest ids they still fit into the largest body."""
 
+INTERNAL = "internal, not private"
+"""Said of exact numbers about customers: for the operator's eyes, never for a page or a report."""
+
 MAX_QUANTITY = 1_000_000.0
 """Far above any basket, and exact in the 32-bit float that a history keeps."""
 
@@ -228,6 +231,14 @@ class ModelSummary(Outgoing):
     created_at: Moment
     privacy: dict[str, Any] = Field(description="The guarantee in full, and what it does not cover.")
     metrics: dict[str, Any]
+
+
+class ModelDetail(ModelSummary):
+    """One version of a model, and how far it is published."""
+
+    customers: int | None = Field(description="How many customers there are; null without a cache.")
+    published: int | None = Field(description="Whose lists of this version are ready now; null without a cache.")
+    counted: str = Field(default=INTERNAL, description="What the two numbers are: exact, for the operator alone.")
 
 
 class ModelList(Outgoing):

@@ -1,9 +1,9 @@
 """Real cycles: a Valkey server is killed, flushed, put back to an old snapshot or stopped while customers are erased.
 
-In each cycle lists of some customers are kept under permits, writers hold more of them back, one client serves by
-leases, one keeper certifies, and each customer is erased in turn. A leak is a list that was served to a request that
-began after its customer's erasure was acknowledged. Time goes ten times as fast as in production, leases and waiting
-alike.
+In each cycle lists of some customers are kept under permits, in both of their slots, writers hold more of them back,
+one client serves by leases, one keeper certifies, and each customer is erased in turn. A leak is a list that was served
+to a request that began after its customer's erasure was acknowledged. Time goes ten times as fast as in production,
+leases and waiting alike.
 """
 
 import os
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -30,7 +31,7 @@ from recsys.serving.sealed_lists import HEADER, Kind
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryFences
-from recsys.types import FenceState, Permit, UserKey
+from recsys.types import SLOTS, FenceState, Permit, UserKey
 
 if TYPE_CHECKING:
     from recsys.ports import Erasures
@@ -190,7 +191,7 @@ class Cycles:
             self._fence.bury(user)
         else:
             with suppress(RedisError), self.server.client() as client:
-                client.delete(self._cache.name(user))
+                client.delete(*(self._cache.name(user, slot) for slot in SLOTS))
         self.record.acknowledged[user] = time.monotonic()
 
     def _read(self, users: list[UserKey], stop: threading.Event) -> None:
@@ -206,9 +207,9 @@ class Cycles:
         if self.fenced and not (fence.state is FenceState.CERTIFIED and fence.holds(identity)):
             return
         while not stop.is_set() and time.monotonic() < began + LEASE_SECONDS / FAST:
-            for user in users:
+            for user, slot in product(users, SLOTS):
                 start = time.monotonic()
-                value = cast("bytes", client.get(self._cache.name(user)) or b"")
+                value = cast("bytes", client.get(self._cache.name(user, slot)) or b"")
                 lists = len(value) > HEADER.size and value[0] == Kind.LISTS
                 if lists and (not self.fenced or HEADER.unpack_from(value)[1] == fence.epoch):
                     in_time = start < began + LEASE_SECONDS / FAST
@@ -233,10 +234,11 @@ class Cycles:
     def _put(self, permit: Permit, users: list[UserKey]) -> None:
         header = HEADER.pack(Kind.LISTS, permit.epoch, 1, permit.stamp)
         if self.fenced:
-            self._cache.put(permit, [(user, header + user) for user in users])
+            for slot in SLOTS:
+                self._cache.put(permit, [(user, header + user) for user in users], slot)
             return
         with self.server.client() as client:
-            client.mset({self._cache.name(user): header + user for user in users})
+            client.mset({self._cache.name(user, slot): header + user for user in users for slot in SLOTS})
 
     def _suffer(self, fault: str, delay: float) -> None:
         time.sleep(delay)

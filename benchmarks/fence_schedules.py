@@ -1,14 +1,16 @@
 """Schedules of everything that could make an erased customer's list be served: the code of the fence over memory twins.
 
-In each schedule two customers are erased or buy something while writers hold lists that were computed before, readers
-serve by leases, keepers certify, and the cache's server is killed and starts empty or with an old snapshot, fails over
-to a copy that lags behind while the old one lives on, or is flushed. Answers get lost, and processes die at any step.
+In each schedule two customers are erased or buy something while writers hold lists that were computed before, for
+either of two versions, readers serve the live one by leases, each is promoted in the place of the other, keepers
+certify, and the cache's server is killed and starts empty or with an old snapshot, fails over to a copy that lags
+behind while the old one lives on, or is flushed. Answers get lost, and processes die at any step.
 A leak is a request that began after the acknowledgement and was answered with a list that the acknowledgement ruled
 out. The scheme under test is the code of `recsys/fence.py`; the control deletes the list, and no more.
 """
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -17,14 +19,14 @@ from recsys.errors import CacheUnavailableError
 from recsys.fence import LEASE_SECONDS, CacheFence
 from recsys.serving.sealed_lists import HEADER, Kind
 from recsys.store.memory import MemoryCache, MemoryFences
-from recsys.types import Fence, FenceState, Permit, UserKey
+from recsys.types import SLOTS, Fence, FenceState, Permit, UserKey
 
 if TYPE_CHECKING:
     from recsys.ports import Cache, Erasures
 
 T = TypeVar("T")
 CUSTOMERS = (UserKey(b"a" * 16), UserKey(b"b" * 16))
-ACTORS = 10
+ACTORS = 11
 LOST = 0.02
 """How often the answer of the server gets lost, the work being done."""
 UNREACHED = 0.03
@@ -41,15 +43,21 @@ class Server:
 
     cache: MemoryCache = field(default_factory=MemoryCache)
 
+    def empty(self) -> "Server":
+        """Another run that begins with nothing."""
+        return Server(type(self.cache)())
+
     def copy(self) -> "Server":
         """Another run that begins with what this one holds."""
-        twin = MemoryCache()
-        twin._values, twin._epoch, twin._stamp = dict(self.cache._values), self.cache._epoch, self.cache._stamp  # noqa: SLF001
+        twin = type(self.cache)()
+        first, second = self.cache._values  # noqa: SLF001
+        twin._values, twin._epoch, twin._stamp = (dict(first), dict(second)), self.cache._epoch, self.cache._stamp  # noqa: SLF001
         return Server(twin)
 
     def flush(self) -> None:
         """Lose everything, and run on."""
-        self.cache._values.clear()  # noqa: SLF001
+        for values in self.cache._values:  # noqa: SLF001
+            values.clear()
         self.cache._epoch, self.cache._stamp = None, 0  # noqa: SLF001
 
 
@@ -68,6 +76,8 @@ class World:
     """Whose erasure was acknowledged."""
     counted: dict[UserKey, int] = field(default_factory=lambda: dict.fromkeys(CUSTOMERS, 1))
     """The revision that was acknowledged."""
+    live: int = 0
+    """The slot of the version that is live."""
     leaks: int = 0
     served: int = 0
 
@@ -100,9 +110,9 @@ class Connection:
         """As the port."""
         return self._ask(MemoryCache.permit)
 
-    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]], slot: int = 0) -> int:
         """As the port."""
-        return self._ask(lambda cache: cache.put(permit, values))
+        return self._ask(lambda cache: cache.put(permit, values, slot))
 
     def bury(self, user_key: UserKey) -> str:
         """As the port."""
@@ -170,6 +180,7 @@ class Fenced:
     """The scheme under test: promises are kept by the code of `recsys/fence.py`."""
 
     fence: type[CacheFence] = CacheFence
+    cache: type[MemoryCache] = MemoryCache
 
     def __init__(self, world: World) -> None:
         """The scheme in a world."""
@@ -207,19 +218,19 @@ class Fenced:
         """What a writer asks for before it reads anything."""
         return client.permit()
 
-    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]]) -> None:
+    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]], slot: int) -> None:
         """Keep what was computed."""
-        client.put(permit, values)
+        client.put(permit, values, slot)
 
     def lease(self, client: Connection) -> "Lease | None":
         """A lease, if the server is certified: on the run that is connected, from the start of the reading."""
         start, cache = self.world.stage.now, client.run()
         self.world.stage.step()
-        fence, permit = self.world.fences.read(), cache.permit()
+        fence, permit, slot = self.world.fences.read(), cache.permit(), self.world.live
         is_certified = fence.state is FenceState.CERTIFIED and fence.holds(cache.identity())
         if not is_certified or permit is None or permit.epoch != fence.epoch:
             return None
-        return Lease(cache, fence.epoch, start + LEASE_SECONDS)
+        return Lease(cache, fence.epoch, start + LEASE_SECONDS, slot)
 
 
 @dataclass(frozen=True)
@@ -229,13 +240,40 @@ class Lease:
     cache: MemoryCache
     epoch: int | None
     until: float
+    slot: int
 
     def list_of(self, user_key: UserKey) -> bytes | None:
         """The customer's list, if it may be served."""
-        value = self.cache.get(user_key) or b""
+        value = self.cache.get(user_key, self.slot) or b""
         if len(value) <= HEADER.size or value[0] != Kind.LISTS:
             return None
         return value if self.epoch in {None, HEADER.unpack_from(value)[1]} else None
+
+
+class HalfCache(MemoryCache):
+    """A server whose scripts know the first slot alone."""
+
+    def bury(self, user_key: UserKey) -> str:
+        """Put a tombstone into the first slot."""
+        with self._second():
+            return super().bury(user_key)
+
+    def forget(self, user_keys: Iterable[UserKey]) -> str:
+        """Put notes into the first slot."""
+        with self._second():
+            return super().forget(user_keys)
+
+    @contextmanager
+    def _second(self) -> Iterator[None]:
+        kept = dict(self._values[1])
+        yield
+        self._values[1].update(kept)
+
+
+class Halved(Fenced):
+    """Broken on purpose: promises reach the first slot, and the second is left as it is."""
+
+    cache = HalfCache
 
 
 class Unwaited(Fenced):
@@ -266,11 +304,11 @@ class Unstamped(Fenced):
         """Any permit: the real one is asked for later."""
         return Permit(0, 0)
 
-    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]]) -> None:  # noqa: ARG002 - the scheme's signature
+    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]], slot: int) -> None:  # noqa: ARG002 - the scheme's signature
         """Keep the lists under a permit of now."""
         late = client.permit()
         if late is not None:
-            client.put(late, [(key, _value(late, value[HEADER.size :])) for key, value in values])
+            client.put(late, [(key, _value(late, value[HEADER.size :])) for key, value in values], slot)
 
 
 class Deleting(Fenced):
@@ -291,26 +329,27 @@ class Deleting(Fenced):
         """Any permit."""
         return Permit(0, 0)
 
-    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]]) -> None:  # noqa: ARG002 - the scheme's signature
+    def put(self, client: Connection, permit: Permit, values: Sequence[tuple[UserKey, bytes]], slot: int) -> None:  # noqa: ARG002 - the scheme's signature
         """SET."""
         self.world.stage.step()
-        client.run()._values.update(values)  # noqa: SLF001
+        client.run()._values[slot].update(values)  # noqa: SLF001
 
     def lease(self, client: Connection) -> Lease | None:
         """No end."""
-        return Lease(client.run(), None, float("inf"))
+        return Lease(client.run(), None, float("inf"), self.world.live)
 
     def _delete(self, client: Connection, user_key: UserKey) -> None:
         self.world.stage.step()
-        client.run()._values.pop(user_key, None)  # noqa: SLF001
+        for values in client.run()._values:  # noqa: SLF001
+            values.pop(user_key, None)
 
 
 def play(stage: Stage, scheme: type[Fenced], seed: int) -> World:
     """The world after one schedule."""
     chance = random.Random(seed)
-    world = World(stage, chance)
+    world = World(stage, chance, server=Server(scheme.cache()))
     plan = scheme(world)
-    acts: list[Act] = [lambda: keep(plan), lambda: keep(plan), lambda: trouble(world)]
+    acts: list[Act] = [lambda: keep(plan), lambda: keep(plan), lambda: trouble(world), lambda: flip(world)]
     acts += [lambda: write(plan)] * 3 + [lambda: read(plan)] * 2
     acts += [lambda user=user: promise(plan, user) for user in CUSTOMERS]  # type: ignore[misc]
     stage.play(acts, chance)
@@ -325,8 +364,15 @@ def keep(plan: Fenced) -> None:
         plan.world.stage.step(plan.world.chance.random())
 
 
+def flip(world: World) -> None:
+    """Promote the version of the other slot, again and again, warm or not."""
+    for _ in range(3):
+        world.stage.step(world.chance.random() * 2)
+        world.live = 1 - world.live
+
+
 def write(plan: Fenced) -> None:
-    """Compute lists and keep them, some of them long after."""
+    """Compute lists of either version and keep them, some of them long after."""
     world, client = plan.world, Connection(plan.world)
     for _ in range(3):
         try:
@@ -340,7 +386,8 @@ def write(plan: Fenced) -> None:
         known = [(user, world.revisions[user]) for user in CUSTOMERS if user not in world.suppressed]
         world.stage.step(world.chance.random() * world.chance.choice((0.1, 4.0)))
         values = [(user, _value(permit, user + bytes([revision]))) for user, revision in known]
-        _quietly(lambda given=permit, lists=values: plan.put(client, given, lists))  # type: ignore[misc]
+        slot = world.chance.choice(SLOTS)
+        _quietly(lambda given=permit, lists=values, place=slot: plan.put(client, given, lists, place))  # type: ignore[misc]
 
 
 def read(plan: Fenced) -> None:
@@ -387,12 +434,12 @@ def trouble(world: World) -> None:
 
 def _die(world: World) -> None:
     world.server.cache.down = True
-    world.server = Server()
+    world.server = world.server.empty()
 
 
 def _die_and_restore(world: World) -> None:
     world.server.cache.down = True
-    world.server = world.snapshot.copy() if world.snapshot else Server()
+    world.server = world.snapshot.copy() if world.snapshot else world.server.empty()
 
 
 def _lag(world: World) -> None:

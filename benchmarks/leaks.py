@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.fence_cycles import play_cycles
-from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Unnamed, Unstamped, Unwaited, play
+from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited, play
 from benchmarks.report import Figures, options, report
 from benchmarks.stepped import Stage
 
@@ -18,7 +18,7 @@ SCHEDULES, QUICK_SCHEDULES = 200_000, 2_000
 CONTROLS, QUICK_CONTROLS = 2_000, 500
 CYCLES, QUICK_CYCLES = 500, 8
 CONTROL_CYCLES, QUICK_CONTROL_CYCLES = 20, 4
-TWINS = {"control": Deleting, "unwaited": Unwaited, "unnamed": Unnamed, "unstamped": Unstamped}
+TWINS = {"control": Deleting, "halved": Halved, "unwaited": Unwaited, "unnamed": Unnamed, "unstamped": Unstamped}
 """Schemes that must leak: the control, and the fence with one part broken."""
 
 

@@ -9,7 +9,7 @@ from recsys.data.attributes import AttributeTable, catalogue_attributes, read_at
 from recsys.types import CatalogueItem, Json
 
 CATALOGUE = "catalogue"
-"""In the place of a file: its name would have to end in .csv or .parquet."""
+"""In the place of a file: its name would have to end in .csv, .jsonl or .parquet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,8 +43,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table)
 
 
-def print_report(report: IngestReport, *, as_json: bool) -> None:
-    """What an ingestion did with the rows."""
+def print_report(report: IngestReport, title: str = "Ingested", *, as_json: bool) -> None:
+    """What an ingestion did, or would do, with the rows."""
     counts = {
         name: count
         for name, count in asdict(report).items()
@@ -53,7 +53,7 @@ def print_report(report: IngestReport, *, as_json: bool) -> None:
     if as_json:
         print_json(dict[str, Json](asdict(report)))
     else:
-        print_table("Ingested", ["rows", "number"], [(name, f"{count:,}") for name, count in counts.items()])
+        print_table(title, ["rows", "number"], [(name, f"{count:,}") for name, count in counts.items()])
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Purchases from a file into the event store. Doing it again adds nothing."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.history import Purchases
+from recsys.data.history import Merge, Purchases, merge
 from recsys.data.interactions import PurchaseLog
 from recsys.data.readers import ReadResult
 from recsys.store.workspace import Workspace
@@ -30,12 +31,36 @@ def ingest(workspace: Workspace, read: ReadResult, progress: Progress = lambda _
     workspace.catalogue.add_items(read.catalogue)
     positions = {item.item_id: position for position, item in enumerate(workspace.catalogue.items())}
     to_store = np.array([positions[item] for item in read.log.items], dtype=np.int32)
-    report = IngestReport(**{name: getattr(read.report, name) for name in IngestReport.__slots__} | {"accepted": 0})
+    report = replace(read.report, accepted=0)
     customers = _customers(workspace, read.log, to_store)
     while batch := dict(islice(customers, BATCH)):
         report += _append(workspace, batch)
         progress(len(batch))
     return report
+
+
+def rehearse(workspace: Workspace, read: ReadResult, progress: Progress = lambda _: None) -> IngestReport:
+    """What `ingest` would answer as the store is now; nothing is stored.
+
+    Guarantees:
+        - The store is as it was, and `ingest` gives the same report.
+
+    Tested by: tests/pipelines/test_purchases.py::test_a_dry_run_says_what_an_ingestion_will_do_and_stores_nothing
+    """
+    known = {item.item_id: position for position, item in enumerate(workspace.catalogue.items())}
+    # An item that is new to the store gets a position that no purchase there has.
+    positions = [known.get(item, len(known) + index) for index, item in enumerate(read.log.items)]
+    report = replace(read.report, accepted=0)
+    for user_key, purchases in _customers(workspace, read.log, np.array(positions, dtype=np.int32)):
+        report += _counted(_merged(workspace, user_key, purchases), len(purchases))
+        progress(1)
+    return report
+
+
+def _merged(workspace: Workspace, user_key: UserKey, purchases: Purchases) -> Merge | None:
+    if workspace.histories.state(user_key).suppressed:
+        return None
+    return merge(workspace.histories.history(user_key), purchases)
 
 
 def _customers(
@@ -51,11 +76,15 @@ def _customers(
 def _append(workspace: Workspace, batch: dict[UserKey, Purchases]) -> IngestReport:
     report = IngestReport()
     merges = workspace.histories.append(batch)
-    workspace.fence.forget(key for key, merge in merges.items() if merge is not None)
-    for user_key, merge in merges.items():
-        if merge is None:
-            report += IngestReport(suppressed=len(batch[user_key]))
-        else:
-            duplicates, conflicts = int(merge.duplicate.sum()), int(merge.conflict.sum())
-            report += IngestReport(accepted=merge.accepted, duplicates=duplicates, conflicts=conflicts)
+    workspace.fence.forget(key for key, merged in merges.items() if merged is not None)
+    for user_key, merged in merges.items():
+        report += _counted(merged, len(batch[user_key]))
     return report
+
+
+def _counted(merged: Merge | None, n_rows: int) -> IngestReport:
+    """The counts of one customer's rows."""
+    if merged is None:
+        return IngestReport(suppressed=n_rows)
+    duplicates, conflicts = int(merged.duplicate.sum()), int(merged.conflict.sum())
+    return IngestReport(accepted=merged.accepted, duplicates=duplicates, conflicts=conflicts)

@@ -154,6 +154,14 @@ class ModelSummary(TypedDict):
     metrics: dict[str, Any]
 
 
+class ModelDetail(ModelSummary):
+    """One version of a model, and how far it is published."""
+
+    customers: int | None
+    published: int | None
+    counted: str
+
+
 class ModelList(TypedDict):
     """Every version, oldest first, and the one that is served."""
 

@@ -9,7 +9,7 @@ from privrec.client import Client
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self, Unpack, cast
+from typing import Any, Literal, Self, Unpack, cast
 from urllib.parse import quote, urlencode
 
 from privrec.answers import (
@@ -23,6 +23,7 @@ from privrec.answers import (
     ItemFields,
     ItemList,
     Liveness,
+    ModelDetail,
     ModelList,
     Purpose,
     QueuedMessage,
@@ -206,6 +207,18 @@ class Client:
     def metrics(self) -> str:
         """The metrics of the process that answers, in the text form of Prometheus; needs the scope `metrics`."""
         return self._content("GET", "/metrics").decode()
+
+    def model(self, version: str) -> ModelDetail:
+        """A version, and of how many customers its lists are ready."""
+        return cast("ModelDetail", self._ask(f"/v1/models/{_segment(version)}"))
+
+    def publish_model(self, version: str) -> ModelDetail:
+        """The version with every customer's lists ready beside the live one's; if time ran out, ask again."""
+        return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/publish"))
+
+    def promote_model(self, version: str, *, when: Literal["warm", "now"] = "warm") -> ModelDetail:
+        """The version that is live from now on."""
+        return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
 
     def live(self) -> Liveness:
         """Whether the process answers."""

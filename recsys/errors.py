@@ -56,6 +56,10 @@ class StateError(PrivrecError):
     exit_code = 5
 
 
+class VersionConflictError(StateError):
+    """A model version is not, or no longer, in a state in which it may be published or made live."""
+
+
 class StateLockedError(StateError):
     """Another process owns the state directory."""
 

@@ -24,6 +24,7 @@ from recsys.types import (
     ModelVersion,
     Permit,
     Scope,
+    Served,
     UserKey,
     Webhook,
 )
@@ -243,8 +244,18 @@ class Registry(Protocol):
     def live(self) -> str | None:
         """The version that is served. One cheap read: it is asked for with every request."""
 
+    def served(self) -> Served:
+        """The version that is served, and whose the slots of the cache are. One cheap read, as `live`."""
+
+    def warm(self, version: str) -> int:
+        """The slot of the version, which takes that of the version that is not live if it has none.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load`; nothing changed.
+        """
+
     def promote(self, version: str) -> None:
-        """Make the version live, and the one before retired.
+        """Make the version live, and the one before retired; both have a slot, and none changes its slot.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; the version before stays live.
@@ -267,28 +278,31 @@ class Fences(Protocol):
 class Cache(Protocol):
     """Finished lists, by customer. Never the record: it may be empty, old or down at any moment.
 
+    A customer has two slots, one for each version that is warm (`types.Served`). What is said of a customer, that a
+    wish to be forgotten or a purchase came, holds for both, in one step.
+
     Values are opaque but for their header (`recsys.serving.sealed_lists`). Every method raises CacheUnavailableError
     when the server does not answer.
     """
 
-    def get(self, user_key: UserKey) -> bytes | None:
-        """The value, or None."""
+    def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
+        """The value in this slot, or None."""
 
-    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+    def headers(self, user_keys: Sequence[UserKey], slot: int = 0) -> list[bytes]:
         """The beginnings of the customers' values, in order: enough to read the header; empty where there is none."""
 
     def permit(self) -> Permit | None:
         """What lists that are computed from now on are written under; None while the server is not certified."""
 
-    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values that are still good; returns how many.
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]], slot: int = 0) -> int:
+        """Keep the values that are still good, in this slot; returns how many.
 
         Refused are all values if the epoch is no longer the permit's, and a customer's if there is a tombstone or if a
-        later stamp of this epoch is there.
+        later stamp of this epoch is there, in either slot.
         """
 
     def bury(self, user_key: UserKey) -> str:
-        """Put a tombstone in the place of the customer's value; returns the identity of the server that holds it."""
+        """Put a tombstone in the place of the customer's values; returns the identity of the server that holds it."""
 
     def forget(self, user_keys: Iterable[UserKey]) -> str:
         """Declare the customers' lists out of date, and those that are being computed; tombstones stay.

@@ -177,6 +177,22 @@ class Fence:
         return Fence(self.epoch, FenceState.CERTIFIED, self.identity)
 
 
+SLOTS = (0, 1)
+"""The places for lists that each customer has in the cache: two versions can be warm at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """Which version is served, and which versions have a slot of the cache."""
+
+    live: str | None = None
+    slots: tuple[str | None, str | None] = (None, None)
+
+    def slot_of(self, version: str) -> int | None:
+        """The version's slot, if it has one; the live version has."""
+        return self.slots.index(version) if version in self.slots else None
+
+
 @dataclass(frozen=True, slots=True)
 class Permit:
     """What a writer of lists asked the cache for before it read any history: lists under an old permit are refused."""

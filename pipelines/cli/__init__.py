@@ -29,6 +29,7 @@ app = typer.Typer(
 COMMANDS: tuple[Callable[..., None], ...] = (
     operate.demo,
     data.ingest,
+    data.export,
     data.train,
     data.evaluate,
     data.publish,

@@ -8,7 +8,7 @@ import typer
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_report, print_table, status_console, steps
-from recsys.types import CatalogueItem, IngestReport, Json, ModelVersion, Purpose, Splitting, Task, Trainer
+from recsys.types import CatalogueItem, IngestReport, Json, ModelStatus, ModelVersion, Purpose, Splitting, Task, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,12 @@ Protocol = Annotated[
     typer.Option(help="temporal: first 80 % of purchases against the rest. heldout-customers: unseen customers."),
 ]
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A .csv, .csv.gz or .parquet file of purchases, one a row.")
+    Path,
+    typer.Argument(metavar="FILE", help="A .csv, .jsonl (both also .gz) or .parquet file of purchases, one a row."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="A .csv or .parquet file of purchases.  [default: what was ingested]")
+    Path | None,
+    typer.Option("--data", help="A .csv, .jsonl or .parquet file of purchases.  [default: what was ingested]"),
 ]
 
 
@@ -39,20 +41,24 @@ def ingest(
     timestamp_column: options.TimestampColumn = "timestamp",
     quantity_column: options.QuantityColumn = None,
     event_column: options.EventColumn = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Store nothing; say what would become of every row as the store is now.")
+    ] = False,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Take purchases from a file into the event store. Running it again adds nothing.
 
-    The file is read whole before anything is stored: a bad row stops the command and leaves the store as it was.
+    The file is read whole before anything is stored: a bad row stops the command and leaves the store as it was. A
+    command that was killed is run again: what it had stored counts as duplicates.
     """
     columns = options.columns(user_column, item_column, timestamp_column, quantity_column, event_column)
     from recsys.store.workspace import open_workspace
 
     read = _read(file, columns)
-    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        report = _ingest(workspace, read)
-    print_report(report, as_json=as_json)
+    with open_workspace(options.settings(state_dir), lock=not dry_run, start_cache=False) as workspace:
+        report = _rehearse(workspace, read) if dry_run else _ingest(workspace, read)
+    print_report(report, "Would be ingested" if dry_run else "Ingested", as_json=as_json)
 
 
 def train(
@@ -90,6 +96,9 @@ def train(
     ] = None,
     attributes: options.Attributes = None,
     attribute_item_column: options.AttributeItemColumn = "item",
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Leave the live version as it is; `privrec models promote` changes it.")
+    ] = False,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -103,7 +112,7 @@ def train(
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a model, register it and make it live. With --data the file is ingested first.
+    """Train a model, register it and make it live, or a candidate. With --data the file is ingested first.
 
     The spend is booked in the privacy ledger before any noise is drawn; over budget nothing is drawn (exit code 4).
     The first training sets the budget, `privrec ledger budget` sets another one. The metrics that are printed are of a
@@ -128,6 +137,7 @@ def train(
         expected_customers=expected_customers,
         seed=seed,
         attributes=attributes is not None,
+        candidate=candidate,
     )
     require_use([config])
     read = _read(data, columns) if data else None
@@ -296,6 +306,28 @@ def recommend(
     )
 
 
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .csv, .jsonl or .parquet file to write.")],
+    *,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the catalogue to a file: every item that is in the shop. Nothing of a customer is in it.
+
+    In a .csv file, text that a spreadsheet would take for a formula gets an apostrophe in front; the other formats
+    hold it as it is.
+    """
+    from pipelines.export import export_catalogue
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        items = export_catalogue(workspace.catalogue.items(), file)
+    if as_json:
+        print_json({"items": items})
+    else:
+        console.print(f"exported {items:,} items")
+
+
 def _read(file: Path, columns: "Columns") -> "ReadResult":
     from recsys.data.readers import read_purchases
 
@@ -308,6 +340,13 @@ def _ingest(workspace: "Workspace", read: "ReadResult") -> IngestReport:
 
     with bar("storing customers", len(read.log.users)) as advance:
         return run_ingest(workspace, read, advance)
+
+
+def _rehearse(workspace: "Workspace", read: "ReadResult") -> IngestReport:
+    from pipelines.ingest import rehearse
+
+    with bar("comparing customers", len(read.log.users)) as advance:
+        return rehearse(workspace, read, advance)
 
 
 def _log(
@@ -344,5 +383,6 @@ def _print_version(
         show_metrics(version.metrics)
     privacy = version.privacy
     promise = f"epsilon={privacy['epsilon']:.4g} at delta={privacy['delta']:g}" if privacy["private"] else "NOT private"
-    console.print(f"[bold]version {version.version}[/bold] is live ({version.trainer}, {promise})")
+    stands = "live" if version.status is ModelStatus.LIVE else "a candidate"
+    console.print(f"[bold]version {version.version}[/bold] is {stands} ({version.trainer}, {promise})")
     console.print("next: privrec recommend USER, privrec serve, privrec ledger")

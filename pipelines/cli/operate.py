@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli import options
-from pipelines.console import console, print_json, print_table, status_console
+from pipelines.console import bar, console, print_json, print_table, status_console
 from recsys.types import Json, Scope
 
 
@@ -175,18 +175,39 @@ def report_model(
 def promote_model(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
     *,
+    now: Annotated[bool, typer.Option("--now", help="Whether its lists are ready in the cache or not.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
     """Make a version live; it is checked first, and the one before stays live if it is not sound.
 
-    Rolling back is promoting an older version. One that was made with a customer who was erased since is refused.
+    Where a server keeps the lists (PRIVREC_REDIS_URL), they must be ready first: privrec models publish. Rolling back
+    is promoting an older version. One that was made with a customer who was erased since is refused.
     """
-    from recsys.erasure.promotion import promote
+    from pipelines.versions import promote
     from recsys.store.workspace import open_workspace
 
-    with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
-        promote(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums)
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        promote(workspace, version, now=now)
     console.print(f"version {version} is live")
+
+
+@models.command("publish")
+def publish_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    state_dir: options.StateDir = None,
+) -> None:
+    """Write every customer's lists of a version to the cache, while another one is served. Run it again to go on.
+
+    Needs a server that keeps the lists: PRIVREC_REDIS_URL.
+    """
+    from pipelines.versions import publish
+    from recsys.store.workspace import open_workspace
+
+    settings = options.settings(state_dir)
+    with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("publishing", 0) as advance:
+        customers = publish(workspace, version, advance)
+    console.print(f"published {customers:,} customers with version {version}")
 
 
 keys = typer.Typer(

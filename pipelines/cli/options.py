@@ -51,9 +51,10 @@ Attributes = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|catalogue",
-        help="What is publicly known of the items: a .csv or .parquet file with one row an item, or `catalogue` for "
-        "the categories and words of names that were ingested. For gram at a finite epsilon, refused where "
-        "nothing would use it. Costs no budget; can help or harm: compare with `privrec evaluate`.  [default: none]",
+        help="What is publicly known of the items: a .csv, .jsonl or .parquet file with one row an item, or "
+        "`catalogue` for the categories and words of names that were ingested. For gram at a finite epsilon, "
+        "refused where nothing would use it. Costs no budget; can help or harm: compare with `privrec evaluate`.  "
+        "[default: none]",
     ),
 ]
 AttributeItemColumn = Annotated[str, typer.Option(help="Column with the item's id in the file of --attributes.")]

@@ -1,4 +1,4 @@
-"""Public attributes of items, from a CSV or Parquet file or from the catalogue.
+"""Public attributes of items, from a CSV, JSON Lines or Parquet file or from the catalogue.
 
 A column of text is labels, separated by "|" in a field that has several. Text that says something else about nearly
 every item (a title, a description) is taken word by word. A column of numbers is numbers.
@@ -82,7 +82,7 @@ class AttributeTable:
 
 
 def read_attributes(path: Path, item_column: str = "item") -> AttributeTable:
-    """The attributes in a .csv (UTF-8, comma, header; also .csv.gz) or .parquet file: every column beside the item's.
+    """The attributes in a file (formats: see `read_purchases`): every column beside the item's.
 
     In a CSV file a column is numbers if every value in it is one. A Parquet file says itself what is text.
 

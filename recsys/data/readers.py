@@ -1,4 +1,4 @@
-"""Purchases from CSV and Parquet files.
+"""Purchases from CSV, JSON Lines and Parquet files.
 
 A row in a message is counted from 1, without the header. No message repeats what a row says.
 """
@@ -59,8 +59,9 @@ def option(field: str) -> str:
 
 
 def read_purchases(path: Path, columns: Columns | None = None) -> ReadResult:
-    """The purchases in a .csv (UTF-8, comma, header; also .csv.gz) or .parquet file, and what became of every row.
+    """The purchases in a file, and what became of every row.
 
+    Formats: .csv (UTF-8, comma, header), .jsonl (UTF-8, one object a line), both also as .gz, and .parquet.
     Ids are text or whole numbers (which become their decimal text), in Unicode normal form C. Times: see
     `recsys.data.timestamps.milliseconds`. Rows without an item are counted as unmapped, rows with a quantity of zero or
     less as returns. Reading the same rows again gives the same event ids.

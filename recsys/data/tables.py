@@ -1,11 +1,11 @@
-"""From the columns of a CSV or Parquet file to checked arrays.
+"""From the columns of a CSV, JSON Lines or Parquet file to checked arrays.
 
 This module imports pyarrow, which takes a quarter of a second: import it inside the function that needs it. Arrow's own
 messages repeat rows, and rows hold customer ids: every one of them is replaced, not chained.
 """
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from recsys.data.json_lines import json_rows
 from recsys.data.readers import Columns, NamedColumns, option
 from recsys.data.rows import UNMAPPED, Indices, Rows, event_digests
 from recsys.data.timestamps import first_failure, first_row, milliseconds
@@ -65,7 +66,7 @@ def read_table(path: Path, columns: NamedColumns) -> pa.Table:
     with _as_input(path):
         table = _reader(path)(path, columns)
     if not len(table):
-        msg = f"expected at least one row in {path}, got a header and nothing under it; export it again"
+        msg = f"expected at least one row in {path}, got none; export it again"
         raise InputError(msg)
     return table
 
@@ -79,6 +80,8 @@ def column_names(path: Path) -> list[str]:
     with _as_input(path):
         if _reader(path) is _read_csv:
             return _csv_header(path)
+        if _reader(path) is _read_json_lines:
+            return _keys(json_rows(path))
         with pa.parquet.ParquetFile(path) as file:
             return list(file.schema_arrow.names)
 
@@ -92,7 +95,7 @@ def _as_input(path: Path) -> Iterator[None]:
         msg = f"expected a file at {path}, got nothing there; check the path"
         raise InputError(msg) from None
     except (pa.ArrowException, OSError, UnicodeError, csv.Error):
-        kind = "Parquet file" if _reader(path) is _read_parquet else "CSV file in UTF-8"
+        kind = _KINDS[_reader(path)]
         msg = f"expected a whole {kind} at {path}, got bytes that do not read as one to the end; export it again"
         raise InputError(msg) from None
 
@@ -104,7 +107,10 @@ def _reader(path: Path) -> Reader:
         return _read_csv
     if name.endswith(".parquet"):
         return _read_parquet
-    msg = f"expected a file whose name ends in .csv, .csv.gz or .parquet, got {path.name!r}; convert it or rename it"
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        return _read_json_lines
+    endings = ".csv, .csv.gz, .jsonl, .jsonl.gz or .parquet"
+    msg = f"expected a file whose name ends in {endings}, got {path.name!r}; convert it or rename it"
     raise InputError(msg)
 
 
@@ -133,6 +139,46 @@ def _read_csv(path: Path, columns: NamedColumns) -> pa.Table:
         if refused:
             raise _wrong_fields(refused[0]) from None
         raise
+
+
+def _read_json_lines(path: Path, columns: NamedColumns) -> pa.Table:
+    """The selected columns of a JSON Lines file, all as text; a name that an object lacks is null there."""
+    names = list(columns.by_field().values())
+    seen: set[str] = set()
+    cells: dict[str, list[str | None]] = {name: [] for name in names}
+    for row in json_rows(path):
+        seen.update(name for name in names if name in row)
+        for name in names:
+            cells[name].append(row.get(name) or None)
+    if cells[names[0]]:
+        _check_names(seen, columns)
+    return pa.table({name: pa.array(column, pa.large_string()) for name, column in cells.items()})
+
+
+def _check_names(seen: set[str], columns: NamedColumns) -> None:
+    """Nothing, if each column was seen. No message shows the other names: in objects they may be customers' ids.
+
+    Raises:
+        InputError: a column is in no row.
+    """
+    for field, name in columns.by_field().items():
+        if name not in seen:
+            msg = f"expected the name {name!r} for the {field}, got no object that has it"
+            msg = f"{msg}; name yours with {option(field)}"
+            raise InputError(msg)
+
+
+def _keys(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """Every name that any of the rows has, in the order they come."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+_KINDS: Mapping[Reader, str] = {
+    _read_csv: "CSV file in UTF-8",
+    _read_json_lines: "JSON Lines file in UTF-8",
+    _read_parquet: "Parquet file",
+}
+"""What a message calls the file that each of them reads."""
 
 
 # With more threads Arrow cannot tell the number of a row that does not parse.

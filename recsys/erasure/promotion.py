@@ -1,20 +1,44 @@
-"""Which versions may be made live: none that was replaced and was made with a customer who was erased since."""
+"""Which versions may be published and made live: none that was made with a customer who was erased since."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from recsys.errors import StateError
+from recsys.errors import VersionConflictError
 from recsys.ports import Erasures, Registry, Sums
 from recsys.types import ErasureRequest, ErasureState, Json, UserKey
 
+WARM = 0.95
+"""The share of customers whose lists must be ready before a version is made live: some buy something at any time, and
+their lists are out of date in both slots until they are asked for or published again."""
 
-def promote(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+
+def warm(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+    """Give the version a slot of the cache, so that it can be published while another is live.
+
+    Raises:
+        VersionConflictError: a customer was erased who is in the version; nothing changed.
+        NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
+    """
+    _refuse_erased(version, registry, erasures, sums)
+    registry.warm(version)
+
+
+def promote(
+    version: str, *, registry: Registry, erasures: Erasures, sums: Sums, published: Callable[[], float] = lambda: 1.0
+) -> None:
     """Make the version live, and the one before retired; rolling back is promoting an older one.
 
     The live version may have been made with erased customers, bounded by its (epsilon, delta), until the next release.
     Once it is replaced there is no way back to it.
 
+    Args:
+        version: the version
+        registry: where it is
+        erasures: who was erased
+        sums: what it was made from
+        published: the share of customers whose lists of the version are ready; without it the version is live at once
+
     Raises:
-        StateError: a customer was erased who is in the version; nothing changed.
+        VersionConflictError: a customer was erased who is in the version, or too few lists are ready; nothing changed.
         NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
 
     Guarantees:
@@ -22,6 +46,18 @@ def promote(version: str, *, registry: Registry, erasures: Erasures, sums: Sums)
 
     Tested by: tests/recsys/erasure/test_promotion.py::test_a_version_with_an_erased_customer_is_not_promoted_again
     """
+    _refuse_erased(version, registry, erasures, sums)
+    share = 1.0 if version == registry.live() else published()
+    if share < WARM:
+        msg = (
+            f"expected a version whose lists are ready for {WARM:.0%} of the customers, got {share:.0%}; "
+            "publish it first (privrec models publish), or promote it now, so that lists are computed when asked for"
+        )
+        raise VersionConflictError(msg)
+    registry.promote(version)
+
+
+def _refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
     _, described = registry.load(version)
     with_erased = _erased_from(version, erasures) or _suppressed_in(described.sum_id, erasures, sums)
     if with_erased and version != registry.live():
@@ -29,8 +65,7 @@ def promote(version: str, *, registry: Registry, erasures: Erasures, sums: Sums)
             f"expected a version without erased customers, but {version} was made with one; "
             "promote a later version or train again: privrec train"
         )
-        raise StateError(msg)
-    registry.promote(version)
+        raise VersionConflictError(msg)
 
 
 def _erased_from(version: str, erasures: Erasures) -> bool:

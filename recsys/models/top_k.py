@@ -81,6 +81,7 @@ class TopK:
         self._row = np.full(len(factors), len(order))
         self._row[self._items] = np.arange(len(order))
         self._table = np.ascontiguousarray(factors[self._items])
+        self._columns = np.asfortranarray(self._table)
         self._falling = -lengths[order]
         self._longest = float(lengths.max(initial=0))
         self._rotation, self._coarse = _leading(table[order])
@@ -92,6 +93,8 @@ class TopK:
         search = cls(factors, known)
         pruned, plain = _medians(search, typical, k)
         search.pruned = pruned < plain
+        if search.pruned:  # the columns would be a second copy that is hardly read
+            search._columns = search._table
         return search
 
     def __len__(self) -> int:
@@ -204,8 +207,8 @@ class TopK:
     def _exact(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> Vector:
         """The scores of rows of the table; `vector` is one for all, or one for each."""
         # One product for each row, so it has the same bits whatever else is scored beside it. And -0 becomes 0.
-        found = np.vecdot(self._table.take(rows, axis=0), vector, dtype=np.float64)
-        return np.asarray(found + 0.0, dtype=np.float32)
+        found = np.vecdot(self._table.take(rows, axis=0).astype(np.float64), vector.astype(np.float64))
+        return (found + 0.0).astype(np.float32)
 
     def _rows(self, items: Positions) -> Positions:
         """Where those of the items stand that can be in a list."""
@@ -262,7 +265,7 @@ class TopK:
     def _block(self, vector: Vector, start: int, stop: int, hidden: Positions, shown: Mask | None) -> Vector:
         """(stop - start,): scores of these rows, -inf where an item must not be in the list."""
         if stop - start == len(self):
-            scores = self._table @ vector
+            scores = self._columns @ vector  # faster by column than by row
         else:
             scores = self._table[start:stop] @ vector
             hidden = hidden[(hidden >= start) & (hidden < stop)] - start

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from recsys.clock import Clock
 from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
-from recsys.errors import CacheUnavailableError, InputError
+from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
@@ -59,12 +59,27 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """The live model with the names of its items, read once per version."""
+    """A model that is served or published, read once per version."""
 
     version: str
     factors: ItemFactors
     popular: tuple[Row, ...]
     ranker: Ranker
+    slot: int
+    """Of the cache: where its lists lie."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """How far a version is published: exact, and so for the operator alone."""
+
+    customers: int
+    ready: int
+
+    @property
+    def share(self) -> float:
+        """Of all customers, those whose lists are ready; 1 where there is nobody."""
+        return self.ready / self.customers if self.customers else 1.0
 
 
 class Recommender:
@@ -147,23 +162,44 @@ class Recommender:
         outcomes = {key: _outcomes(merge, len(usable[key])) for key, merge in merges.items()}
         return {user_id: _settled(statuses[user_id], outcomes.get(keys[user_id], iter(()))) for user_id in events}
 
-    def publish(self, progress: Progress = lambda _: None) -> int:
-        """Compute and cache the live model's lists of all customers who have none yet; returns how many have them now.
+    def publish(self, progress: Progress = lambda _: None, *, version: str | None = None) -> int:
+        """Compute and cache a version's lists of all customers who have none yet; returns how many have them now.
 
         It can be stopped and run again at any moment: lists that are up to date are not computed twice. Purchases and
-        erasures that come meanwhile win over the lists that are being written.
+        erasures that come meanwhile win over the lists that are being written. Lists of a version that is not live
+        lie beside those of the live one, which serve on.
+
+        Args:
+            progress: told of customers who were finished
+            version: one that has a slot of the cache; the live one if none is named
 
         Raises:
-            InputError: no model is live.
+            InputError: no version was named, and no model is live.
+            StateError: the version has no slot.
             CacheUnavailableError: the cache went away; what was written stays valid, run it again.
         """
-        model = self._live_model()
+        model = self._live_model() if version is None else self._model(version)
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
         if not self._fence.certify():
             return 0
         return sum(self._publish(batch, permit, model, progress) for batch, permit in self._batches())
+
+    def published(self, version: str) -> Published | None:
+        """How many customers there are, and how many have lists of the version in the cache; None without a cache.
+
+        Raises:
+            CacheUnavailableError: the cache does not answer.
+        """
+        slot = self._registry.served().slot_of(version)
+        if not self._fence.certify():
+            return None
+        customers = ready = 0
+        for batch, permit in self._batches():
+            customers += len(batch)
+            ready += len(batch) - len(self._missing(batch, permit, version, slot)) if slot is not None else 0
+        return Published(customers=customers, ready=ready)
 
     def _batches(self) -> Iterator[tuple[list[Customer], Permit]]:
         """Every customer, with a permit that is older than what was read of them."""
@@ -182,18 +218,22 @@ class Recommender:
         return permit
 
     def _publish(self, batch: list[Customer], permit: Permit, model: LoadedModel, progress: Progress) -> int:
-        ready = Header(Kind.LISTS, permit.epoch, generation_of(model.version))
-        headers = self._cache.headers([key for key, _, _ in batch])
-        missing = [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
-        kept = self._cache.put(permit, self._sealed(missing, permit, model)) if missing else 0
+        missing = self._missing(batch, permit, model.version, model.slot)
+        kept = self._cache.put(permit, self._sealed(missing, permit, model), model.slot) if missing else 0
         progress(len(batch))
         return len(batch) - len(missing) + kept
+
+    def _missing(self, batch: list[Customer], permit: Permit, version: str, slot: int) -> list[Customer]:
+        """The customers without a list of the version that is good under the permit."""
+        ready = Header(Kind.LISTS, permit.epoch, generation_of(version))
+        headers = self._cache.headers([key for key, _, _ in batch], slot)
+        return [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
 
     def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool] | None:
         """The customer's lists, and whether the cache is down; None if the customer was suppressed a moment ago."""
         permit, degraded = None, False
         try:
-            cached = self._cached(user_key)
+            cached = self._cached(user_key, model.slot)
             if cached and (cached.version, cached.revision) == (model.version, state.revision):
                 return cached, False
             permit = self._cache.permit()
@@ -204,18 +244,18 @@ class Recommender:
         if state.suppressed or not state.known:
             return None
         fresh = self._fresh(user_key, state, model)
-        return fresh, degraded or not self._keep(user_key, fresh, permit)
+        return fresh, degraded or not self._keep(user_key, fresh, permit, model.slot)
 
-    def _cached(self, user_key: UserKey) -> CachedLists | None:
-        value = self._cache.get(user_key)
+    def _cached(self, user_key: UserKey, slot: int) -> CachedLists | None:
+        value = self._cache.get(user_key, slot)
         return None if value is None else open_lists(self._seals, user_key, value)
 
-    def _keep(self, user_key: UserKey, lists: CachedLists, permit: Permit | None) -> bool:
+    def _keep(self, user_key: UserKey, lists: CachedLists, permit: Permit | None, slot: int) -> bool:
         """Whether the cache answered; a cache that is not certified keeps nothing, and that is no fault."""
         if permit is None:
             return True
         try:
-            self._cache.put(permit, [(user_key, self._seal(user_key, lists, permit))])
+            self._cache.put(permit, [(user_key, self._seal(user_key, lists, permit))], slot)
         except CacheUnavailableError:
             return False
         return True
@@ -257,14 +297,23 @@ class Recommender:
 
     def _live_model(self) -> LoadedModel | None:
         """The live model, loaded when the live pointer has moved."""
-        version = self._registry.live()
-        if version is None:
+        served, loaded = self._registry.served(), self._loaded
+        if served.live is None:
             return None
-        if self._loaded is None or self._loaded.version != version:
-            factors, _ = self._registry.load(version)
-            self._refresh_items()
-            self._loaded = LoadedModel(version, factors, popular_list(factors), Ranker.of(factors, length=LIST_LENGTH))
-        return self._loaded
+        if loaded is None or (loaded.version, loaded.slot) != (served.live, served.slot_of(served.live)):
+            loaded = self._loaded = self._model(served.live)
+        return loaded
+
+    def _model(self, version: str) -> LoadedModel:
+        slot = self._registry.served().slot_of(version)
+        if slot is None:
+            msg = (
+                f"expected a version with a slot of the cache, {version} has none; give it one: privrec models publish"
+            )
+            raise StateError(msg)
+        factors, _ = self._registry.load(version)
+        self._refresh_items()
+        return LoadedModel(version, factors, popular_list(factors), Ranker.of(factors, length=LIST_LENGTH), slot)
 
     def _know(self, rows: Sequence[Row]) -> None:
         """Read the catalogue again if it has grown by one of the rows' items."""

@@ -18,6 +18,8 @@ from recsys.store.redis_address import RedisAddress
 from recsys.types import Fence, Permit, UserKey
 
 PREFIX = "privrec:u:"
+ENDS = ("", "+")
+"""What the names of a customer's two places end with."""
 EPOCH, STAMP = "privrec:epoch", "privrec:stamp"
 """The epoch that lists are let in for (decimal; there once the server is certified), and the last stamp."""
 BATCH = 500
@@ -46,15 +48,15 @@ class RedisCache:
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
 
-    def get(self, user_key: UserKey) -> bytes | None:
-        """The value, or None."""
+    def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
+        """The value in this slot, or None."""
         with _cache_errors():
-            return cast("bytes | None", self._redis.get(self.name(user_key)))
+            return cast("bytes | None", self._redis.get(self.name(user_key, slot)))
 
-    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
-        """The beginnings of the customers' values, in order; empty where there is none."""
+    def headers(self, user_keys: Sequence[UserKey], slot: int = 0) -> list[bytes]:
+        """The beginnings of the customers' values in this slot, in order; empty where there is none."""
         with _cache_errors():
-            pages = [self._headers(keys=self._names(page)) for page in chunks(user_keys, BATCH)]
+            pages = [self._headers(keys=[self.name(key, slot) for key in page]) for page in chunks(user_keys, BATCH)]
         return [header for page in pages for header in page]
 
     def permit(self) -> Permit | None:
@@ -63,20 +65,20 @@ class RedisCache:
             epoch, stamp = cast("list[bytes | None]", self._redis.mget(EPOCH, STAMP))
         return None if epoch is None else Permit(int(epoch), int(stamp or 0))
 
-    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values that are still good; returns how many.
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]], slot: int = 0) -> int:
+        """Keep the values that are still good, in this slot; returns how many.
 
         Guarantees:
-            - A tombstone, and what a later permit wrote, is never replaced.
+            - A tombstone, and what a later permit wrote, is never replaced, nor is a list kept beside it.
 
         Tested by: tests/contracts/test_cache_contract.py
         """
-        return sum(self._put_batch(permit, batch) for batch in chunks(values, BATCH))
+        return sum(self._put_batch(permit, batch, slot) for batch in chunks(values, BATCH))
 
     def bury(self, user_key: UserKey) -> str:
-        """Put a tombstone in the place of the customer's value; returns the identity of the server that holds it."""
+        """Put a tombstone in the place of the customer's values; returns the identity of the server that holds it."""
         with _cache_errors():
-            return _text(self._bury(keys=[self.name(user_key)]))
+            return _text(self._bury(keys=self._names([user_key])))
 
     def forget(self, user_keys: Iterable[UserKey]) -> str:
         """Declare the customers' lists out of date, and those that are being computed; tombstones stay."""
@@ -122,15 +124,17 @@ class RedisCache:
         """Give the connections back."""
         self._redis.close()
 
-    def name(self, user_key: UserKey) -> str:
-        """The name of the customer's value: a keyed hash, which says nothing without the key."""
-        return PREFIX + self._ring.keyed_hash(Purpose.CACHE_NAME, user_key).hex()
+    def name(self, user_key: UserKey, slot: int = 0) -> str:
+        """The name of the customer's value in this slot: a keyed hash, which says nothing without the key."""
+        return PREFIX + self._ring.keyed_hash(Purpose.CACHE_NAME, user_key).hex() + ENDS[slot]
 
-    def _names(self, user_keys: Iterable[UserKey]) -> list[str]:
-        return [self.name(user_key) for user_key in user_keys]
+    def _names(self, user_keys: Iterable[UserKey], first: int = 0) -> list[str]:
+        """The names of each customer's places, that of the slot `first` before the other."""
+        names = map(self.name, user_keys)
+        return [name + ENDS[slot] for name in names for slot in (first, 1 - first)]
 
-    def _put_batch(self, permit: Permit, batch: list[tuple[UserKey, bytes]]) -> int:
-        names, values = [self.name(key) for key, _ in batch], [value for _, value in batch]
+    def _put_batch(self, permit: Permit, batch: list[tuple[UserKey, bytes]], slot: int) -> int:
+        names, values = self._names((key for key, _ in batch), slot), [value for _, value in batch]
         with _cache_errors():
             kept = self._put(keys=[EPOCH, *names], args=[permit.epoch, permit.stamp, LIFE_SECONDS, *values])
         return int(cast("int", kept))
@@ -139,11 +143,11 @@ class RedisCache:
 class NoCache:
     """A cache that is always empty, for a process that starts none: every list is computed when it is asked for."""
 
-    def get(self, user_key: UserKey) -> bytes | None:  # noqa: ARG002 - the port's signature
+    def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:  # noqa: ARG002 - the port's signature
         """None."""
         return None
 
-    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
+    def headers(self, user_keys: Sequence[UserKey], slot: int = 0) -> list[bytes]:  # noqa: ARG002 - the port's signature
         """No headers: there is nothing."""
         return [b""] * len(user_keys)
 
@@ -151,7 +155,12 @@ class NoCache:
         """None: nothing may be written."""
         return None
 
-    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:  # noqa: ARG002 - the port's signature
+    def put(
+        self,
+        permit: Permit,  # noqa: ARG002 - the port's signature
+        values: Iterable[tuple[UserKey, bytes]],  # noqa: ARG002
+        slot: int = 0,  # noqa: ARG002
+    ) -> int:
         """0: nothing is kept."""
         return 0
 

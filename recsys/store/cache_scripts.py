@@ -2,6 +2,9 @@
 
 A value begins with a kind (0 tombstone, 1 lists, 2 out of date), 8 bytes of epoch, 8 of generation and 8 of stamp, as
 `recsys.serving.sealed_lists` writes it. Stamps are compared as numbers: Lua compares strings by the server's locale.
+
+A customer has two places, one for each version that is warm. Tombstones and notes lie in the first and rule both: who
+erases or notes empties the second, and who writes to either looks at both.
 """
 
 IDENTITY = """
@@ -23,16 +26,21 @@ end
 PUT = (
     NUMBERS
     + """
--- KEYS: epoch, names. ARGV: epoch, stamp, seconds to live, values. Returns how many were kept.
+-- KEYS: epoch, each value's place and the customer's other one. ARGV: epoch, stamp, seconds to live, values.
+-- Returns how many were kept.
 local epoch, stamp, kept = ARGV[1], tonumber(ARGV[2]), 0
 if redis.call('GET', KEYS[1]) ~= epoch then return 0 end
 local here = packed(tonumber(epoch))
-for i = 2, #KEYS do
-  local present = redis.call('GETRANGE', KEYS[i], 0, 24)
-  local kind = string.byte(present, 1)
-  local later = string.sub(present, 2, 9) == here and number(string.sub(present, 18, 25)) > stamp
-  if kind ~= 0 and not later then
-    redis.call('SET', KEYS[i], ARGV[i + 2], 'EX', ARGV[3])
+local function forbids(present)
+  if string.byte(present, 1) == 0 then return true end
+  return string.sub(present, 2, 9) == here and number(string.sub(present, 18, 25)) > stamp
+end
+for i = 2, #KEYS, 2 do
+  local other = redis.call('GETRANGE', KEYS[i + 1], 0, 24)
+  if not forbids(other) and not forbids(redis.call('GETRANGE', KEYS[i], 0, 24)) then
+    redis.call('SET', KEYS[i], ARGV[i / 2 + 3], 'EX', ARGV[3])
+    -- What is written now says all that the note said.
+    if string.byte(other, 1) == 2 then redis.call('DEL', KEYS[i + 1]) end
     kept = kept + 1
   end
 end
@@ -44,7 +52,11 @@ return kept
 BURY = (
     IDENTITY
     + """
-for i = 1, #KEYS do redis.call('SET', KEYS[i], '\\0') end
+-- KEYS: both places of each customer.
+for i = 1, #KEYS, 2 do
+  redis.call('SET', KEYS[i], '\\0')
+  redis.call('DEL', KEYS[i + 1])
+end
 return identity()
 """
 )
@@ -54,12 +66,13 @@ FORGET = (
     IDENTITY
     + NUMBERS
     + """
--- KEYS: epoch, stamp, names. ARGV: seconds to live.
+-- KEYS: epoch, stamp, both places of each customer. ARGV: seconds to live.
 local epoch = redis.call('GET', KEYS[1])
 local stamp = redis.call('INCR', KEYS[2])
 local stale = '\\2' .. packed(tonumber(epoch or '0')) .. string.rep('\\0', 8) .. packed(stamp)
-for i = 3, #KEYS do
+for i = 3, #KEYS, 2 do
   if redis.call('GETRANGE', KEYS[i], 0, 0) ~= '\\0' then redis.call('SET', KEYS[i], stale, 'EX', ARGV[1]) end
+  redis.call('DEL', KEYS[i + 1])
 end
 return identity()
 """

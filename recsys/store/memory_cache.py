@@ -18,34 +18,35 @@ class MemoryCache:
         self._identity = secrets.token_hex(20)
         self._epoch: int | None = None
         self._stamp = 0
-        self._values: dict[UserKey, bytes] = {}
+        self._values: tuple[dict[UserKey, bytes], dict[UserKey, bytes]] = ({}, {})
         self._writing = threading.RLock()
 
-    def get(self, user_key: UserKey) -> bytes | None:
-        """The value, or None."""
+    def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
+        """The value in this slot, or None."""
         self.ping()
-        return self._values.get(user_key)
+        return self._values[slot].get(user_key)
 
-    def headers(self, user_keys: Sequence[UserKey]) -> list[bytes]:
-        """The beginnings of the customers' values, in order; empty where there is none."""
+    def headers(self, user_keys: Sequence[UserKey], slot: int = 0) -> list[bytes]:
+        """The beginnings of the customers' values in this slot, in order; empty where there is none."""
         self.ping()
-        return [self._values.get(key, b"")[: HEADER.size] for key in user_keys]
+        return [self._values[slot].get(key, b"")[: HEADER.size] for key in user_keys]
 
     def permit(self) -> Permit | None:
         """What lists that are computed from now on are written under; None while the cache is not certified."""
         self.ping()
         return None if self._epoch is None else Permit(self._epoch, self._stamp)
 
-    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]]) -> int:
-        """Keep the values that are still good; returns how many."""
+    def put(self, permit: Permit, values: Iterable[tuple[UserKey, bytes]], slot: int = 0) -> int:
+        """Keep the values that are still good, in this slot; returns how many."""
         self.ping()
-        return sum(self._put(permit, key, value) for key, value in values)
+        return sum(self._put(permit, key, value, slot) for key, value in values)
 
     def bury(self, user_key: UserKey) -> str:
-        """Put a tombstone in the place of the customer's value; returns the identity of the cache."""
+        """Put a tombstone in the place of the customer's values; returns the identity of the cache."""
         self.ping()
         with self._writing:
-            self._values[user_key] = TOMBSTONE
+            self._values[0][user_key] = TOMBSTONE
+            self._values[1].pop(user_key, None)
         return self._identity
 
     def forget(self, user_keys: Iterable[UserKey]) -> str:
@@ -54,7 +55,10 @@ class MemoryCache:
         with self._writing:
             self._stamp += 1
             stale = HEADER.pack(Kind.STALE, self._epoch or 0, 0, self._stamp)
-            self._values.update({key: stale for key in user_keys if self._values.get(key) != TOMBSTONE})
+            for key in user_keys:
+                if self._values[0].get(key) != TOMBSTONE:
+                    self._values[0][key] = stale
+                self._values[1].pop(key, None)
         return self._identity
 
     def identity(self) -> str:
@@ -77,11 +81,14 @@ class MemoryCache:
             msg = "expected the cache to answer, got nothing: it is switched off; set `down` to False"
             raise CacheUnavailableError(msg)
 
-    def _put(self, permit: Permit, user_key: UserKey, value: bytes) -> bool:
+    def _put(self, permit: Permit, user_key: UserKey, value: bytes, slot: int) -> bool:
         with self._writing:
-            kept = permit.epoch == self._epoch and not self._is_later(self._values.get(user_key, b""), permit)
+            present = [values.get(user_key, b"") for values in self._values]
+            kept = permit.epoch == self._epoch and not any(self._is_later(each, permit) for each in present)
             if kept:
-                self._values[user_key] = value
+                self._values[slot][user_key] = value
+                if present[1 - slot][:1] == bytes([Kind.STALE]):
+                    self._values[1 - slot].pop(user_key, None)
         return kept
 
     def _is_later(self, present: bytes, permit: Permit) -> bool:

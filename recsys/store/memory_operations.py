@@ -9,7 +9,7 @@ from recsys.store.keys import KeyRing
 from recsys.store.registry import Pointer, check_names, no_report, status_of, unknown, withdrawn
 from recsys.store.rules import no_key, not_next
 from recsys.store.secret import hash_secret, new_api_key
-from recsys.types import ApiKey, Fence, Json, ModelVersion, Scope
+from recsys.types import ApiKey, Fence, Json, ModelVersion, Scope, Served
 
 
 class MemoryLedgerLog:
@@ -74,6 +74,16 @@ class MemoryRegistry:
         """The version that is served."""
         return self._pointer.live
 
+    def served(self) -> Served:
+        """The version that is served, and whose the slots of the cache are."""
+        return Served(live=self._pointer.live, slots=self._pointer.slots)
+
+    def warm(self, version: str) -> int:
+        """The slot of the version, which takes that of the version that is not live if it has none."""
+        self.load(version)
+        self._pointer = self._pointer.warming(version)
+        return self._pointer.slots.index(version)
+
     def promote(self, version: str) -> None:
         """Make the version live, and the one before retired."""
         self.load(version)
@@ -83,8 +93,7 @@ class MemoryRegistry:
         """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
         self._described(version)
         self._models[version] = None
-        if self._pointer.live == version:
-            self._pointer = self._pointer.to(None)
+        self._pointer = self._pointer.without(version)
 
     def _described(self, version: str) -> ModelVersion:
         if version not in self._versions:

@@ -4,7 +4,8 @@
     models/<version>/model.safetensors    its digest stands in the manifest
     models/<version>/privacy-report.json  signed; made with the version, and kept when the factors are gone
     models/<version>/withdrawn            there once the factors are gone for good
-    models/LIVE                           the live version and those that were live before
+    models/LIVE                           the live version, those that were live before, and whose the cache's slots are
+    models/LIVE.lock                      held by the process that changes LIVE
 
 Nothing in a model belongs to one customer; its files are readable by their owner only all the same.
 """
@@ -13,16 +14,19 @@ import json
 import re
 import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from filelock import FileLock
 
 from recsys.errors import ArtifactError, NotFoundError
 from recsys.evidence.canonical import canonical_json, digest
 from recsys.evidence.manifest import name_version, read_manifest, write_manifest
 from recsys.models.factors import ItemFactors
 from recsys.store.files import file_errors, replace_file, sweep, sync_directory, temporary_name, write_new
-from recsys.types import ModelStatus, ModelVersion
+from recsys.types import ModelStatus, ModelVersion, Served
 
 MANIFEST, MODEL, WITHDRAWN, LIVE = "manifest.json", "model.safetensors", "withdrawn", "LIVE"
 REPORT = "privacy-report.json"
@@ -36,11 +40,27 @@ class Pointer:
 
     live: str | None = None
     retired: tuple[str, ...] = ()
+    slots: tuple[str | None, str | None] = (None, None)
+    """Whose lists each slot of the cache is for."""
 
-    def to(self, version: str | None) -> "Pointer":
-        """The pointer once the version (or none) is live."""
+    def to(self, version: str) -> "Pointer":
+        """The pointer once the version is live; the one before keeps its slot."""
         before = {*self.retired, *([self.live] if self.live else [])}
-        return Pointer(version, tuple(sorted(before - {version})))
+        return Pointer(version, tuple(sorted(before - {version})), self.warming(version).slots)
+
+    def warming(self, version: str) -> "Pointer":
+        """The pointer once the version has a slot: the one that is not the live version's."""
+        if version in self.slots:
+            return self
+        first, second = self.slots
+        return replace(self, slots=(first, version) if self.live and first == self.live else (version, second))
+
+    def without(self, version: str) -> "Pointer":
+        """The pointer once the version is gone: none is live if it was."""
+        first, second = (None if each == version else each for each in self.slots)
+        if self.live != version:
+            return replace(self, slots=(first, second))
+        return Pointer(None, tuple(sorted({*self.retired, version})), (first, second))
 
 
 class FileRegistry:
@@ -52,7 +72,9 @@ class FileRegistry:
         Raises:
             StorageError: the directory cannot be written.
         """
-        self._directory, self._changing = directory, threading.Lock()
+        self._directory = directory
+        self._lock = FileLock(directory / f"{LIVE}.lock", thread_local=False, mode=0o600, fallback_to_soft=False)
+        self._threads = threading.Lock()
         with file_errors("the model registry"):
             directory.mkdir(mode=0o700, exist_ok=True)
             if owner:
@@ -118,13 +140,30 @@ class FileRegistry:
         """The version that is served: one small file is read."""
         return self._pointer().live
 
+    def served(self) -> Served:
+        """The version that is served, and whose the slots of the cache are: one small file is read."""
+        pointer = self._pointer()
+        return Served(live=pointer.live, slots=pointer.slots)
+
+    def warm(self, version: str) -> int:
+        """The slot of the version, which takes that of the version that is not live if it has none.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load`; nothing changed.
+        """
+        with self._changing():
+            self.load(version)
+            pointer = self._pointer().warming(version)
+            self._point(pointer)
+            return pointer.slots.index(version)
+
     def promote(self, version: str) -> None:
         """Make the version live, and the one before retired.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; the version before stays live.
         """
-        with self._changing:
+        with self._changing():
             self.load(version)
             self._point(self._pointer().to(version))
 
@@ -134,13 +173,19 @@ class FileRegistry:
         Raises:
             NotFoundError: no such version.
         """
-        with self._changing:
+        with self._changing():
             self._described(version, pointer := self._pointer())
-            if pointer.live == version:
-                self._point(pointer.to(None))
+            if version in {pointer.live, *pointer.slots}:
+                self._point(pointer.without(version))
             with file_errors("the model's withdrawal"):
                 replace_file(self._directory / version / WITHDRAWN, b"")
                 _delete_model(self._directory / version)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The right to change the pointer: API, worker and command line are processes of their own."""
+        with self._threads, file_errors("which model is live"), self._lock:
+            yield
 
     def _write(self, name: str, files: dict[str, bytes]) -> None:
         temporary = temporary_name(self._directory)
@@ -170,7 +215,9 @@ class FileRegistry:
         return Pointer()
 
     def _point(self, pointer: Pointer) -> None:
-        data = canonical_json({"live": pointer.live, "retired": list(pointer.retired)})
+        data = canonical_json(
+            {"live": pointer.live, "retired": list(pointer.retired), "slots": list(pointer.slots)},
+        )
         with file_errors("which model is live"):
             replace_file(self._directory / LIVE, data)
 
@@ -219,8 +266,10 @@ def no_report(version: str) -> NotFoundError:
 def _parse_pointer(data: bytes) -> Pointer:
     try:
         document = json.loads(data)
-        return Pointer(document["live"], tuple(document["retired"]))
-    except (ValueError, KeyError, TypeError) as error:
+        # Before there were slots, every list lay where the first one is.
+        first, second = document.get("slots", [document["live"], None])
+        return Pointer(document["live"], tuple(document["retired"]), (first, second))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"expected names of model versions in models/{LIVE}, got something else; delete it and promote a version"
         raise ArtifactError(msg) from error
 

@@ -68,7 +68,7 @@ def register(
     parent: str | None = None,
     beside: Beside = NOTHING_BESIDE,
 ) -> ModelVersion:
-    """The version of these factors, saved with its privacy report and made live.
+    """The version of these factors, saved with its privacy report: a candidate.
 
     Args:
         stores: where everything is
@@ -98,6 +98,11 @@ def register(
         )
     )
     stores.registry.save(factors, version, signed_report(stores, version, spends, data))
+    return version
+
+
+def made_live(stores: TrainingStores, version: ModelVersion) -> ModelVersion:
+    """The version, live from now on."""
     stores.registry.promote(version.version)
     return replace(version, status=ModelStatus.LIVE)
 
@@ -187,4 +192,5 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
     data = DataDigest(of="sum", digest=content.digest)
     beside = Beside.of(parent, booked(stores.ledger_log.entries()))
     name = parent.version
-    return register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)
+    version = register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)
+    return made_live(stores, version)

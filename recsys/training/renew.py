@@ -6,7 +6,7 @@ from recsys.models.customer import pack_term
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import fit
-from recsys.training.release import last_release, register, release_again, release_for, spends_of
+from recsys.training.release import last_release, made_live, register, release_again, release_for, spends_of
 from recsys.training.report import DataDigest
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms, TrainConfig
@@ -42,4 +42,5 @@ def _train_again(stores: TrainingStores, parent: ModelVersion, purpose: str, ent
     fitted = fit(interactions.matrix, log.items, terms, entropy=entropy)
     stores.sums.create_sum(sum_id, b"", ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys)))
     data, name = DataDigest(of="purchases", digest=interactions.digest), parent.version
-    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name)
+    version = register(stores, fitted.factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name)
+    return made_live(stores, version)

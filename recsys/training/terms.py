@@ -43,6 +43,8 @@ class TrainConfig:
     """A public guess of how many there are, for dp_sgd and for what the counts get; never taken from the data."""
     attributes: bool = False
     """Whether public attributes of the items are given, for the Gram under noise."""
+    candidate: bool = False
+    """Whether the live version stays as it is; the model is the same either way."""
 
     @property
     def directions(self) -> bool:

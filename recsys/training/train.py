@@ -18,7 +18,7 @@ from recsys.training.fit import fit
 from recsys.training.held_out import Group, hold_out, metric_values
 from recsys.training.held_out_plan import HeldOutPlan
 from recsys.training.published_metrics import release_metrics
-from recsys.training.release import Beside, register
+from recsys.training.release import Beside, made_live, register
 from recsys.training.report import DataDigest
 from recsys.training.selection import fit_selected
 from recsys.training.stores import TrainingStores
@@ -46,6 +46,7 @@ def train(
     With `publish_metrics` a tenth of the customers is held out, and how well the model does on them is released with
     noise. With `select_factors` the number of factors is chosen among these, by how well each does on another tenth,
     with noise. Both are within the same epsilon. `attributes` are public, and given if `config.attributes` says so.
+    If `config.candidate` says so, it is registered beside the live version, which stays.
 
     Raises:
         PrivacyParameterError: epsilon or delta make no promise, or something is to be released about a model without
@@ -89,7 +90,8 @@ def train(
     data = DataDigest(of="purchases", digest=interactions.digest)
     candidates = plan.selection.candidates if plan.selection else ()
     beside = Beside(spends=plan.spends, metrics=published, candidates=candidates)
-    return register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data, beside=beside)
+    version = register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data, beside=beside)
+    return version if config.candidate else made_live(stores, version)
 
 
 def refuse_early(

@@ -34,7 +34,8 @@ class MemoryReader:
     def get(self, name: bytes) -> Answer:
         answer: Answer = asyncio.get_running_loop().create_future()
         try:
-            answer.set_result(self.workspace.cache.get(UserKey(self.moved.get(name, name))))
+            key = self.moved.get(name[:-1], name[:-1])
+            answer.set_result(self.workspace.cache.get(UserKey(key), name[-1]))
         except CacheUnavailableError as error:
             answer.set_exception(error)
         return answer
@@ -96,7 +97,7 @@ def open_hot_shop(*, burst: int = 1000) -> HotShop:
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys), clock),
         buckets=TokenBuckets(rate=1.0, burst=burst, clock=clock),
         ring=workspace.keys,
-        name_of=bytes,
+        name_of=lambda user_key, slot: user_key + bytes([slot]),
         shown=services.shown,
     )
     app.hot = hot

@@ -5,6 +5,7 @@ import pytest
 from recsys.types import Scope
 from tests.api.shop import Shop
 
+VERSION = "0f" * 16
 ROUTES = {
     ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
     ("POST", "/v1/recommendations"): Scope.RECOMMEND,
@@ -27,6 +28,9 @@ ROUTES = {
     ("GET", "/v1/dead-letters"): Scope.OPERATE,
     ("POST", "/v1/dead-letters/0f/redeliver"): Scope.OPERATE,
     ("GET", "/metrics"): Scope.METRICS,
+    ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
 }
 OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 
@@ -35,7 +39,14 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
         (
             method.upper(),
-            path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", webhook_id="0f", delivery_id="0f"),
+            path.format(
+                user_id="ada-lovelace",
+                request_id="0f",
+                item_id="tea-0",
+                webhook_id="0f",
+                delivery_id="0f",
+                version=VERSION,
+            ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations

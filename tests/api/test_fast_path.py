@@ -139,7 +139,7 @@ def replaced(change: Callable[[bytes], bytes]) -> Doubt:
 
     def doubt(shop: HotShop, patch: pytest.MonkeyPatch) -> None:
         changed = change(value_of(shop))
-        patch.setattr(shop.shop.workspace.cache, "get", lambda _: changed)
+        patch.setattr(shop.shop.workspace.cache, "get", lambda *_: changed)
 
     return doubt
 
@@ -160,7 +160,7 @@ def of_another_writer(shop: HotShop, patch: pytest.MonkeyPatch, *, epochs: int =
     epoch = shop.shop.workspace.fences.read().epoch
     assert resealed(shop, epoch=epoch)[:17] == value_of(shop)[:17]
     changed = resealed(shop, epoch=epoch + epochs, version=version)
-    patch.setattr(shop.shop.workspace.cache, "get", lambda _: changed)
+    patch.setattr(shop.shop.workspace.cache, "get", lambda *_: changed)
 
 
 def moved(shop: HotShop, patch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ ROUTES = (
     ("GET", "/v1/erasures/{}"),
     ("GET", "/v1/erasures/{}/receipt"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/{}"),
+    ("POST", "/v1/models/{}/publish"),
+    ("POST", "/v1/models/{}/promote"),
     ("GET", "/v1/{}"),
     ("GET", "/{}"),
 )

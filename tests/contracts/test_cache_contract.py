@@ -13,7 +13,7 @@ from recsys.store.cache import RedisCache
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryCache
-from recsys.types import Fence, FenceState, Permit, UserKey
+from recsys.types import SLOTS, Fence, FenceState, Permit, UserKey
 
 
 @pytest.fixture(scope="session")
@@ -203,3 +203,57 @@ def test_a_cache_that_is_down_says_so_without_naming_key_or_value(
         ask(dead_cache, customer(1))
     assert "secret" not in str(caught.value)
     assert customer(1).hex() not in str(caught.value)
+
+
+# Slots: two versions lie side by side, and what is said of a customer holds for both.
+
+
+def test_values_of_two_slots_lie_side_by_side(cache: Cache, customer: Customer) -> None:
+    given = permit(cache)
+    assert [cache.put(given, [(customer(1), lists(given, b"%d" % slot))], slot) for slot in SLOTS] == [1, 1]
+    assert [cache.get(customer(1), slot) for slot in SLOTS] == [lists(given, b"%d" % slot) for slot in SLOTS]
+    assert [cache.headers([customer(1)], slot) for slot in SLOTS] == [[lists(given)]] * 2
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_tombstone_rules_both_slots(cache: Cache, customer: Customer, slot: int) -> None:
+    given = permit(cache)
+    for each in SLOTS:
+        cache.put(given, [(customer(1), lists(given))], each)
+    cache.bury(customer(1))
+    assert cache.put(RIVAL, [(customer(1), lists(RIVAL))], slot) == 0
+    cache.forget([customer(1)])
+    assert cache.put(RIVAL, [(customer(1), lists(RIVAL))], slot) == 0
+    assert [cache.get(customer(1), each) for each in SLOTS] == [TOMBSTONE, None]
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_certification_clears_both_slots_of_who_was_suppressed(cache: Cache, customer: Customer, slot: int) -> None:
+    before = permit(cache, 7)
+    cache.put(before, [(customer(1), lists(before)), (customer(2), lists(before))], slot)
+    permit(cache, 8, [customer(1)])
+    assert [cache.get(customer(1), each) for each in SLOTS] == [TOMBSTONE, None]
+    assert cache.get(customer(2), slot) == lists(before)
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_purchase_makes_the_lists_of_both_slots_out_of_date(cache: Cache, customer: Customer, slot: int) -> None:
+    slow = permit(cache)
+    for each in SLOTS:
+        cache.put(slow, [(customer(1), lists(slow))], each)
+    cache.forget([customer(1)])
+    assert all(read_header(cache.get(customer(1), each) or b"") != Header(Kind.LISTS, 7, 1) for each in SLOTS)
+    assert cache.put(slow, [(customer(1), lists(slow))], slot) == 0
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_list_after_a_purchase_takes_the_note_away_and_keeps_what_it_said(
+    cache: Cache, customer: Customer, slot: int
+) -> None:
+    slow = permit(cache)
+    cache.forget([customer(1)])
+    fast = cache.permit()
+    assert fast is not None
+    assert cache.put(fast, [(customer(1), lists(fast))], slot) == 1
+    assert [cache.put(slow, [(customer(1), lists(slow))], each) for each in SLOTS] == [0, 0]
+    assert (cache.get(customer(1), slot), cache.get(customer(1), 1 - slot)) == (lists(fast), None)

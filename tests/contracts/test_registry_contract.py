@@ -12,7 +12,7 @@ from recsys.models.factors import ItemFactors
 from recsys.ports import Registry
 from recsys.store.memory import MemoryRegistry
 from recsys.store.registry import FileRegistry
-from recsys.types import ModelStatus, ModelVersion
+from recsys.types import ModelStatus, ModelVersion, Served
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -63,6 +63,35 @@ def test_promoting_the_live_version_again_and_an_old_one_back_works(
         registry.promote(saved[index].version)
     statuses = [version.status for version in registry.versions()]
     assert statuses == [ModelStatus.LIVE, ModelStatus.RETIRED, ModelStatus.CANDIDATE]
+
+
+def test_a_version_keeps_its_slot_when_another_is_made_live(registry: Registry, saved: list[ModelVersion]) -> None:
+    first, second, third = (version.version for version in saved)
+    assert registry.served() == Served()
+    registry.promote(first)
+    assert registry.served() == Served(live=first, slots=(first, None))
+    assert (registry.warm(second), registry.warm(first), registry.warm(second)) == (1, 0, 1)
+    assert registry.live() == first
+    registry.promote(second)
+    assert registry.served() == Served(live=second, slots=(first, second))
+    registry.promote(first)
+    assert registry.served() == Served(live=first, slots=(first, second))
+    registry.promote(third)
+    assert registry.served() == Served(live=third, slots=(first, third))
+    assert registry.warm(second) == 0
+    assert registry.served() == Served(live=third, slots=(second, third))
+
+
+def test_a_withdrawn_version_has_no_slot(registry: Registry, saved: list[ModelVersion]) -> None:
+    first, second, _ = (version.version for version in saved)
+    registry.promote(first)
+    registry.warm(second)
+    registry.withdraw(second)
+    assert registry.served() == Served(live=first, slots=(first, None))
+    registry.withdraw(first)
+    assert registry.served() == Served()
+    with pytest.raises(NotFoundError):
+        registry.warm(second)
 
 
 def test_saving_again_changes_nothing(

@@ -140,7 +140,9 @@ def assert_a_new_version_is_live_and_published(workspace: Workspace, shop: Shop,
     }
     assert versions[live].parent == first
     key = workspace.pseudonyms.user_key(BEN)
-    lists = open_lists(workspace.keys, key, workspace.cache.get(key) or b"")
+    slot = workspace.registry.served().slot_of(live)
+    assert slot is not None
+    lists = open_lists(workspace.keys, key, workspace.cache.get(key, slot) or b"")
     assert lists is not None
     assert lists.version == live
     answer = shop.recommend(BEN)

@@ -126,6 +126,13 @@ def write_csv(path: Path, rows: Iterable[Iterable[object]], columns: Iterable[st
     return path
 
 
+def write_json_lines(path: Path, rows: Iterable[Row], columns: Iterable[str] = COLUMNS) -> Path:
+    """The file, written."""
+    names = tuple(columns)
+    path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
 def write_parquet(path: Path, rows: Iterable[Row], columns: Iterable[str] = COLUMNS) -> Path:
     """The file, written."""
     table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))

@@ -109,6 +109,10 @@ UNREADABLE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a cut parquet": ("mine.parquet", a_cut_parquet),
     "not a gzip": ("mine.csv.gz", lambda path: write_csv(path, shop_rows())),
     "a row cut short": ("mine.csv", lambda path: path.write_text(f"user,item,timestamp\n{ADA},i01\n")),
+    "lines of no JSON": ("mine.jsonl", lambda path: write_csv(path, shop_rows())),
+    "a line that is cut": ("mine.jsonl", lambda path: path.write_text(f'{{"user": "{ADA}", "item"')),
+    "an empty jsonl": ("mine.jsonl", lambda path: path.write_bytes(b"")),
+    "not a compressed jsonl": ("mine.jsonl.gz", lambda path: write_csv(path, shop_rows())),
     "a spreadsheet": ("mine.xlsx", lambda path: path.write_bytes(b"PK\x03\x04")),
 }
 

@@ -19,6 +19,7 @@ from tests.pipelines.shell import ADA, done, in_a_process, privrec
 COMMANDS = {
     "demo",
     "ingest",
+    "export",
     "train",
     "evaluate",
     "publish",

@@ -13,6 +13,7 @@ from recsys.models import dp_als, dp_sgd
 from recsys.types import IngestReport
 from tests.pipelines.shell import (
     ADA,
+    BEN,
     COLUMNS,
     FIRST_RELEASE,
     MAIL,
@@ -28,6 +29,7 @@ from tests.pipelines.shell import (
     shop_rows,
     spends,
     write_csv,
+    write_json_lines,
     write_parquet,
 )
 from tests.recsys.training.shop import NEEDS_TORCH
@@ -60,24 +62,56 @@ def test_ingesting_twice_adds_nothing(purchases: Path, fresh: Path) -> None:
     assert contents(fresh) == before
 
 
+def test_a_dry_run_says_what_an_ingestion_will_do_and_stores_nothing(tmp_path: Path, fresh: Path) -> None:
+    done("ingest", write_csv(tmp_path / "before.csv", shop_rows()), *QUANTITIES)
+    done("erase", ADA, "--receipt", tmp_path / "receipt.json")
+    rows = [*shop_rows(), (BEN, "never seen", "2026-01-31", 2.0), (BEN, "i01", "2026-01-31", -1.0)]
+    file = write_csv(tmp_path / "more.csv", rows)
+    before = contents(fresh)
+    foretold = done("ingest", file, *QUANTITIES, "--dry-run", "--json").json
+    assert contents(fresh) == before
+    assert foretold == done("ingest", file, *QUANTITIES, "--json").json
+    assert (foretold["accepted"], foretold["returns"]) == (1, 1)
+    assert foretold["suppressed"] == sum(who == ADA for who, *_ in shop_rows())
+    assert foretold["duplicates"] == len(shop_rows()) - foretold["suppressed"]
+
+
+def test_a_dry_run_tells_conflicts_with_what_is_stored(tmp_path: Path, fresh: Path) -> None:
+    columns, named = (*COLUMNS, "event"), ("--event-column", "event")
+    done("ingest", write_csv(tmp_path / "a.csv", [(BEN, "tea", "2026-01-31", 1, "e1")], columns), *named)
+    file = write_csv(tmp_path / "b.csv", [(BEN, "jam", "2026-01-31", 1, "e1")], columns)
+    report = done("ingest", file, *named, "--dry-run", "--json").json
+    assert (report["accepted"], report["conflicts"]) == (0, 1)
+    assert [item.item_id for item in contents(fresh)["catalogue"]] == ["tea"]
+
+
+def test_people_see_that_a_dry_run_was_one(purchases: Path, fresh: Path) -> None:
+    assert "Would be ingested" in done("ingest", purchases, *QUANTITIES, "--dry-run").out
+    assert contents(fresh)["histories"] == {}
+
+
 def test_people_get_the_report_as_a_table(purchases: Path, fresh: Path) -> None:
     shown = done("ingest", purchases, *QUANTITIES).out
     assert f"{len(shop_rows()):,}" in shown
     assert "duplicates" in shown
 
 
-@pytest.mark.parametrize("write", [write_csv, write_parquet])
+@pytest.mark.parametrize("write", [write_csv, write_json_lines, write_parquet])
 def test_any_columns_of_any_file_will_do(write: Any, tmp_path: Path, fresh: Path) -> None:
-    suffix = {write_csv: "csv", write_parquet: "parquet"}[write]
+    suffix = {write_csv: "csv", write_json_lines: "jsonl", write_parquet: "parquet"}[write]
     file = write(tmp_path / f"mine.{suffix}", shop_rows(), OWN_NAMES)
     report = done("ingest", file, *NAMED, "--json").json
     assert report["accepted"] == len(shop_rows())
 
 
-def test_csv_and_parquet_of_the_same_purchases_are_the_same_purchases(tmp_path: Path, fresh: Path) -> None:
+def test_the_same_purchases_are_the_same_in_every_format(tmp_path: Path, fresh: Path) -> None:
     done("ingest", write_csv(tmp_path / "mine.csv", shop_rows()), *QUANTITIES)
-    again = done("ingest", write_parquet(tmp_path / "mine.parquet", shop_rows()), *QUANTITIES, "--json").json
-    assert (again["accepted"], again["duplicates"]) == (0, len(shop_rows()))
+    for file in (
+        write_parquet(tmp_path / "mine.parquet", shop_rows()),
+        write_json_lines(tmp_path / "mine.jsonl", shop_rows()),
+    ):
+        again = done("ingest", file, *QUANTITIES, "--json").json
+        assert (again["accepted"], again["duplicates"]) == (0, len(shop_rows()))
 
 
 def test_more_customers_than_one_transaction_takes_are_all_kept(tmp_path: Path, fresh: Path) -> None:
@@ -211,6 +245,15 @@ def test_a_second_training_retires_the_first_and_either_can_be_made_live(trained
     done("models", "promote", first)
     assert statuses() == {first: "live", second: "retired"}
     assert done("recommend", ADA, "--json").json["version"] == first
+
+
+def test_a_candidate_is_made_live_by_hand(trained: Path) -> None:
+    first = contents(trained)["live"]
+    second = done("train", "--epsilon", "1", "--candidate", "--json").json["version"]
+    assert statuses() == {first: "live", second: "candidate"}
+    done("models", "publish", second)
+    done("models", "promote", second, "--now")
+    assert statuses() == {first: "retired", second: "live"}
 
 
 def statuses() -> dict[str, str]:

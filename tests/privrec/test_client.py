@@ -42,6 +42,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "dead_letters": ("get", "/v1/dead-letters"),
     "redeliver": ("post", "/v1/dead-letters/{delivery_id}/redeliver"),
     "metrics": ("get", "/metrics"),
+    "model": ("get", "/v1/models/{version}"),
+    "publish_model": ("post", "/v1/models/{version}/publish"),
+    "promote_model": ("post", "/v1/models/{version}/promote"),
     "live": ("get", "/health/live"),
     "startup": ("get", "/health/startup"),
     "ready": ("get", "/health/ready"),
@@ -230,6 +233,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     webhook = client.create_webhook("https://hooks.example/in", ["erasure.completed"])
     tested = client.test_webhook(webhook["webhook_id"])
     shop.workspace.webhooks.failed(tested["delivery_id"], "it is down", None)
+    version = str(shop.workspace.registry.live())
     return {
         "post_events": posted,
         "request_erasure": accepted,
@@ -254,6 +258,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "redeliver": client.redeliver(tested["delivery_id"]),
         "delete_webhook": client.delete_webhook(webhook["webhook_id"]),
         "metrics": client.metrics(),
+        "model": client.model(version),
+        "publish_model": client.publish_model(version),
+        "promote_model": client.promote_model(version, when="now"),
         "live": client.live(),
         "startup": client.startup(),
         "ready": client.ready(),

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, bindparam, func, select
 
 from recsys.clock import Clock, isoformat, utc_now
 from recsys.evidence.canonical import canonical_json
 from recsys.store.keys import KeyRing
 from recsys.store.rules import advanced, check_sums_cover, completed, is_erased, no_receipt, no_request, no_sum
-from recsys.store.sql.engine import insert_all, next_sequence, truncate_log, writing
+from recsys.store.sql.engine import truncate_log, writing
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
 from recsys.store.sql.webhooks import enqueue
@@ -28,12 +28,9 @@ class SqlErasures:
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
         with writing(self._engine) as connection:
-            earlier = connection.execute(select(erasures).where(erasures.c.user_key == user_key)).one_or_none()
-            if earlier:
-                return _request(earlier)
-            sequence = next_sequence(connection, erasures.c.sequence)
-            insert_all(connection, suppressed, [{"user_key": user_key}])
-            insert_all(connection, erasures, [_row(request) | {"sequence": sequence, "user_key": user_key}])
+            if not connection.execute(_RECORD, _row(request) | {"user_key": user_key}).rowcount:
+                return _request(connection.execute(_OF_CUSTOMER, {"user_key": user_key}).one())
+            connection.execute(_SUPPRESS, {"user_key": user_key})
         return request
 
     def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
@@ -180,3 +177,20 @@ def _moment(text: str | None) -> datetime | None:
 
 
 _OLDEST_FIRST = select(erasures).order_by(erasures.c.sequence)
+
+# A customer waits for the next ones, so they are made once: to build a statement takes longer than to run it.
+_GIVEN = [column for column in erasures.c if column.name not in {"sequence", "receipt"}]
+_OF_CUSTOMER = select(erasures).where(erasures.c.user_key == bindparam("user_key", type_=erasures.c.user_key.type))
+_RECORD = (
+    erasures.insert()
+    .from_select(
+        [erasures.c.sequence, *_GIVEN],
+        select(
+            select(func.coalesce(func.max(erasures.c.sequence), -1) + 1).scalar_subquery(),
+            *(bindparam(column.name, type_=column.type) for column in _GIVEN),
+        ).where(~_OF_CUSTOMER.exists()),
+    )
+    .execution_options(preserve_rowcount=True)
+)
+"""The request with the next number, if the customer has none yet."""
+_SUPPRESS = suppressed.insert()

@@ -16,7 +16,8 @@ class SqlFences:
 
     def read(self) -> Fence:
         """The fence now."""
-        with self._engine.connect() as connection:
+        # One statement sees one state: no transaction around it.
+        with self._engine.connect().execution_options(privrec_begin=None) as connection:
             return _read(connection)
 
     def swap(self, before: Fence, after: Fence) -> bool:
@@ -30,5 +31,8 @@ class SqlFences:
 
 
 def _read(connection: Connection) -> Fence:
-    row = connection.execute(select(fence)).one_or_none()
+    row = connection.execute(_ONLY).one_or_none()
     return Fence(row.epoch, FenceState(row.state), row.identity) if row else Fence()
+
+
+_ONLY = select(fence)

@@ -226,7 +226,7 @@ def test_one_column_for_two_things_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["purchases.xlsx", "purchases", "purchases.parquet.zip"])
 def test_an_unknown_ending_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"ends in \.csv, \.csv\.gz or \.parquet"):
+    with pytest.raises(InputError, match=r"ends in \.csv, \.csv\.gz, \.jsonl, \.jsonl\.gz or \.parquet"):
         read_purchases(tmp_path / name)
 
 

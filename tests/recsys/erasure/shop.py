@@ -23,7 +23,7 @@ from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.renew import renew
 from recsys.training.terms import TrainConfig
 from recsys.training.train import train
-from recsys.types import ErasureRequest, ModelStatus, ModelVersion, PrivacyBudget, UserKey
+from recsys.types import SLOTS, ErasureRequest, ModelStatus, ModelVersion, PrivacyBudget, UserKey
 from tests.recsys.training.shop import LOUD, OPENING, TickingClock, fill, seeded, small_log, spends
 
 THREE_RELEASES = TrainConfig(epsilon=LOUD, releases=3)
@@ -45,8 +45,9 @@ class Shop:
         return self.workspace.pseudonyms.user_key(user_id)
 
     def cached(self, user_id: str) -> CachedLists | None:
-        """The customer's lists in the cache."""
-        return open_lists(self.workspace.keys, self.key(user_id), self.cache.get(self.key(user_id)) or b"")
+        """The customer's lists in the cache, of the version that is live."""
+        value = self.cache.get(self.key(user_id), self.workspace.registry.served().slot_of(live(self)) or 0)
+        return open_lists(self.workspace.keys, self.key(user_id), value or b"")
 
     @property
     def recommender(self) -> Recommender:
@@ -141,7 +142,7 @@ def assert_forgotten(shop: Shop, user_id: str) -> None:
     assert not shop.workspace.histories.state(key).known
     assert shop.workspace.histories.state(key).suppressed
     assert shop.workspace.sums.terms_of(key) == {}
-    assert shop.workspace.cache.get(key) in {None, TOMBSTONE}
+    assert {shop.workspace.cache.get(key, slot) for slot in SLOTS} <= {None, TOMBSTONE}
     assert key not in [scanned for scanned, _, _ in shop.workspace.histories.scan()]
 
 

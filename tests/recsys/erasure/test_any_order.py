@@ -13,7 +13,7 @@ from recsys.models.gram import GramSum
 from recsys.store.memory import MemoryErasures, MemoryState
 from recsys.store.workspace import memory_workspace
 from recsys.training.terms import TrainConfig
-from recsys.types import ErasureState, EventStatus, Json, ModelStatus, Permit, Task
+from recsys.types import SLOTS, ErasureState, EventStatus, Json, ModelStatus, Permit, Task
 from tests.recsys.erasure.shop import LOG, NOBODY, assert_forgotten, stock, with_cache
 from tests.recsys.serving.shop import purchase
 from tests.recsys.training.shop import TickingClock
@@ -118,18 +118,18 @@ class ShopLife(RuleBasedStateMachine):
         self.shop.cache.down = down
 
     @precondition(lambda self: not self.shop.cache.down)
-    @rule(user=customers)
-    def a_slow_request_computes_its_list(self, user: str) -> None:
-        if value := self.shop.cache.get(self.shop.key(user)):
+    @rule(user=customers, slot=st.sampled_from(SLOTS))
+    def a_slow_request_computes_its_list(self, user: str, slot: int) -> None:
+        if value := self.shop.cache.get(self.shop.key(user), slot):
             self.slow[user] = (self.shop.cache.permit(), value)
 
     @precondition(lambda self: self.slow and not self.shop.cache.down)
-    @rule()
-    def a_slow_request_keeps_its_list(self) -> None:
+    @rule(slot=st.sampled_from(SLOTS))
+    def a_slow_request_keeps_its_list(self, slot: int) -> None:
         """Computed before the acknowledgement perhaps, and kept after it."""
         user, (permit, value) = self.slow.popitem()
         if permit is not None:
-            self.shop.cache.put(permit, [(self.shop.key(user), value)])
+            self.shop.cache.put(permit, [(self.shop.key(user), value)], slot)
 
     @rule()
     def train(self) -> None:

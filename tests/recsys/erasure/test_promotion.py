@@ -2,14 +2,18 @@
 
 import pytest
 
-from recsys.erasure.promotion import promote
-from recsys.errors import NotFoundError, StateError
+from recsys.erasure.promotion import WARM, promote, warm
+from recsys.errors import NotFoundError, VersionConflictError
 from recsys.training.terms import TrainConfig
 from tests.recsys.erasure.shop import ADA, Shop, live
 
 
 def promote_in(shop: Shop, version: str) -> None:
     promote(version, registry=shop.workspace.registry, erasures=shop.workspace.erasures, sums=shop.workspace.sums)
+
+
+def warm_in(shop: Shop, version: str) -> None:
+    warm(version, registry=shop.workspace.registry, erasures=shop.workspace.erasures, sums=shop.workspace.sums)
 
 
 def two_versions(shop: Shop) -> tuple[str, str]:
@@ -33,9 +37,23 @@ def test_a_version_with_an_erased_customer_is_not_promoted_again(memory_shop: Sh
     memory_shop.ask(ADA)
     if finished:
         memory_shop.work()
-    with pytest.raises(StateError, match="train again"):
+    with pytest.raises(VersionConflictError, match="train again"):
         promote_in(memory_shop, first)
+    with pytest.raises(VersionConflictError, match="train again"):
+        warm_in(memory_shop, first)
     assert live(memory_shop) == second
+
+
+def test_a_version_is_made_live_once_enough_lists_are_ready(memory_shop: Shop) -> None:
+    first, second = two_versions(memory_shop)
+    stores = memory_shop.workspace
+    with pytest.raises(VersionConflictError, match="got 50%"):
+        promote(
+            first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: WARM - 0.45
+        )
+    assert live(memory_shop) == second
+    promote(first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: WARM)
+    assert live(memory_shop) == first
 
 
 def test_the_live_version_stays_until_it_is_replaced(memory_shop: Shop) -> None:

@@ -12,7 +12,7 @@ from recsys.models.gram import GramSum
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryErasures, MemoryState
 from recsys.training.terms import TrainConfig
-from recsys.types import ErasureState, Json
+from recsys.types import SLOTS, ErasureState, Json
 from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, NOBODY, Shop, assert_forgotten, content, live, sum_without
 from tests.recsys.training.shop import PLENTY, never
 
@@ -210,14 +210,15 @@ def test_a_cache_that_goes_away_while_lists_are_published_costs_no_second_releas
     assert shop.spends() == ["customers", "counts", "gram", "gram"]
 
 
-def test_a_list_that_a_slow_request_kept_after_the_acknowledgement_is_purged(memory_shop: Shop) -> None:
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_list_that_a_slow_request_kept_after_the_acknowledgement_is_purged(memory_shop: Shop, slot: int) -> None:
     shop = memory_shop
     kept, permit = shop.cache.get(shop.key(ADA)), shop.cache.permit()
     assert kept is not None
     assert permit is not None
     shop.ask(ADA)
-    assert shop.cache.put(permit, [(shop.key(ADA), kept)]) == 0
-    shop.cache._values[shop.key(ADA)] = kept  # as a server would that was put back to an old snapshot
+    assert shop.cache.put(permit, [(shop.key(ADA), kept)], slot) == 0
+    shop.cache._values[slot][shop.key(ADA)] = kept  # as a server would that was put back to an old snapshot
     assert not shop.recommender.recommend(ADA).personalized
     shop.work()
     assert_forgotten(shop, ADA)

@@ -104,12 +104,20 @@ class Shop:
         return self.workspace.pseudonyms.user_key(user_id)
 
     def cached(self, user_id: str) -> CachedLists | None:
-        """The customer's lists in the cache, whether they are out of date or not."""
-        value = self.workspace.cache.get(self.key(user_id))
+        """The customer's lists in the cache, of the version that is live."""
+        served = self.workspace.registry.served()
+        slot = served.slot_of(served.live) if served.live else None
+        value = self.workspace.cache.get(self.key(user_id), slot or 0)
         return None if value is None else open_lists(self.workspace.keys, self.key(user_id), value)
 
     def release(self, factors: ItemFactors) -> str:
         """Make the model live; its version."""
+        version = self.register(factors)
+        self.workspace.registry.promote(version)
+        return version
+
+    def register(self, factors: ItemFactors) -> str:
+        """Keep the model as a candidate; its version."""
         version = name_version(
             ModelVersion(
                 version="",
@@ -121,7 +129,6 @@ class Shop:
             )
         )
         self.workspace.registry.save(factors, version)
-        self.workspace.registry.promote(version.version)
         return version.version
 
     def buy(self, user_id: str, *items: str) -> list[EventStatus]:

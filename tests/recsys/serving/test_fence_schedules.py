@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Unnamed, Unstamped, Unwaited, World, play
+from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited, World, play
 from benchmarks.stepped import CrashError, Stage
 
 SCHEDULES = 2000
@@ -37,7 +37,7 @@ def test_the_schedules_are_about_something(stage: Stage) -> None:
     assert sum(world.fences.read().epoch > 2 for world in worlds) > ENOUGH / 4
 
 
-@pytest.mark.parametrize("broken", [Deleting, Unwaited, Unnamed, Unstamped])
+@pytest.mark.parametrize("broken", [Deleting, Halved, Unwaited, Unnamed, Unstamped])
 def test_every_broken_twin_leaks(stage: Stage, broken: type[Fenced]) -> None:
     assert any(play(stage, broken, seed).leaks for seed in range(ENOUGH))
 

@@ -112,7 +112,7 @@ def test_another_process_sees_what_was_promoted(directory: Path, two: tuple[File
 def test_model_files_belong_to_their_owner_alone(directory: Path, two: tuple[FileRegistry, str, str]) -> None:
     assert two
     files = [path for path in directory.rglob("*") if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 6
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
@@ -133,7 +133,7 @@ def test_the_owner_finishes_what_an_interrupted_process_began(
     FileRegistry(directory, owner=False)
     assert (directory / ".tmp-dead").exists()
     FileRegistry(directory)
-    assert sorted(path.name for path in directory.iterdir()) == sorted(["LIVE", live, candidate])
+    assert sorted(path.name for path in directory.iterdir()) == sorted(["LIVE", "LIVE.lock", live, candidate])
     assert not (directory / candidate / "model.safetensors").exists()
     assert registry.live() == live
 
@@ -171,7 +171,7 @@ def test_a_full_disk_refuses_a_model_whole_and_the_live_one_stays(
     registry, live, candidate = two
     done = subprocess.run([sys.executable, "-c", FULL, str(directory)], check=False, capture_output=True, text=True)
     assert "refused: expected to write the model's files" in done.stderr
-    assert sorted(path.name for path in directory.iterdir()) == sorted(["LIVE", live, candidate])
+    assert sorted(path.name for path in directory.iterdir()) == sorted(["LIVE", "LIVE.lock", live, candidate])
     assert registry.live() == live
 
 

@@ -19,7 +19,7 @@ from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import Entropy
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.training.fit import fit
-from recsys.training.release import register
+from recsys.training.release import made_live, register
 from recsys.training.report import DataDigest
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot
@@ -97,7 +97,8 @@ def train_beside_directions(workspace: Workspace, config: TrainConfig, entropy: 
     packed = ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys))
     workspace.sums.create_sum(sum_id, fitted.content.to_bytes(), packed)
     data = DataDigest(of="purchases", digest=interactions.digest)
-    return register(workspace, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
+    version = register(workspace, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
+    return made_live(workspace, version)
 
 
 def by_key(workspace: Workspace, log: PurchaseLog) -> Iterator[tuple[UserKey, Purchases]]:

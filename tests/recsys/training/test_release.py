@@ -57,6 +57,15 @@ def test_a_plan_for_two_releases_lets_one_more_through_and_refuses_a_third(shop:
     assert shop.registry.live() == second.version
 
 
+def test_a_candidate_is_trained_and_booked_beside_the_live_version(shop: Workspace) -> None:
+    PrivacyLedger(shop.ledger_log, shop.clock).set_budget(PrivacyBudget(epsilon=PLENTY, delta=1e-6))
+    first, second = (train(shop, replace(TWO_RELEASES, candidate=kept), entropy=seeded()) for kept in (False, True))
+    assert spends(shop) == ["customers", "counts", "gram"] * 2
+    assert shop.registry.live() == first.version
+    assert [version.status for version in shop.registry.versions()] == [ModelStatus.LIVE, ModelStatus.CANDIDATE]
+    assert second.status is ModelStatus.CANDIDATE
+
+
 def test_a_plan_for_one_release_refuses_a_second(shop: Workspace) -> None:
     first = train(shop, TrainConfig(), entropy=seeded())
     with pytest.raises(BudgetExceededError, match="nothing was drawn"):
