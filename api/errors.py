@@ -155,19 +155,19 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     message = MESSAGES[status] if own_words else detail
     headers: Mapping[str, str] | None = getattr(error, "headers", None)
     if status == HTTPStatus.METHOD_NOT_ALLOWED and headers:
-        headers = {**headers, "Allow": allowed_methods(request) or headers["Allow"]}
+        headers = {**headers, "Allow": allowed_methods(request, named=headers["Allow"])}
     return error_response(request, status, message, headers=headers)
 
 
-def allowed_methods(request: Request) -> str:
-    """The methods of the request's path, in order; empty for a path of the framework's own.
+def allowed_methods(request: Request, *, named: str) -> str:
+    """The methods of the request's path, in order.
 
-    The framework names those of one route alone, and a path has a route for each method.
+    The framework names those of one route alone, `named`, and a path has a route for each method.
     """
     template = getattr(request.scope.get("route"), "path_format", None)
     routes = (found for found in iter_route_contexts(request.app.routes) if template)
     methods = (found.methods or () for found in routes if found.path_format == template)
-    return ", ".join(sorted(set().union(*methods)))
+    return ", ".join(sorted(set(named.split(", ")).union(*methods)))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:

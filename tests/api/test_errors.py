@@ -23,6 +23,7 @@ STATUS = {
     "LedgerTamperedError": (503, "unavailable"),
     "StorageError": (503, "unavailable"),
     "CacheUnavailableError": (503, "unavailable"),
+    "DeliveryError": (503, "unavailable"),
     "VerificationError": (500, "internal"),
     "NotFoundError": (404, "not_found"),
 }
