@@ -17,8 +17,8 @@ from recsys.types import Reason, Task
 Vector = NDArray[np.float32]
 
 CONTEXT_WEIGHT = 1.0
-"""Of the item, beside the customer: both count the same. From 0.75 to 2 was level on validation customers of MovieLens
-and Online Retail, without noise and at epsilon 8 (benchmarks/LOG.md)."""
+"""Of the item, beside the customer: both count the same. From 0.75 to 1.5 was level on validation customers of
+MovieLens and Online Retail, without noise and at epsilon 8 (benchmarks/LOG.md)."""
 
 
 def toward(customer: Vector, item: Vector, weight: float = CONTEXT_WEIGHT) -> Vector:
