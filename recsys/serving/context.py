@@ -7,11 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recsys.models.fold_in import FoldIn
-from recsys.models.ranking import vector_scores
 from recsys.serving.lists import Row
-from recsys.serving.masked import folded, habit_and_model_rows, popular_rows, vector_rows
+from recsys.serving.masked import customers_rows, popular_rows, vector_rows
 from recsys.serving.products import Mask
+from recsys.serving.ranker import Ranker
 from recsys.types import Reason, Task
 
 Vector = NDArray[np.float32]
@@ -44,16 +43,16 @@ class Context:
     Tested by: tests/recsys/serving/test_context.py::test_an_item_that_is_there_because_of_the_context_says_so
     """
 
-    fold_in: FoldIn
+    ranker: Ranker
     item: Vector
     """(n_factors,): zeros where there is none, or the model knows nothing of it; then nothing is moved."""
     allowed: Mask
     n: int
 
     @classmethod
-    def of(cls, fold_in: FoldIn, items: NDArray[np.int64], allowed: Mask, n: int) -> "Context":
+    def of(cls, ranker: Ranker, items: NDArray[np.int64], allowed: Mask, n: int) -> "Context":
         """The context of the item at this position, or of none."""
-        return cls(fold_in=fold_in, item=folded(fold_in, items), allowed=allowed, n=n)
+        return cls(ranker=ranker, item=ranker.folded(items), allowed=allowed, n=n)
 
     @property
     def known(self) -> bool:
@@ -69,14 +68,13 @@ class Context:
         """
 
         def ranked(vector: Vector) -> tuple[Row, ...]:
-            said = vector_scores(self.fold_in.model, vector[None])
-            return habit_and_model_rows(said, own, self.allowed, self.n, task=task)
+            return customers_rows(self.ranker, vector, own, self.allowed, self.n, task=task)
 
-        return self._moved(folded(self.fold_in, own.indices), ranked)
+        return self._moved(self.ranker.folded(own.indices), ranked)
 
     def basket_rows(self, basket: NDArray[np.int64]) -> tuple[Row, ...] | None:
         """The allowed items that go best with a basket and the item; None if the model knows nothing of the basket."""
-        vector = folded(self.fold_in, basket)
+        vector = self.ranker.folded(basket)
         return self._moved(vector, self._best) if vector.any() else None
 
     def nobodys_rows(self) -> tuple[Row, ...]:
@@ -84,7 +82,7 @@ class Context:
         near = [row for row in self._best(self.item) if row[1] > 0] if self.known else []
         others = self.allowed.copy()
         others[[item for item, _, _ in near]] = False
-        return (*_marked(near, ()), *popular_rows(self.fold_in.model, others, self.n)[: self.n - len(near)])
+        return (*_marked(near, ()), *popular_rows(self.ranker.model, others, self.n)[: self.n - len(near)])
 
     def _moved(self, vector: Vector, ranked: Callable[[Vector], tuple[Row, ...]]) -> tuple[Row, ...]:
         """The list for this vector beside the item; its reasons are told by the list for the vector alone."""
@@ -92,7 +90,7 @@ class Context:
         return _marked(ranked(toward(vector, self.item)), without) if self.known else without
 
     def _best(self, vector: Vector) -> tuple[Row, ...]:
-        return vector_rows(self.fold_in.model, vector, self.allowed, self.n)
+        return vector_rows(self.ranker, vector, self.allowed, self.n)
 
 
 def _marked(rows: Sequence[Row], without: Sequence[Row]) -> tuple[Row, ...]:

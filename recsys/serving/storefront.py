@@ -126,7 +126,7 @@ class Storefront:
         allowed = products.allowed(wish.where, {*wish.left_out, item_id})
         if model is None:
             return self._answer((), products, wish, None)
-        rows = basket_rows(model.ranker.fold_in, np.array([position]), allowed, wish.n)
+        rows = basket_rows(model.ranker, np.array([position]), allowed, wish.n)
         if rows is None:
             rows = popular_rows(model.factors, allowed & _same_category(products, position), wish.n)
         return self._answer(rows, products, wish, model)
@@ -190,7 +190,7 @@ class Storefront:
         if not len(history):
             return self._answer(popular_rows(model.factors, allowed, wish.n), products, wish, model)
         own = own_habits([history], len(products.items))
-        rows = own_rows(model.factors, own, allowed, wish.n, task=Task(wish.purpose))
+        rows = own_rows(model.ranker, own, allowed, wish.n, task=Task(wish.purpose))
         fresh = self._answer(rows, products, wish, model, personalized=True)
         return replace(fresh, degraded=answer.degraded)
 
@@ -222,7 +222,7 @@ class Storefront:
 def _context(model: LoadedModel, products: Products, wish: Wish, allowed: Mask) -> Context:
     """The item whose page it is, if there is one, among what may be in the list."""
     positions = products.find(() if wish.context is None else (wish.context,))
-    return Context.of(model.ranker.fold_in, positions, allowed, wish.n)
+    return Context.of(model.ranker, positions, allowed, wish.n)
 
 
 def _kept(answer: Recommendations, products: Products, allowed: Mask) -> tuple[Recommendation, ...]:

@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from recsys.models.fold_in import FoldIn
 from recsys.models.popularity import popularity_model
 from recsys.serving.context import Context, toward
 from recsys.serving.filters import Category
 from recsys.serving.masked import own_rows
+from recsys.serving.ranker import Ranker
 from recsys.serving.storefront import Storefront, Wish
 from recsys.types import CatalogueItem, Purpose, Reason, Recommendations, Task
 from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, open_shop
@@ -56,7 +56,7 @@ def situation(seed: int, n: int) -> tuple[Context, sp.csr_matrix]:
     """A page of an item that the model knows, and the habits of a customer of whom it knows something."""
     factors, own = model(seed), habits(seed)
     allowed = np.random.default_rng(seed).random(N_ITEMS + N_NEW) < 0.5
-    context = Context.of(FoldIn.of(factors), np.array([seed % N_ITEMS]), allowed, n)
+    context = Context.of(Ranker.of(factors, length=100), np.array([seed % N_ITEMS]), allowed, n)
     assume(context.known and factors.item_weights[own.indices[own.indices < N_ITEMS]].any())
     return context, own
 
@@ -64,8 +64,8 @@ def situation(seed: int, n: int) -> tuple[Context, sp.csr_matrix]:
 @given(SEEDS, st.integers(1, 60))
 def test_a_moved_list_has_the_best_of_all_allowed_items_for_the_moved_vector(seed: int, n: int) -> None:
     context, own = situation(seed, n)
-    factors, bought = context.fold_in.model, own.toarray()[0, :N_ITEMS] > 0
-    customer, item = context.fold_in.vector(np.flatnonzero(bought)).astype(float), context.item.astype(float)
+    factors, bought = context.ranker.model, own.toarray()[0, :N_ITEMS] > 0
+    customer, item = context.ranker.folded(np.flatnonzero(bought)).astype(float), context.item.astype(float)
     moved = customer + item * np.linalg.norm(customer) / np.linalg.norm(item)
     scores = factors.factors[context.allowed[:N_ITEMS] & (factors.item_weights > 0) & ~bought] @ moved
 
@@ -77,7 +77,7 @@ def test_a_moved_list_has_the_best_of_all_allowed_items_for_the_moved_vector(see
 @given(SEEDS, st.integers(1, 60), st.sampled_from(Task))
 def test_an_item_that_is_there_because_of_the_context_says_so(seed: int, n: int, task: Task) -> None:
     context, own = situation(seed, n)
-    without = {item for item, _, _ in own_rows(context.fold_in.model, own, context.allowed, n, task=task)}
+    without = {item for item, _, _ in own_rows(context.ranker, own, context.allowed, n, task=task)}
     bought = set(own.indices.tolist())
 
     for item, _, reason in context.customers_rows(own, task=task):
