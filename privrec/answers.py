@@ -169,6 +169,22 @@ class ModelList(TypedDict):
     models: list[ModelSummary]
 
 
+class Experiment(TypedDict):
+    """A version that a share of the customers gets, in per cent."""
+
+    name: str
+    version: str
+    share: int
+    salt: str
+
+
+class ExperimentStatus(TypedDict):
+    """The experiment that runs, if one does, and the version that everybody else gets."""
+
+    live: str | None
+    experiment: Experiment | None
+
+
 class Liveness(TypedDict):
     """The process answers."""
 

@@ -50,8 +50,8 @@ def serve(
     """
     from contextlib import ExitStack
 
-    from pipelines.erase import recommender
     from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
+    from pipelines.versions import publish_served
     from recsys.store.workspace import open_workspace
 
     settings = options.settings(state_dir)
@@ -61,9 +61,9 @@ def serve(
     end_on_sigterm()
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
-        if with_worker and workspace.registry.live():
+        if with_worker:
             with status_console.status("publishing every customer's lists"):
-                recommender(workspace).publish()
+                publish_served(workspace)
         if with_worker:
             stack.enter_context(worker_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")

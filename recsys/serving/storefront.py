@@ -151,7 +151,7 @@ class Storefront:
 
     def _scored(self, user_key: UserKey, wish: Wish, answer: Recommendations) -> Recommendations:
         """The list over all items, for a wish that the stored list does not fill."""
-        model, history = self._recommender.live(), self._history(user_key)
+        model, history = self._recommender.model_for(user_key), self._history(user_key)
         products = self._reader.read()  # after model and history: it has every item that they speak of
         if model is None:
             return self._answer((), products, wish, None)

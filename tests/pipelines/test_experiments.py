@@ -1,0 +1,49 @@
+"""An experiment through the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.shell import assert_refused, contents, done, privrec
+
+
+@pytest.fixture
+def candidate(trained: Path) -> str:
+    """A version that is trained and, as far as there is a cache, published."""
+    assert trained.exists()
+    version = str(done("train", "--epsilon", "1", "--candidate", "--json").json["version"])
+    done("models", "publish", version)
+    return version
+
+
+def test_an_experiment_is_started_shown_stopped_and_started_again_with_the_same_arms(
+    trained: Path, candidate: str
+) -> None:
+    live = contents(trained)["live"]
+    assert "no experiment runs" in done("experiment", "show").out
+    started = done("experiment", "start", "more", candidate, "--share", "20").out
+    assert f"20 % of the customers get version {candidate}" in started
+    shown = done("experiment", "show", "--json").json
+    salt = shown["experiment"]["salt"]
+    assert salt in started
+    assert shown == {
+        "live": live,
+        "experiment": {"name": "more", "version": candidate, "share": 20, "salt": salt},
+    }
+    assert f"more: 20 % of the customers get version {candidate}" in done("experiment", "show").out
+    assert "stopped more" in done("experiment", "stop").out
+    assert "no experiment runs" in done("experiment", "stop").out
+    done("experiment", "start", "most", candidate, "--share", "80", "--salt", salt)
+    assert done("experiment", "show", "--json").json["experiment"]["salt"] == salt
+    done("models", "promote", candidate)
+    assert done("experiment", "show", "--json").json == {"live": candidate, "experiment": None}
+
+
+def test_an_experiment_that_cannot_be_is_refused_and_nothing_changes(trained: Path, candidate: str) -> None:
+    before = contents(trained)
+    assert_refused(privrec("experiment", "start", "more", before["live"]), 5, "publish a candidate first")
+    assert_refused(privrec("experiment", "start", "more", "0" * 32), 7, "privrec models")
+    assert_refused(privrec("experiment", "start", "a b", candidate), 3, "expected a name")
+    assert_refused(privrec("experiment", "start", "more", candidate, "--salt", "pepper"), 3, "salt")
+    assert privrec("experiment", "start", "more", candidate, "--share", "100").exit_code == 2
+    assert contents(trained) == before
