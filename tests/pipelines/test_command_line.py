@@ -33,6 +33,7 @@ COMMANDS = {
     "models",
     "experiment",
     "keys",
+    "webhooks",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 
