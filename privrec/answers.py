@@ -169,6 +169,19 @@ class ModelList(TypedDict):
     models: list[ModelSummary]
 
 
+class ModelComparison(TypedDict):
+    """A version and the live one on a sample of the customers: exact numbers, for the operator alone."""
+
+    live: str
+    version: str
+    customers: int
+    overlap20: float
+    first_differs: float
+    coverage_live: float
+    coverage_version: float
+    counted: str
+
+
 class Experiment(TypedDict):
     """A version that a share of the customers gets, in per cent."""
 

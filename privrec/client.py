@@ -24,6 +24,7 @@ from privrec.answers import (
     ItemFields,
     ItemList,
     Liveness,
+    ModelComparison,
     ModelDetail,
     ModelList,
     Purpose,
@@ -220,6 +221,11 @@ class Client:
     def promote_model(self, version: str, *, when: Literal["warm", "now"] = "warm") -> ModelDetail:
         """The version that is live from now on."""
         return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
+
+    def shadow_model(self, version: str, *, customers: int = 1000) -> ModelComparison:
+        """The version beside the live one on a sample of the customers, who see nothing of it."""
+        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}"
+        return cast("ModelComparison", self._send("POST", path))
 
     def experiment(self) -> ExperimentStatus:
         """The experiment that runs, if one does."""

@@ -210,6 +210,27 @@ def publish_model(
     console.print(f"published {customers:,} customers with version {version}")
 
 
+@models.command("shadow")
+def shadow_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    customers: Annotated[int, typer.Option(min=1, max=10_000, help="How many are in the sample at most.")] = 1_000,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare a version's lists with the live one's for a sample of the customers; nobody is shown them.
+
+    The figures are exact, and so for the operator alone.
+    """
+    from pipelines.versions import compare_unseen, show_comparison
+    from recsys.store.workspace import open_workspace
+
+    settings = options.settings(state_dir)
+    with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("comparing", customers) as advance:
+        found = compare_unseen(workspace, version, customers, advance)
+    show_comparison(found, as_json=as_json)
+
+
 keys = typer.Typer(
     help="API keys, and the public key that receipts and reports are verified with.", no_args_is_help=True
 )

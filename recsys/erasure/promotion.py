@@ -22,7 +22,7 @@ def warm(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) ->
         VersionConflictError: a customer was erased who is in the version; nothing changed.
         NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
     """
-    _refuse_erased(version, registry, erasures, sums)
+    refuse_erased(version, registry, erasures, sums)
     registry.warm(version)
 
 
@@ -50,7 +50,7 @@ def promote(
 
     Tested by: tests/recsys/erasure/test_promotion.py::test_a_version_with_an_erased_customer_is_not_promoted_again
     """
-    _refuse_erased(version, registry, erasures, sums)
+    refuse_erased(version, registry, erasures, sums)
     if version != registry.live():
         _refuse_cold(published(), PUBLISH_OR_PROMOTE)
     registry.promote(version)
@@ -75,7 +75,7 @@ def begin(
     """
     if experiment == registry.served().experiment:
         return
-    _refuse_erased(experiment.version, registry, erasures, sums)
+    refuse_erased(experiment.version, registry, erasures, sums)
     _refuse_cold(published(), PUBLISH)
     registry.begin(experiment)
 
@@ -87,7 +87,13 @@ def _refuse_cold(share: float, way_out: str) -> None:
         raise VersionConflictError(msg)
 
 
-def _refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+def refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+    """Return if nobody was erased who is in the version, or if it is live already.
+
+    Raises:
+        VersionConflictError: somebody was.
+        NotFoundError, ArtifactError: as `Registry.load`.
+    """
     _, described = registry.load(version)
     with_erased = _erased_from(version, erasures) or _suppressed_in(described.sum_id, erasures, sums)
     if with_erased and version != registry.live():

@@ -25,7 +25,7 @@ from recsys.data.history import History, Merge, Purchases, event_digest, purchas
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
-from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, own_habits, personal_lists
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.published import Edition, sealed_values
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
@@ -296,9 +296,7 @@ class Recommender:
 
     def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
         """The customers' habits; the catalogue may have grown since the model was made."""
-        histories = [history for _, _, history in customers]
-        newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
-        return own_habits(histories, max(len(model.factors.item_ids), newest + 1))
+        return grown_habits([history for _, _, history in customers], len(model.factors.item_ids))
 
     def _served(self, served: Served, version: str | None = None) -> LoadedModel | None:
         """The version's model, or the live one, loaded when the pointer has moved; kept are those in the slots."""

@@ -47,3 +47,21 @@ def test_an_experiment_that_cannot_be_is_refused_and_nothing_changes(trained: Pa
     assert_refused(privrec("experiment", "start", "more", candidate, "--salt", "pepper"), 3, "salt")
     assert privrec("experiment", "start", "more", candidate, "--share", "100").exit_code == 2
     assert contents(trained) == before
+
+
+def test_a_version_is_compared_unseen_and_the_figures_are_marked(trained: Path, candidate: str) -> None:
+    before = contents(trained)
+    found = done("models", "shadow", candidate, "--customers", "7", "--json").json
+    assert (found["live"], found["version"], found["customers"]) == (before["live"], candidate, 7)
+    assert 0 <= found["overlap20"] <= 1
+    assert found["counted"].startswith("internal, not private")
+    shown = done("models", "shadow", candidate, "--customers", "7").out
+    assert f"{found['overlap20']:.1%}" in shown
+    assert "internal, not private" in shown
+    assert contents(trained) == before
+
+
+def test_a_comparison_with_an_unknown_version_is_refused(trained: Path) -> None:
+    assert trained.exists()
+    assert_refused(privrec("models", "shadow", "0" * 32), 7, "privrec models")
+    assert privrec("models", "shadow", "0" * 32, "--customers", "0").exit_code == 2
