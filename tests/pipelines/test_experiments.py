@@ -4,6 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.erase import recommender
+from pipelines.versions import publish_served
+from recsys.store.workspace import memory_workspace
+from recsys.types import Experiment
+from tests.api.shop import event, open_shop
+from tests.api.test_models import candidate as candidate_of
 from tests.pipelines.shell import assert_refused, contents, done, privrec
 
 
@@ -65,3 +71,22 @@ def test_a_comparison_with_an_unknown_version_is_refused(trained: Path) -> None:
     assert trained.exists()
     assert_refused(privrec("models", "shadow", "0" * 32), 7, "privrec models")
     assert privrec("models", "shadow", "0" * 32, "--customers", "0").exit_code == 2
+
+
+def test_what_a_server_publishes_when_it_starts_is_all_that_it_serves() -> None:
+    shop = open_shop()
+    version = candidate_of(shop)
+    shop.statuses(event("1"), event("2", "bo"))
+    publish_served(shop.workspace)
+    shop.workspace.registry.warm(version)
+    shop.workspace.registry.begin(Experiment(name="more", version=version, share=50, salt="5a" * 8))
+    published = recommender(shop.workspace).published
+    assert [found and found.ready for found in map(published, (shop.version, version))] == [2, 0]
+    publish_served(shop.workspace)
+    assert [found and found.ready for found in map(published, (shop.version, version))] == [2, 2]
+
+
+def test_a_server_without_a_live_version_publishes_nothing() -> None:
+    workspace = memory_workspace()
+    publish_served(workspace)
+    assert workspace.registry.live() is None

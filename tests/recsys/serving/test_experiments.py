@@ -2,14 +2,17 @@
 
 from itertools import count
 
+import numpy as np
 import pytest
 
 from recsys.errors import InputError
+from recsys.models.factors import ItemFactors
 from recsys.serving.experiments import new_experiment
 from recsys.serving.storefront import Storefront, Wish
-from recsys.types import Experiment, Purpose
-from tests.recsys.serving.shop import TEAS, Shop, ids, open_shop, tea_and_coffee
+from recsys.types import CatalogueItem, Experiment, Purpose
+from tests.recsys.serving.shop import COFFEES, TEAS, Shop, ids, open_shop, tea_and_coffee
 
+LATE = tuple(f"late-{number}" for number in range(60))
 UNKNOWN = [f"stranger-{number}" for number in range(40)]
 
 
@@ -22,9 +25,9 @@ def shop() -> Shop:
     return found
 
 
-def begin(shop: Shop, share: int, *, salt: str = "5a" * 8) -> Experiment:
-    version = shop.register(tea_and_coffee(2.0))
-    experiment = new_experiment("scale", version, share, salt=salt)
+def begin(shop: Shop, share: int, *, factors: ItemFactors | None = None) -> Experiment:
+    version = shop.register(factors or tea_and_coffee(2.0))
+    experiment = new_experiment("scale", version, share, salt="5a" * 8)
     shop.workspace.registry.end()
     shop.workspace.registry.warm(version)
     shop.workspace.registry.begin(experiment)
@@ -76,8 +79,19 @@ def test_a_larger_share_with_the_same_salt_takes_nobody_out(shop: Shop) -> None:
     assert set() < few < many < set(UNKNOWN)
 
 
+def long_list(strength: float) -> ItemFactors:
+    """A model of sixty items more, the last of which fit least."""
+    names = (*TEAS, *COFFEES, *LATE)
+    tables = np.linspace(2.0, 1.0, len(names), dtype=np.float32)[:, None] * strength
+    ones = np.ones(len(names), dtype=np.float32)
+    return ItemFactors(item_ids=names, encoder=tables, factors=tables, item_weights=ones, popularity=ones)
+
+
 def test_a_list_that_is_scored_again_under_a_filter_is_that_of_the_arm(shop: Shop) -> None:
     workspace = shop.workspace
+    workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in LATE])
+    live = shop.release(long_list(1.0))
+    experiment = begin(shop, 50, factors=long_list(2.0))
     storefront = Storefront(
         recommender=shop.recommender,
         pseudonyms=workspace.pseudonyms,
@@ -85,14 +99,12 @@ def test_a_list_that_is_scored_again_under_a_filter_is_that_of_the_arm(shop: Sho
         histories=shop.histories,
         clock=workspace.clock,
     )
-    served = workspace.registry.served()
-    assert served.experiment is not None
-    for shown, version in ((False, served.live), (True, served.experiment.version)):
+    wish = Wish(n=5, purpose=Purpose.DISCOVER, exclude=frozenset((*TEAS, *COFFEES, *LATE[:-5])))
+    for shown, version in ((False, live), (True, experiment.version)):
         user = somebody(shop, shown=shown)
         shop.buy(user, "tea-1")
-        answer = storefront.recommend(user, Wish(n=100, purpose=Purpose.DISCOVER, exclude=frozenset(TEAS[2:])))
-        assert (answer.version, answer.personalized) == (version, True)
-        assert not set(ids(answer)) & set(TEAS[1:])
+        answer = storefront.recommend(user, wish)
+        assert (answer.version, answer.personalized, ids(answer)) == (version, True, list(LATE[-5:]))
 
 
 def test_baskets_and_pages_that_are_nobodys_get_the_live_version(shop: Shop) -> None:
