@@ -13,7 +13,19 @@ from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, metrics, models, recommendations, similar, webhooks
+from api.routes import (
+    baskets,
+    erasures,
+    events,
+    experiments,
+    health,
+    items,
+    metrics,
+    models,
+    recommendations,
+    similar,
+    webhooks,
+)
 from api.services import make_services
 from api.traces import Traces
 from recsys.store.logs import json_logger
@@ -30,6 +42,7 @@ ROUTERS = (
     events.router,
     erasures.router,
     models.router,
+    experiments.router,
     webhooks.router,
     metrics.router,
     health.router,

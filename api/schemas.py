@@ -249,6 +249,34 @@ class ModelDetail(ModelSummary):
     counted: str = Field(default=INTERNAL, description="What the two numbers are: exact, for the operator alone.")
 
 
+class ModelComparison(Outgoing):
+    """Lists of a version beside those of the live one, for a sample of the customers; nobody was shown them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "live": "f0" * 16,
+                "version": "0f" * 16,
+                "customers": 1000,
+                "overlap20": 0.75,
+                "first_differs": 0.2,
+                "coverage_live": 0.4,
+                "coverage_version": 0.5,
+                "counted": INTERNAL,
+            }
+        }
+    )
+
+    live: str
+    version: str
+    customers: int = Field(description="How many customers are in the sample.")
+    overlap20: float = Field(description="Of the first 20 items, the mean share that both lists have.")
+    first_differs: float = Field(description="The share of customers whose first item is another one.")
+    coverage_live: float = Field(description="The share of the items on sale that are in the live version's lists.")
+    coverage_version: float = Field(description="The share of the items on sale that are in the version's lists.")
+    counted: str = Field(default=INTERNAL, description="What the numbers are: exact, for the operator alone.")
+
+
 class ModelList(Outgoing):
     """Every version, oldest first, and the one that is served."""
 

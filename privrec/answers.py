@@ -170,6 +170,35 @@ class ModelList(TypedDict):
     models: list[ModelSummary]
 
 
+class ModelComparison(TypedDict):
+    """A version and the live one on a sample of the customers: exact numbers, for the operator alone."""
+
+    live: str
+    version: str
+    customers: int
+    overlap20: float
+    first_differs: float
+    coverage_live: float
+    coverage_version: float
+    counted: str
+
+
+class Experiment(TypedDict):
+    """A version that a share of the customers gets, in per cent."""
+
+    name: str
+    version: str
+    share: int
+    salt: str
+
+
+class ExperimentStatus(TypedDict):
+    """The experiment that runs, if one does, and the version that everybody else gets."""
+
+    live: str | None
+    experiment: Experiment | None
+
+
 class Liveness(TypedDict):
     """The process answers."""
 

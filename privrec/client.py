@@ -19,10 +19,12 @@ from privrec.answers import (
     ErasureStatus,
     Event,
     EventResults,
+    ExperimentStatus,
     Filter,
     ItemFields,
     ItemList,
     Liveness,
+    ModelComparison,
     ModelDetail,
     ModelList,
     Purpose,
@@ -224,6 +226,24 @@ class Client:
     def promote_model(self, version: str, *, when: Literal["warm", "now"] = "warm") -> ModelDetail:
         """The version that is live from now on."""
         return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
+
+    def shadow_model(self, version: str, *, customers: int = 1000) -> ModelComparison:
+        """The version beside the live one on a sample of the customers, who see nothing of it."""
+        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}"
+        return cast("ModelComparison", self._send("POST", path))
+
+    def experiment(self) -> ExperimentStatus:
+        """The experiment that runs, if one does."""
+        return cast("ExperimentStatus", self._ask("/v1/experiment"))
+
+    def start_experiment(self, name: str, version: str, *, share: int, salt: str | None = None) -> ExperimentStatus:
+        """The experiment: a share of the customers, in per cent, gets the version from now on."""
+        body = {"name": name, "version": version, "share": share, "salt": salt}
+        return cast("ExperimentStatus", self._send("PUT", "/v1/experiment", body))
+
+    def stop_experiment(self) -> ExperimentStatus:
+        """No experiment: everybody gets the live version from now on."""
+        return cast("ExperimentStatus", self._send("DELETE", "/v1/experiment"))
 
     def live(self) -> Liveness:
         """Whether the process answers."""

@@ -21,9 +21,10 @@ from recsys.ports import Catalogue, Histories, Pseudonyms
 from recsys.serving.context import Context
 from recsys.serving.filters import Category, Filter
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, Row, own_habits
+from recsys.serving.loaded import LoadedModel
 from recsys.serving.masked import basket_rows, habit_rows, own_rows, popular_rows
 from recsys.serving.products import Mask, ProductReader, Products
-from recsys.serving.recommender import LoadedModel, Recommender
+from recsys.serving.recommender import Recommender
 from recsys.types import CatalogueItem, Purpose, Reason, Recommendation, Recommendations, Task, UserKey
 
 MAX_BASKET = 100
@@ -159,7 +160,7 @@ class Storefront:
 
     def _moved(self, user_key: UserKey, wish: Wish) -> Recommendations | None:
         """The list moved toward the context; None if the model knows nothing of it."""
-        model, history = self._recommender.live(), self._history(user_key)
+        model, history = self._recommender.model_for(user_key), self._history(user_key)
         products = self._reader.read()  # after model and history: it has every item that they speak of
         if model is None:
             return None
@@ -182,7 +183,7 @@ class Storefront:
 
     def _scored(self, user_key: UserKey, wish: Wish, answer: Recommendations) -> Recommendations:
         """The list over all items, for a wish that the stored list does not fill."""
-        model, history = self._recommender.live(), self._history(user_key)
+        model, history = self._recommender.model_for(user_key), self._history(user_key)
         products = self._reader.read()  # after model and history: it has every item that they speak of
         if model is None:
             return self._answer((), products, wish, None)
