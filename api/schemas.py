@@ -114,7 +114,9 @@ class RecommendedItem(Outgoing):
     item_id: str
     name: str
     score: float
-    reason: Reason = Field(description="Why it is here, in words that a customer can be shown.")
+    reason: Reason = Field(
+        description="Why it is here, in words that a customer can be shown; `similar_to_context`: for the page's item."
+    )
 
 
 class RecommendationList(Outgoing):
@@ -128,6 +130,12 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    context_used: bool | None = Field(
+        default=None,
+        exclude_if=lambda used: used is None,
+        description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
+        "again. There if a context was given.",
+    )
 
 
 class EventRow(Incoming):

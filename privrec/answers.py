@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
-Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
@@ -27,6 +27,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    context_used: NotRequired[bool | None]
 
 
 class BatchAnswer(TypedDict):

@@ -100,9 +100,10 @@ class Client:
         task: Purpose = "any",
         where: str | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
-        """A customer's list; `where` is a filter as text."""
-        query = {"n": n, "task": task, "filter": where, "exclude": exclude}
+        """A customer's list; `where` is a filter as text, `context` the item whose page it is for."""
+        query = {"n": n, "task": task, "filter": where, "exclude": exclude, "context": context}
         return cast("RecommendationList", self._ask(f"/v1/users/{_segment(user_id)}/recommendations", query))
 
     def basket(
@@ -113,9 +114,11 @@ class Client:
         task: Task = "discover",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
         """What goes with a basket that is nobody's."""
-        body = {"items": list(items), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"items": list(items), **wanted}
         return cast("RecommendationList", self._send("POST", "/v1/recommendations", body))
 
     def batch(
@@ -126,9 +129,11 @@ class Client:
         task: Purpose = "any",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> BatchAnswer:
         """The lists of up to 100 customers, in the order given."""
-        body = {"user_ids": list(user_ids), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"user_ids": list(user_ids), **wanted}
         return cast("BatchAnswer", self._send("POST", "/v1/recommendations:batch", body))
 
     def similar(self, item_id: str, *, n: int = 20, where: str | None = None, exclude: Sequence[str] = ()) -> ItemList:

@@ -245,10 +245,10 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "erasure": followed,
         "receipt": client.receipt(request_id),
         "recommendations": client.recommendations(
-            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"]
+            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"], context="coffee-1"
         ),
-        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"]),
-        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again"),
+        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"], context="none"),
+        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again", context="tea-1"),
         "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
         "popular": client.popular(n=2, category="none"),
         "put_item": client.put_item(item_id, name="Ü", price=3, attributes={"b": "2"}),
