@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
+from recsys.data.import_job import ImportJob, ImportReport, ImportState
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
@@ -69,7 +70,14 @@ class Catalogue(Protocol):
         """Every item, by position; those that were deleted keep theirs."""
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace everything but the position of the one with its id; whether it is new."""
+        """Put one item, as `put_items`; whether it is new."""
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace everything but the position of the one with its id, in one transaction.
+
+        Returns:
+            What was there before each of them, in the order given; None for one that is new.
+        """
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, which is made in one transaction with the reading of what was there.
@@ -317,6 +325,57 @@ class Cache(Protocol):
 
     def ping(self) -> None:
         """Return if the server answers."""
+
+
+class Imports(Protocol):
+    """Files that are taken in, sealed and in parts, and how far each has come."""
+
+    def create(self, job: ImportJob) -> None:
+        """Keep a new import.
+
+        Raises:
+            ImportConflictError: too many are open.
+        """
+
+    def job(self, import_id: str) -> ImportJob:
+        """The import.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+
+    def lying(self) -> tuple[ImportJob, ...]:
+        """The imports whose parts may lie in the store, oldest first: open ones, and those that were cut off ending."""
+
+    def add_part(self, import_id: str, offset: int, part: bytes) -> ImportJob:
+        """The import once the part is kept that begins at this byte of the file. Of two who send one, one succeeds.
+
+        Raises:
+            NotFoundError: there is no such import.
+            ImportConflictError: it is not being uploaded, or its next byte is another, or the part is too long or
+                too short; nothing changed.
+        """
+
+    def content(self, import_id: str) -> Iterator[bytes]:
+        """The parts in order.
+
+        Raises:
+            ArtifactError: a part is missing or does not open.
+        """
+
+    def advance(self, import_id: str, report: ImportReport) -> ImportJob:
+        """The import with this report.
+
+        Raises:
+            ImportConflictError: it is not being worked off, or no longer.
+        """
+
+    def close(self, import_id: str, state: ImportState, error: str = "") -> ImportJob:
+        """The import at its end, its parts deleted; one that has ended keeps its end. Doing it again changes nothing.
+
+        Raises:
+            NotFoundError: there is no such import.
+        """
 
 
 class ApiKeys(Protocol):

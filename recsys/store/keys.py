@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     API_KEY = "api-key"
     FINGERPRINT = "fingerprint"
     COMMITMENT = "commitment"
+    UPLOAD = "upload"
 
 
 class KeyRing:

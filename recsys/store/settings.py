@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     cache_memory_mb: int = Field(default=256, ge=16)
     """The memory of the embedded cache; beyond it the lists that were not read for longest go."""
 
+    import_max_mb: int = Field(default=256, ge=1)
+    """The largest file that is taken in over HTTP; a Parquet file is read whole into memory."""
+
     @classmethod
     def load(cls, **given: object) -> "Settings":
         """The settings from the environment, with what is given here in their place.

@@ -20,6 +20,7 @@ from recsys.ports import (
     Erasures,
     Fences,
     Histories,
+    Imports,
     LedgerLog,
     Pseudonyms,
     Registry,
@@ -37,6 +38,7 @@ from recsys.store.memory import (
     MemoryErasures,
     MemoryFences,
     MemoryHistories,
+    MemoryImports,
     MemoryLedgerLog,
     MemoryRegistry,
     MemoryState,
@@ -50,13 +52,16 @@ from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, migrate
 from recsys.store.sql.sums import SqlSums
+from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
 MODELS = "models"
+UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +79,7 @@ class Workspace:
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
+    imports: Imports
     clock: Clock = utc_now
     wait: Wait = time.sleep
 
@@ -130,7 +136,10 @@ def open_workspace(
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock)
+        imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
+        if lock:
+            imports.sweep()
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports)
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -148,6 +157,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
+        imports=MemoryImports(),
         clock=clock,
         wait=wait,
     )
@@ -156,7 +166,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
 
 
 def _sql_workspace(
-    settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
+    settings: Settings,
+    ring: KeyRing,
+    engine: Engine,
+    registry: Registry,
+    cache: Cache,
+    clock: Clock,
+    imports: Imports,
 ) -> Workspace:
     return Workspace(
         settings=settings,
@@ -170,6 +186,7 @@ def _sql_workspace(
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
+        imports=imports,
         clock=clock,
     )
 

@@ -17,6 +17,10 @@ ROUTES = {
     ("PATCH", "/v1/items/tea-0"): Scope.WRITE,
     ("DELETE", "/v1/items/tea-0"): Scope.WRITE,
     ("POST", "/v1/events"): Scope.WRITE,
+    ("POST", "/v1/imports"): Scope.WRITE,
+    ("PATCH", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("GET", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("DELETE", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
@@ -30,7 +34,10 @@ OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", version=VERSION))
+        (
+            method.upper(),
+            path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", version=VERSION, import_id=VERSION),
+        )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }
