@@ -6,15 +6,17 @@ id.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
-from recsys.data.import_job import ImportJob, ImportReport, ImportState
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
+    Backlog,
     CatalogueItem,
     CustomerState,
+    Delivery,
     ErasureRequest,
     ErasureState,
     Fence,
@@ -24,6 +26,7 @@ from recsys.types import (
     Scope,
     Served,
     UserKey,
+    Webhook,
 )
 
 
@@ -172,7 +175,10 @@ class Erasures(Protocol):
         """Set the state and merge the details. Doing it again changes nothing; going back is refused (StateError)."""
 
     def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back."""
+        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+
+        In the same transaction a message is written to every webhook that is told of `erasure.completed`.
+        """
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request.
@@ -186,6 +192,9 @@ class Erasures(Protocol):
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -327,54 +336,55 @@ class Cache(Protocol):
         """Return if the server answers."""
 
 
-class Imports(Protocol):
-    """Files that are taken in, sealed and in parts, and how far each has come."""
+class Webhooks(Protocol):
+    """Whom to tell of what happened, and the messages that they have not taken yet.
 
-    def create(self, job: ImportJob) -> None:
-        """Keep a new import.
+    A message is written in the transaction of what it tells of (`Erasures.finish`), so that neither is there without
+    the other. None names a customer.
+    """
+
+    def create(self, webhook: Webhook) -> None:
+        """Tell this webhook from now on."""
+
+    def list(self) -> tuple[Webhook, ...]:
+        """Every webhook, oldest first."""
+
+    def delete(self, webhook_id: str) -> None:
+        """Tell it nothing more; its messages go with it.
 
         Raises:
-            ImportConflictError: too many are open.
+            NotFoundError: no such webhook.
         """
 
-    def job(self, import_id: str) -> ImportJob:
-        """The import.
+    def test(self, webhook_id: str) -> str:
+        """The id of a message to this webhook that tells of nothing; raises as `delete`."""
 
-        Raises:
-            NotFoundError: there is none of this id.
+    def announce(self, version: str) -> bool:
+        """Whether the live version is another than the one announced before; if so it is told of, in one transaction.
+
+        Promotions are noted in files: to compare afterwards misses none that lasts, whoever made it and died.
         """
 
-    def lying(self) -> tuple[ImportJob, ...]:
-        """The imports whose parts may lie in the store, oldest first: open ones, and those that were cut off ending."""
+    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, those that wait longest first; none that was given up."""
 
-    def add_part(self, import_id: str, offset: int, part: bytes) -> ImportJob:
-        """The import once the part is kept that begins at this byte of the file. Of two who send one, one succeeds.
+    def delivered(self, delivery_id: str) -> None:
+        """Forget a message that was taken; doing it again changes nothing."""
 
-        Raises:
-            NotFoundError: there is no such import.
-            ImportConflictError: it is not being uploaded, or its next byte is another, or the part is too long or
-                too short; nothing changed.
-        """
+    def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
+        """Note an attempt; the next is at this time, or never (None) unless somebody asks for it."""
 
-    def content(self, import_id: str) -> Iterator[bytes]:
-        """The parts in order.
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are to be sent, and how many were given up."""
 
-        Raises:
-            ArtifactError: a part is missing or does not open.
-        """
+    def dead(self) -> tuple[Delivery, ...]:
+        """Messages that were given up, oldest first."""
 
-    def advance(self, import_id: str, report: ImportReport) -> ImportJob:
-        """The import with this report.
+    def redeliver(self, delivery_id: str) -> None:
+        """Try a message that was given up again, from the first attempt.
 
         Raises:
-            ImportConflictError: it is not being worked off, or no longer.
-        """
-
-    def close(self, import_id: str, state: ImportState, error: str = "") -> ImportJob:
-        """The import at its end, its parts deleted; one that has ended keeps its end. Doing it again changes nothing.
-
-        Raises:
-            NotFoundError: there is no such import.
+            NotFoundError: no such message was given up.
         """
 
 

@@ -55,6 +55,7 @@ def serve(
 
     from pipelines.erase import recommender
     from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
+    from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
     settings = options.settings(state_dir)
@@ -69,6 +70,7 @@ def serve(
                 recommender(workspace).publish()
         if with_worker:
             stack.enter_context(worker_thread(workspace))
+            stack.enter_context(sender_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")
         run_api(host, port, environment(workspace))
 
@@ -78,21 +80,24 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Finish erasure requests and imports as they come. Run one beside `privrec serve --no-worker`."""
+    """Finish erasure requests and imports as they come, and send webhooks; beside `privrec serve --no-worker`."""
     from pipelines.erase import worker as make_worker
     from pipelines.imports import Importer
     from pipelines.serve import import_thread, stop_on_signals, work
+    from pipelines.webhooks import Sender, sender_thread
+    from recsys.store.https_post import HttpsPoster
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         if once:
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             finished = make_worker(workspace).run()
+            Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
         stop = threading.Event()
         stop_on_signals(stop)
-        with import_thread(workspace):
+        with sender_thread(workspace), import_thread(workspace):
             work(workspace, stop)
 
 

@@ -23,9 +23,10 @@ from recsys.data.import_job import ImportKind
 from recsys.errors import InputError, PrivrecError, StateError
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
+from recsys.intake import Imports
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
-from recsys.ports import Cache, Erasures, Imports, Pseudonyms, Registry, Sums
+from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
 from recsys.types import SLOTS, ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, UserKey
 
 SALT_BYTES = 16

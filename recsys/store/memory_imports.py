@@ -8,7 +8,7 @@ from recsys.store.rules import check_room, closed, no_import, with_part, with_re
 
 
 class MemoryImports:
-    """Satisfies `ports.Imports`."""
+    """Satisfies `intake.Imports`."""
 
     def __init__(self) -> None:
         """Begin with none."""

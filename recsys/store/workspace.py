@@ -1,7 +1,7 @@
 """An installation, opened: every port over its database, files and cache, under its keys."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from sqlalchemy import URL, Engine
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
 from recsys.fence import CacheFence, Wait
+from recsys.intake import Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -20,11 +21,11 @@ from recsys.ports import (
     Erasures,
     Fences,
     Histories,
-    Imports,
     LedgerLog,
     Pseudonyms,
     Registry,
     Sums,
+    Webhooks,
 )
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
@@ -43,6 +44,7 @@ from recsys.store.memory import (
     MemoryRegistry,
     MemoryState,
     MemorySums,
+    MemoryWebhooks,
 )
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -54,8 +56,9 @@ from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.sums import SqlSums
+from recsys.store.sql.webhooks import SqlWebhooks
 from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
@@ -80,8 +83,11 @@ class Workspace:
     cache: Cache
     api_keys: ApiKeys
     imports: Imports
+    webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
+    check_schema: Callable[[], None] = lambda: None
+    """Raises StateError while the database has another schema than this version of privrec."""
 
     @property
     def fence(self) -> CacheFence:
@@ -151,13 +157,14 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         catalogue=MemoryCatalogue(),
         histories=MemoryHistories(state),
         sums=MemorySums(state),
-        erasures=MemoryErasures(state),
+        erasures=MemoryErasures(state, clock),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
         imports=MemoryImports(),
+        webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
     )
@@ -180,14 +187,16 @@ def _sql_workspace(
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, clock),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
         imports=imports,
+        webhooks=SqlWebhooks(engine, clock),
         clock=clock,
+        check_schema=check_schema(engine),
     )
 
 

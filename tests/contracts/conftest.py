@@ -35,6 +35,7 @@ from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
+from recsys.store.sql.webhooks import SqlWebhooks
 from recsys.store.uploads import UploadedParts
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
@@ -67,11 +68,12 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, lambda: NOON),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
         imports=SqlImports(engine, UploadedParts(directory / "uploads", ring)),
+        webhooks=SqlWebhooks(engine, lambda: NOON),
     )
 
 

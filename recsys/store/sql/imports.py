@@ -14,7 +14,7 @@ from recsys.store.uploads import UploadedParts
 
 
 class SqlImports:
-    """Satisfies `ports.Imports`."""
+    """Satisfies `intake.Imports`."""
 
     def __init__(self, engine: Engine, parts: UploadedParts) -> None:
         """Use the database of the engine, and keep the parts of files there."""
