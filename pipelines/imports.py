@@ -5,6 +5,7 @@ a crash, or a file that is imported again, adds nothing.
 """
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,8 +26,8 @@ from recsys.store.memory import MemoryCatalogue, MemoryFences
 from recsys.store.workspace import Workspace
 from recsys.types import CatalogueItem, CustomerState, EventStatus, Purchase, UserKey
 
-BATCH = 1000
-"""Rows between two checkpoints: one transaction."""
+BATCH = 250
+"""Rows between two checkpoints: one transaction, for which everybody else who writes has to wait."""
 KEPT_HOURS = 24
 """How long a file may lie there, whatever becomes of it."""
 
@@ -98,8 +99,11 @@ class Importer:
         while batch := list(islice(rows, BATCH)):
             if stop():
                 return False
+            started = time.monotonic()
             report = report.plus(take(batch, report.rows + 1))
             self._imports.advance(job.import_id, report)
+            # Half of the time is for others who write: an erasure that is asked for must not wait for a file.
+            self._workspace.wait(time.monotonic() - started)
         return True
 
     def _digest(self, job: ImportJob) -> str:
