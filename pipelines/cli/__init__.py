@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, ledger, operate, privacy, webhooks
+from pipelines.cli import audit, data, ledger, operate, privacy, verify, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -37,7 +37,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
-    privacy.verify,
+    verify.verify,
 )
 for command in COMMANDS:
     app.command()(command)

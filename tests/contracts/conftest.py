@@ -32,6 +32,7 @@ from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
 from recsys.store.sql.webhooks import SqlWebhooks
@@ -67,6 +68,7 @@ def sql_workspace(engine: Engine) -> Workspace:
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, lambda: NOON),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
