@@ -13,7 +13,19 @@ from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, metrics, models, recommendations, similar, webhooks
+from api.routes import (
+    baskets,
+    erasures,
+    events,
+    health,
+    items,
+    log,
+    metrics,
+    models,
+    recommendations,
+    similar,
+    webhooks,
+)
 from api.services import make_services
 from api.traces import Traces
 from recsys.store.logs import json_logger
@@ -29,6 +41,7 @@ ROUTERS = (
     items.writing,
     events.router,
     erasures.router,
+    log.router,
     models.router,
     webhooks.router,
     metrics.router,

@@ -376,6 +376,7 @@ class Scope(StrEnum):
     ERASE = "erase"
     OPERATE = "operate"
     METRICS = "metrics"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,7 +143,7 @@ class Shop:
         erasures.erase_customer(request_id, {}, {"sums": 0})
         erasures.advance(request_id, ErasureState.RELEASED, {})
         erasures.advance(request_id, ErasureState.PURGED, {})
-        erasures.finish(request_id, entering(receipt), {})
+        erasures.finish(request_id, entering(receipt, self.workspace.signing_key), {})
 
 
 def open_shop() -> Shop:

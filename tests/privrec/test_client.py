@@ -34,6 +34,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
+    "log_checkpoint": ("get", "/v1/log/checkpoint"),
+    "log_consistency": ("get", "/v1/log/consistency"),
+    "log_inclusion": ("get", "/v1/log/inclusion"),
     "models": ("get", "/v1/models"),
     "create_webhook": ("post", "/v1/webhooks"),
     "webhooks": ("get", "/v1/webhooks"),
@@ -50,7 +53,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "ready": ("get", "/health/ready"),
 }
 """The method for each operation of the document."""
-PLAIN_ANSWERS = {"receipt": bytes, "metrics": str}
+RENAMED = {"where": "filter", "old": "from", "new": "to"}
+"""Parameters whose names are Python's own, or would hide what is Python's."""
+PLAIN_ANSWERS = {"receipt": bytes, "metrics": str, "log_checkpoint": str}
 """What is handed on as it came."""
 
 
@@ -175,7 +180,7 @@ def test_a_method_takes_every_parameter_and_field_of_its_operation(document: dic
     taken = set(inspect.signature(getattr(Client, name)).parameters) - {"self"}
     if "fields" in taken:
         taken = taken - {"fields"} | set(answers.ItemFields.__annotations__)
-    called = {"filter" if parameter == "where" else parameter for parameter in taken}
+    called = {RENAMED.get(parameter, parameter) for parameter in taken}
 
     assert called == parameters | fields
 
@@ -250,6 +255,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
+        "log_checkpoint": client.log_checkpoint(),
+        "log_consistency": client.log_consistency(0, 1),
+        "log_inclusion": client.log_inclusion(0),
         "models": client.models(),
         "create_webhook": webhook,
         "test_webhook": tested,
