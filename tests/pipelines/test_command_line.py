@@ -32,6 +32,7 @@ COMMANDS = {
     "log",
     "audit",
     "models",
+    "experiment",
     "keys",
     "webhooks",
 }
@@ -107,6 +108,7 @@ def test_an_error_is_json_where_the_output_is(fresh: Path) -> None:
         ("ledger",),
         ("ledger", "verify"),
         ("models",),
+        ("experiment", "show"),
         ("keys", "list"),
         ("keys", "create", "till", "--scope", "write"),
         ("audit", "canaries", "--trainings", "8"),
