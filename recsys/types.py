@@ -399,6 +399,7 @@ class Scope(StrEnum):
     ERASE = "erase"
     OPERATE = "operate"
     METRICS = "metrics"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
