@@ -6,11 +6,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipelines.erase import worker
+from pipelines.erase import recommender, worker
 from recsys.errors import PrivrecError, StateError
+from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
 
@@ -70,8 +71,22 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
     """A thread that finishes erasures while the block runs, and ends with it after the request it is at."""
+    with _thread(work, workspace, "erasure-worker"):
+        yield
+
+
+@contextmanager
+def publisher_thread(workspace: Workspace) -> Iterator[None]:
+    """A thread that publishes every customer's lists once, and ends with the block after the customers it is at."""
+    with _thread(publish, workspace, "publisher"):
+        yield
+
+
+@contextmanager
+def _thread(run: Callable[[Workspace, threading.Event], None], workspace: Workspace, name: str) -> Iterator[None]:
+    """A thread that runs the function until it returns; at the end of the block its event is set."""
     stop = threading.Event()
-    thread = threading.Thread(target=work, args=(workspace, stop), name="erasure-worker", daemon=True)
+    thread = threading.Thread(target=run, args=(workspace, stop), name=name, daemon=True)
     thread.start()
     try:
         yield
@@ -98,6 +113,40 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
+
+
+def publish(workspace: Workspace, stop: threading.Event) -> None:
+    """Write every customer's lists with the live model, if there is one; a server answers without them meanwhile.
+
+    It waits first: the server starts undisturbed, and the worker certifies the cache. What fails is tried again.
+    """
+    log = json_logger()
+    while not stop.wait(POLL_SECONDS):
+        started = time.monotonic()
+        try:
+            if workspace.registry.live():
+                recommender(workspace).publish(_until(stop))
+                log.info("lists published", seconds=round(time.monotonic() - started, 3))
+        except PrivrecError as error:
+            log.warning("lists not published", reason=str(error))
+        except _StoppedError:
+            return  # what was written stays, and the next start goes on from there
+        else:
+            return
+
+
+class _StoppedError(Exception):
+    """The server ends before every list is written."""
+
+
+def _until(stop: threading.Event) -> Progress:
+    """A progress that ends the publishing once the event is set."""
+
+    def progress(_: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    return progress
 
 
 def end_on_sigterm() -> None:
