@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Scope as Connection
 
 from api.known_keys import KnownKeys
-from api.lease import Certificate, LeaseKeeper
+from api.lease import Certificate, Lease, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
@@ -19,10 +19,12 @@ from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.pipelined import PipelinedRedis
 from recsys.store.redis_address import RedisAddress
-from recsys.store.wire import Answer
+from recsys.store.wire import Answer, Taker
 from recsys.store.workspace import Workspace
 from recsys.types import FenceState, Scope, UserKey
 
+HOT = "hot"
+"""The name of the way to finished answers in the state of the lifespan, which a server hands to its connections."""
 BEFORE, AFTER = "/v1/users/", "/recommendations"
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -35,6 +37,17 @@ class Reader(Protocol):
 
     def get(self, name: bytes) -> Answer:
         """The value at the name, later."""
+
+    def bring(self, name: bytes, taker: Taker) -> None:
+        """Bring the taker the value at the name."""
+
+
+class Asked(NamedTuple):
+    """What a request asks the cache for."""
+
+    user_key: UserKey
+    lease: Lease
+    name: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,19 +64,31 @@ class HotPath:
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
+        asked = self.ask(scope)
+        if asked is None:
+            return None
+        try:
+            value = await self.reader.get(asked.name)
+        except CacheUnavailableError:
+            return None
+        return self.finished(asked, value)
+
+    def ask(self, scope: Connection) -> Asked | None:
+        """What to ask the cache for; None if the slow twin has to answer. A token of the key is taken."""
         user_key = self._customer(scope)
         if user_key is None or not self._admitted(scope):
             return None
         lease = self.lease.current()
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             return None
-        try:
-            value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
-        except CacheUnavailableError:
-            return None
+        return Asked(user_key, lease, self.name_of(user_key, lease.certificate.slot))
+
+    def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        """The finished answer in the value that came; None if there is none that may be served."""
+        lease = asked.lease
         if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
             return None
-        body = open_answer(self.ring, user_key, value)
+        body = open_answer(self.ring, asked.user_key, value)
         return body if body and self.shown.covers(body) else None
 
     def _customer(self, scope: Connection) -> UserKey | None:

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.serve import APP, environment, free_port
+from pipelines.serve import APP, PROTOCOL, environment, free_port
 from recsys.errors import StateError
 from recsys.store.workspace import Workspace
 
@@ -34,6 +34,10 @@ def running_api(workspace: Workspace) -> Iterator[str]:
         "--no-access-log",
         "--ws",
         "none",
+        "--http",
+        PROTOCOL,
+        "--no-proxy-headers",
+        "--no-server-header",
     ]
     environ = {**os.environ, **environment(workspace)}
     process = subprocess.Popen([*command, "--log-level", "warning"], env=environ, stderr=subprocess.DEVNULL)  # noqa: S603

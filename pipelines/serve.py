@@ -20,6 +20,7 @@ POLL_SECONDS = 2.0
 
 APP = "api.app:from_environment"
 """Named, not imported: the API and the pipelines are siblings."""
+PROTOCOL = "api.http_protocol:FastProtocol"
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -65,7 +66,18 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
     check_port(host, port)
     os.environ.update(environ)
-    uvicorn.run(APP, factory=True, host=host, port=port, access_log=False, ws="none", log_level="warning")
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        http=PROTOCOL,
+        ws="none",
+        access_log=False,  # it holds paths, and paths hold customers' ids
+        log_level="warning",
+        proxy_headers=False,  # nothing is decided by a client's address
+        server_header=False,
+    )
 
 
 @contextmanager
