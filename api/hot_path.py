@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -50,6 +50,16 @@ class Asked(NamedTuple):
     name: bytes
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """How often a request in the default form came to what: plain numbers, for a scraper reads them seldom."""
+
+    hit: int = 0
+    miss: int = 0
+    refused: int = 0
+    no_lease: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HotPath:
     """What an answer from the cache is made with."""
@@ -61,6 +71,7 @@ class HotPath:
     ring: KeyRing
     name_of: Callable[[UserKey, int], bytes]
     shown: ShownItems
+    counts: Outcomes = field(default_factory=Outcomes)
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
@@ -70,21 +81,38 @@ class HotPath:
         try:
             value = await self.reader.get(asked.name)
         except CacheUnavailableError:
+            self.missed()
             return None
         return self.finished(asked, value)
 
     def ask(self, scope: Connection) -> Asked | None:
         """What to ask the cache for; None if the slow twin has to answer. A token of the key is taken."""
         user_key = self._customer(scope)
-        if user_key is None or not self._admitted(scope):
+        if user_key is None:
+            return None
+        if not self._admitted(scope):
+            self.counts.refused += 1
             return None
         lease = self.lease.current()
         if lease is None or lease.certificate.server_id != self.reader.server_id:
+            self.counts.no_lease += 1
             return None
         return Asked(user_key, lease, self.name_of(user_key, lease.certificate.slot))
 
     def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
-        """The finished answer in the value that came; None if there is none that may be served."""
+        """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
+        body = self._finished(asked, value)
+        if body is None:
+            self.counts.miss += 1
+        else:
+            self.counts.hit += 1
+        return body
+
+    def missed(self) -> None:
+        """Count a request whose value did not come."""
+        self.counts.miss += 1
+
+    def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
         lease = asked.lease
         if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
             return None

@@ -53,11 +53,16 @@ class FastRequest:
         scope["state"][LOOKED_UP] = True
         try:
             asked = self._hot.ask(scope)
-            if asked is None:
-                return False
-            self._asked: Asked = asked
-            self._hot.reader.bring(asked.name, self)
         except Exception:  # noqa: BLE001 - a doubt like any other; and a server would print the error with its values
+            return False
+        return asked is not None and self._sent(asked)
+
+    def _sent(self, asked: Asked) -> bool:
+        self._asked = asked
+        try:
+            self._hot.reader.bring(asked.name, self)
+        except Exception:  # noqa: BLE001 - as above
+            self._hot.missed()
             return False
         return True
 
@@ -80,6 +85,7 @@ class FastRequest:
     def set_exception(self, _: CacheUnavailableError) -> None:
         """The cache did not answer."""
         self._taken = True
+        self._hot.missed()
         self._protocol.run_application(self._cycle)
 
     def _answer(self, body: bytes) -> None:

@@ -34,6 +34,7 @@ from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
+from recsys.store.sql.webhooks import SqlWebhooks
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
@@ -65,10 +66,11 @@ def sql_workspace(engine: Engine) -> Workspace:
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, lambda: NOON),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
+        webhooks=SqlWebhooks(engine, lambda: NOON),
     )
 
 

@@ -1,5 +1,6 @@
 """Bringing a database to the schema of this version of privrec, and tying it to the keys of this installation."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, select, text
@@ -26,6 +27,22 @@ def migrate(engine: Engine) -> None:
     with writing(engine) as connection:
         if not _is_current(connection):
             _upgrade(connection)
+
+
+def check_schema(engine: Engine) -> Callable[[], None]:
+    """What to ask while a process runs: returns while the database has the schema of this version.
+
+    It raises StateError once another version of privrec has changed the schema, or a backup of an older one was put
+    back.
+    """
+
+    def check() -> None:
+        with engine.connect() as connection:
+            if not _is_current(connection):
+                msg = "expected a database of this version's schema, got an older one; restart privrec to migrate it"
+                raise StateError(msg)
+
+    return check
 
 
 def bind_keys(engine: Engine, fingerprint: str) -> None:
