@@ -87,7 +87,7 @@ def test_an_erasure_is_finished_by_the_server_itself_and_sigterm_leaves_nothing_
 
 
 NOT_SERVED = {"alembic", "dp_accounting", "implicit", "matplotlib", "opacus", "pandas", "pyarrow", "torch"}
-"""What trains, draws or migrates: each takes a good part of a server's start, and none of it answers a request."""
+"""What trains, accounts or migrates: each takes a good part of a server's start, and none of it answers a request."""
 NOT_SERVED_PARTS = {
     "recsys.audit",
     "recsys.privacy.accounting",
