@@ -13,7 +13,20 @@ from api.fast_path import FastApplication
 from api.hot_path import HOT, open_hot_path
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, metrics, models, recommendations, similar, webhooks
+from api.routes import (
+    baskets,
+    erasures,
+    events,
+    experiments,
+    health,
+    imports,
+    items,
+    metrics,
+    models,
+    recommendations,
+    similar,
+    webhooks,
+)
 from api.services import make_services
 from api.traces import Traces
 from recsys.store.logs import json_logger
@@ -28,8 +41,10 @@ ROUTERS = (
     items.reading,
     items.writing,
     events.router,
+    imports.router,
     erasures.router,
     models.router,
+    experiments.router,
     webhooks.router,
     metrics.router,
     health.router,

@@ -47,6 +47,8 @@ class Asked(NamedTuple):
 
     user_key: UserKey
     lease: Lease
+    header: bytes
+    """How a value begins that may be served."""
     name: bytes
 
 
@@ -97,7 +99,8 @@ class HotPath:
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             self.counts.no_lease += 1
             return None
-        return Asked(user_key, lease, self.name_of(user_key, lease.certificate.slot))
+        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
+        return Asked(user_key, lease, header, self.name_of(user_key, slot))
 
     def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
         """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
@@ -113,8 +116,7 @@ class HotPath:
         self.counts.miss += 1
 
     def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
-        lease = asked.lease
-        if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
+        if value is None or not value.startswith(asked.header) or not self.lease.holds(asked.lease):
             return None
         body = open_answer(self.ring, asked.user_key, value)
         return body if body and self.shown.covers(body) else None
@@ -189,4 +191,11 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     slot = served.slot_of(served.live) if served.live else None
     if fence.state is not FenceState.CERTIFIED or served.live is None or slot is None:
         return None
-    return Certificate(header=beginning(fence.epoch, served.live), server_id=fence.identity, slot=slot)
+    experiment = served.experiment
+    return Certificate(
+        header=beginning(fence.epoch, served.live),
+        server_id=fence.identity,
+        slot=slot,
+        experiment=experiment,
+        beside=beginning(fence.epoch, experiment.version) if experiment else b"",
+    )

@@ -1,4 +1,4 @@
-"""The API server, and the worker that finishes erasures beside it."""
+"""The API server, and the worker that finishes erasures and imports beside it."""
 
 import os
 import signal
@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from pipelines.erase import recommender, worker
+from pipelines.erase import worker
+from pipelines.imports import Importer
+from pipelines.versions import publish_served
 from recsys.errors import PrivrecError, StateError
 from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
@@ -82,23 +84,25 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
-    """A thread that finishes erasures while the block runs, and ends with it after the request it is at."""
-    with _thread(work, workspace, "erasure-worker"):
+    """Threads that finish erasures and imports while the block runs, and end with it after the step they are at."""
+    with _thread(work, workspace), import_thread(workspace):
         yield
 
 
-@contextmanager
-def publisher_thread(workspace: Workspace) -> Iterator[None]:
+def import_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that works off imports while the block runs: a long one must not keep an erasure waiting."""
+    return _thread(work_imports, workspace)
+
+
+def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
     """A thread that publishes every customer's lists once, and ends with the block after the customers it is at."""
-    with _thread(publish, workspace, "publisher"):
-        yield
+    return _thread(publish, workspace)
 
 
 @contextmanager
-def _thread(run: Callable[[Workspace, threading.Event], None], workspace: Workspace, name: str) -> Iterator[None]:
-    """A thread that runs the function until it returns; at the end of the block its event is set."""
+def _thread(target: Callable[[Workspace, threading.Event], None], workspace: Workspace) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=run, args=(workspace, stop), name=name, daemon=True)
+    thread = threading.Thread(target=target, args=(workspace, stop), name=target.__name__, daemon=True)
     thread.start()
     try:
         yield
@@ -127,8 +131,20 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         stop.wait(POLL_SECONDS)
 
 
+def work_imports(workspace: Workspace, stop: threading.Event) -> None:
+    """Work off imports until told to stop; a store that is away is tried again."""
+    log = json_logger()
+    while not stop.is_set():
+        try:
+            for job in Importer(workspace).run(stop.is_set):
+                log.info("import ended", import_id=job.import_id, state=job.state.value)
+        except PrivrecError as error:
+            log.warning("import postponed", reason=str(error))
+        stop.wait(POLL_SECONDS)
+
+
 def publish(workspace: Workspace, stop: threading.Event) -> None:
-    """Write every customer's lists with the live model, if there is one; a server answers without them meanwhile.
+    """Write every customer's lists of what is served, if anything is; a server answers without them meanwhile.
 
     It waits first: the server starts undisturbed, and the worker certifies the cache. What fails is tried again.
     """
@@ -136,8 +152,7 @@ def publish(workspace: Workspace, stop: threading.Event) -> None:
     while not stop.wait(POLL_SECONDS):
         started = time.monotonic()
         try:
-            if workspace.registry.live():
-                recommender(workspace).publish(_until(stop))
+            if publish_served(workspace, _until(stop)):
                 log.info("lists published", seconds=round(time.monotonic() - started, 3))
         except PrivrecError as error:
             log.warning("lists not published", reason=str(error))

@@ -68,7 +68,7 @@ def test_the_thread_finishes_what_is_asked_for_before_and_while_it_runs(monkeypa
         wait_for_receipts(workspace)
         desk(workspace).request("somebody else")
         wait_for_receipts(workspace)
-    assert "erasure-worker" not in [thread.name for thread in threading.enumerate()]
+    assert {"work", "work_imports"} & {thread.name for thread in threading.enumerate()} == set()
 
 
 def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
@@ -112,7 +112,7 @@ def test_a_server_publishes_beside_its_requests(monkeypatch: pytest.MonkeyPatch)
         while lists_of(workspace, "ada") == stale and time.monotonic() < deadline:
             time.sleep(0.005)
     assert len(lists_of(workspace, "ada") or b"") > len(stale or b"")
-    assert "publisher" not in [thread.name for thread in threading.enumerate()]
+    assert "publish" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_publishing_is_tried_again_until_the_cache_answers(
