@@ -16,23 +16,19 @@ from pydantic import (
 )
 
 from recsys.clock import isoformat
+from recsys.data.imported import FIRST_YEAR, LAST_YEAR, MAX_QUANTITY
 from recsys.erasure.workflow import MAX_REASON
 from recsys.identifiers import CONTROL_CHARACTER, MAX_ID_BYTES, check_event_id, check_item_id, check_user_id
 from recsys.types import EventStatus, ModelStatus, Purpose, Reason, Task
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-FIRST_YEAR, LAST_YEAR = 1970, 2099
-"""A purchase outside these years is a unit or a column mixed up; inside them every calendar and clock can count."""
 
 MAX_EVENTS = 1000
 """Rows in one request: with the longest ids they still fit into the largest body."""
 
 INTERNAL = "internal, not private"
 """Said of exact numbers about customers: for the operator's eyes, never for a page or a report."""
-
-MAX_QUANTITY = 1_000_000.0
-"""Far above any basket, and exact in the 32-bit float that a history keeps."""
 
 
 def parse_rfc3339(value: object) -> datetime:
@@ -114,7 +110,9 @@ class RecommendedItem(Outgoing):
     item_id: str
     name: str
     score: float
-    reason: Reason = Field(description="Why it is here, in words that a customer can be shown.")
+    reason: Reason = Field(
+        description="Why it is here, in words that a customer can be shown; `similar_to_context`: for the page's item."
+    )
 
 
 class RecommendationList(Outgoing):
@@ -128,6 +126,12 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    context_used: bool | None = Field(
+        default=None,
+        exclude_if=lambda used: used is None,
+        description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
+        "again. There if a context was given.",
+    )
 
 
 class EventRow(Incoming):

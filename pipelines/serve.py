@@ -1,4 +1,4 @@
-"""The API server, and the worker that finishes erasures beside it."""
+"""The API server, and the worker that finishes erasures and imports beside it."""
 
 import os
 import signal
@@ -6,10 +6,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from pipelines.erase import worker
+from pipelines.imports import Importer
 from recsys.errors import PrivrecError, StateError
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
@@ -69,9 +70,20 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
-    """A thread that finishes erasures while the block runs, and ends with it after the request it is at."""
+    """Threads that finish erasures and imports while the block runs, and end with it after the step they are at."""
+    with _thread(work, workspace), import_thread(workspace):
+        yield
+
+
+def import_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that works off imports while the block runs: a long one must not keep an erasure waiting."""
+    return _thread(work_imports, workspace)
+
+
+@contextmanager
+def _thread(target: Callable[[Workspace, threading.Event], None], workspace: Workspace) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=work, args=(workspace, stop), name="erasure-worker", daemon=True)
+    thread = threading.Thread(target=target, args=(workspace, stop), name=target.__name__, daemon=True)
     thread.start()
     try:
         yield
@@ -97,6 +109,18 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
                 )
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
+        stop.wait(POLL_SECONDS)
+
+
+def work_imports(workspace: Workspace, stop: threading.Event) -> None:
+    """Work off imports until told to stop; a store that is away is tried again."""
+    log = json_logger()
+    while not stop.is_set():
+        try:
+            for job in Importer(workspace).run(stop.is_set):
+                log.info("import ended", import_id=job.import_id, state=job.state.value)
+        except PrivrecError as error:
+            log.warning("import postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
 
 

@@ -4,8 +4,11 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
-Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
+ImportKind: TypeAlias = Literal["purchases", "catalogue"]
+ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
+ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "cancelled", "expired"]
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
@@ -27,6 +30,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    context_used: NotRequired[bool | None]
 
 
 class BatchAnswer(TypedDict):
@@ -120,6 +124,31 @@ class EventResults(TypedDict):
 
     results: list[EventResult]
     counts: dict[str, int]
+
+
+class ImportBadRow(TypedDict):
+    """A row that was not taken: its number, and why."""
+
+    row: int
+    reason: str
+
+
+class ImportStatus(TypedDict):
+    """How far an import has come, and what became of its rows so far."""
+
+    import_id: str
+    kind: ImportKind
+    format: ImportFormat
+    dry_run: bool
+    state: ImportState
+    size: int
+    offset: int
+    created_at: str
+    rows: int
+    counts: dict[str, int]
+    counted: str
+    bad_rows: list[ImportBadRow]
+    error: str | None
 
 
 class ErasureAccepted(TypedDict):

@@ -77,7 +77,14 @@ class Catalogue(Protocol):
         """Every item, by position; those that were deleted keep theirs."""
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace everything but the position of the one with its id; whether it is new."""
+        """Put one item, as `put_items`; whether it is new."""
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace everything but the position of the one with its id, in one transaction.
+
+        Returns:
+            What was there before each of them, in the order given; None for one that is new.
+        """
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, which is made in one transaction with the reading of what was there.

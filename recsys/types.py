@@ -62,6 +62,7 @@ class Reason(StrEnum):
     BOUGHT_BEFORE = "bought_before"
     MODEL = "model"
     POPULAR = "popular"
+    SIMILAR_TO_CONTEXT = "similar_to_context"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,6 +244,8 @@ class Recommendations:
     generated_at: datetime
     degraded: bool = False
     """Whether the cache was down, so that the list was computed for this request."""
+    context_used: bool | None = None
+    """Whether the list was moved toward the item of the page; None where no item was given."""
 
 
 class Period(StrEnum):

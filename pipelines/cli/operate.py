@@ -40,7 +40,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: PRIVREC_PORT; default: 8000]")] = None,
     with_worker: Annotated[
         bool,
-        typer.Option("--worker/--no-worker", help="Finish erasures in this process; --no-worker: in `privrec worker`."),
+        typer.Option(
+            "--worker/--no-worker",
+            help="Finish erasures and imports in this process; --no-worker: in `privrec worker`.",
+        ),
     ] = True,
     state_dir: options.StateDir = None,
 ) -> None:
@@ -77,22 +80,24 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Finish erasure requests as they come, and send webhooks. Run one beside `privrec serve --no-worker`."""
+    """Finish erasure requests and imports as they come, and send webhooks; beside `privrec serve --no-worker`."""
     from pipelines.erase import worker as make_worker
-    from pipelines.serve import stop_on_signals, work
+    from pipelines.imports import Importer
+    from pipelines.serve import import_thread, stop_on_signals, work
     from pipelines.webhooks import Sender, sender_thread
     from recsys.store.https_post import HttpsPoster
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         if once:
+            imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             finished = make_worker(workspace).run()
             Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
-            console.print(f"finished {len(finished)} erasures")
+            console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
         stop = threading.Event()
         stop_on_signals(stop)
-        with sender_thread(workspace):
+        with sender_thread(workspace), import_thread(workspace):
             work(workspace, stop)
 
 

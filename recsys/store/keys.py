@@ -43,6 +43,7 @@ class Purpose(StrEnum):
     FINGERPRINT = "fingerprint"
     COMMITMENT = "commitment"
     DRAW = "draw"
+    UPLOAD = "upload"
 
 
 class KeyRing:

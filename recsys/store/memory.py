@@ -8,6 +8,7 @@ from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
 from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
+from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
 from recsys.store.rules import (
@@ -20,6 +21,7 @@ from recsys.store.rules import (
     no_receipt,
     no_request,
     no_sum,
+    put_among,
     sum_exists,
 )
 from recsys.types import (
@@ -40,6 +42,7 @@ __all__ = [
     "MemoryErasures",
     "MemoryFences",
     "MemoryHistories",
+    "MemoryImports",
     "MemoryLedgerLog",
     "MemoryRegistry",
     "MemoryState",
@@ -91,11 +94,15 @@ class MemoryCatalogue:
         return tuple(self._items.values())
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace the one with its id; whether it is new."""
+        """Put one item; whether it is new."""
+        return self.put_items([item]) == [None]
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace the one with its id; what was there before each."""
         with self._writing:
-            new = item.item_id not in self._items
-            self._keep({**self._items, item.item_id: item})
-            return new
+            before, after = put_among(self._items, items)
+            self._keep(after)
+            return before
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, or NotFoundError."""

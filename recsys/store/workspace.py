@@ -12,6 +12,7 @@ from sqlalchemy import URL, Engine
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
 from recsys.fence import CacheFence, Wait
+from recsys.intake import Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -38,6 +39,7 @@ from recsys.store.memory import (
     MemoryErasures,
     MemoryFences,
     MemoryHistories,
+    MemoryImports,
     MemoryLedgerLog,
     MemoryRegistry,
     MemoryState,
@@ -52,14 +54,17 @@ from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
+from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
 MODELS = "models"
+UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +82,7 @@ class Workspace:
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
+    imports: Imports
     webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
@@ -136,7 +142,10 @@ def open_workspace(
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock)
+        imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
+        if lock:
+            imports.sweep()
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports)
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -154,6 +163,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
+        imports=MemoryImports(),
         webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
@@ -163,7 +173,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
 
 
 def _sql_workspace(
-    settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
+    settings: Settings,
+    ring: KeyRing,
+    engine: Engine,
+    registry: Registry,
+    cache: Cache,
+    clock: Clock,
+    imports: Imports,
 ) -> Workspace:
     return Workspace(
         settings=settings,
@@ -177,6 +193,7 @@ def _sql_workspace(
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
+        imports=imports,
         webhooks=SqlWebhooks(engine, clock),
         clock=clock,
         check_schema=check_schema(engine),

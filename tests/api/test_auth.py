@@ -17,6 +17,10 @@ ROUTES = {
     ("PATCH", "/v1/items/tea-0"): Scope.WRITE,
     ("DELETE", "/v1/items/tea-0"): Scope.WRITE,
     ("POST", "/v1/events"): Scope.WRITE,
+    ("POST", "/v1/imports"): Scope.WRITE,
+    ("PATCH", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("GET", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("DELETE", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
@@ -50,6 +54,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
                 webhook_id="0f",
                 delivery_id="0f",
                 version=VERSION,
+                import_id=VERSION,
             ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()

@@ -131,7 +131,7 @@ def assert_erased_by_the_worker_alone(shop: Shop) -> None:
     assert shop.recommend(ADA)["personalized"] is False
     assert shop.answer("GET", f"/v1/erasures/{request_id}")["state"] == ErasureState.SUPPRESSED
     assert shop.receipt(request_id) is None
-    assert done("worker", "--once").out == "finished 1 erasures\n"
+    assert done("worker", "--once").out == "finished 1 erasures and 0 imports\n"
     receipt = shop.receipt(request_id)
     assert receipt is not None
     assert_receipt_holds(receipt, request_id)

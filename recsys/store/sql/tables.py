@@ -111,6 +111,16 @@ fence = Table(
 )
 """One row, or none before it is first changed: which run of the cache's server is trusted."""
 
+imports = Table(
+    "imports",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("import_id", Text, nullable=False, unique=True),
+    Column("data_key", LargeBinary),
+    Column("job", Text, nullable=False),
+)
+"""`data_key` is the only key of the parts of the file, and there as long as they may lie in the state directory."""
+
 webhooks = Table(
     "webhooks",
     metadata,
