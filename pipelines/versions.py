@@ -9,7 +9,7 @@ from recsys.serving.experiments import new_experiment
 from recsys.serving.recommender import Progress
 from recsys.serving.shadow import Comparison, shadow
 from recsys.store.workspace import Workspace
-from recsys.types import Experiment
+from recsys.types import Experiment, Task
 
 
 def publish(workspace: Workspace, version: str, progress: Progress = lambda _: None) -> int:
@@ -55,7 +55,9 @@ def compare(workspace: Workspace, name: str, version: str, share: int, *, salt: 
     return experiment
 
 
-def compare_unseen(workspace: Workspace, version: str, n: int, progress: Progress = lambda _: None) -> Comparison:
+def compare_unseen(
+    workspace: Workspace, version: str, n: int, *, task: Task, progress: Progress = lambda _: None
+) -> Comparison:
     """The version beside the live one, on a sample of n customers who see nothing of it.
 
     Raises:
@@ -66,6 +68,7 @@ def compare_unseen(workspace: Workspace, version: str, n: int, progress: Progres
     return shadow(
         version,
         n,
+        task=task,
         registry=workspace.registry,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
@@ -84,7 +87,7 @@ def show_comparison(found: Comparison, *, as_json: bool) -> None:
         ("items on sale that the live version shows", found.coverage_live),
         ("items on sale that this version shows", found.coverage_version),
     ]
-    title = f"Version {found.version} beside the live one, {found.customers:,} customers"
+    title = f"Version {found.version} beside the live one, {found.customers:,} customers, task {found.task}"
     print_table(title, ["", "share"], [(name, f"{share:.1%}") for name, share in rows])
     console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
 

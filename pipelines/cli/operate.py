@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_table, status_console
-from recsys.types import Json, Scope
+from recsys.types import Json, Scope, Task
 
 
 def demo(
@@ -226,6 +226,7 @@ def shadow_model(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
     *,
     customers: Annotated[int, typer.Option(min=1, max=10_000, help="How many are in the sample at most.")] = 1_000,
+    task: Annotated[Task, typer.Option(help="Of which lists; own repeats are the same in both versions.")] = Task.ANY,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -238,7 +239,7 @@ def shadow_model(
 
     settings = options.settings(state_dir)
     with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("comparing", customers) as advance:
-        found = compare_unseen(workspace, version, customers, advance)
+        found = compare_unseen(workspace, version, customers, task=task, progress=advance)
     show_comparison(found, as_json=as_json)
 
 
