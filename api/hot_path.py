@@ -81,11 +81,12 @@ class HotPath:
 
     async def _finished(self, user_key: UserKey, lease: Lease) -> bytes | None:
         """The finished answer in the cache, if the lease lets it be served."""
+        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
         try:
-            value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
+            value = await self.reader.get(self.name_of(user_key, slot))
         except CacheUnavailableError:
             return None
-        if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
+        if value is None or not value.startswith(header) or not self.lease.holds(lease):
             return None
         body = open_answer(self.ring, user_key, value)
         return body if body and self.shown.covers(body) else None
@@ -160,4 +161,11 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     slot = served.slot_of(served.live) if served.live else None
     if fence.state is not FenceState.CERTIFIED or served.live is None or slot is None:
         return None
-    return Certificate(header=beginning(fence.epoch, served.live), server_id=fence.identity, slot=slot)
+    experiment = served.experiment
+    return Certificate(
+        header=beginning(fence.epoch, served.live),
+        server_id=fence.identity,
+        slot=slot,
+        experiment=experiment,
+        beside=beginning(fence.epoch, experiment.version) if experiment else b"",
+    )

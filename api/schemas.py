@@ -110,7 +110,9 @@ class RecommendedItem(Outgoing):
     item_id: str
     name: str
     score: float
-    reason: Reason = Field(description="Why it is here, in words that a customer can be shown.")
+    reason: Reason = Field(
+        description="Why it is here, in words that a customer can be shown; `similar_to_context`: for the page's item."
+    )
 
 
 class RecommendationList(Outgoing):
@@ -124,6 +126,12 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    context_used: bool | None = Field(
+        default=None,
+        exclude_if=lambda used: used is None,
+        description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
+        "again. There if a context was given.",
+    )
 
 
 class EventRow(Incoming):
@@ -235,6 +243,34 @@ class ModelDetail(ModelSummary):
     customers: int | None = Field(description="How many customers there are; null without a cache.")
     published: int | None = Field(description="Whose lists of this version are ready now; null without a cache.")
     counted: str = Field(default=INTERNAL, description="What the two numbers are: exact, for the operator alone.")
+
+
+class ModelComparison(Outgoing):
+    """Lists of a version beside those of the live one, for a sample of the customers; nobody was shown them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "live": "f0" * 16,
+                "version": "0f" * 16,
+                "customers": 1000,
+                "overlap20": 0.75,
+                "first_differs": 0.2,
+                "coverage_live": 0.4,
+                "coverage_version": 0.5,
+                "counted": INTERNAL,
+            }
+        }
+    )
+
+    live: str
+    version: str
+    customers: int = Field(description="How many customers are in the sample.")
+    overlap20: float = Field(description="Of the first 20 items, the mean share that both lists have.")
+    first_differs: float = Field(description="The share of customers whose first item is another one.")
+    coverage_live: float = Field(description="The share of the items on sale that are in the live version's lists.")
+    coverage_version: float = Field(description="The share of the items on sale that are in the version's lists.")
+    counted: str = Field(default=INTERNAL, description="What the numbers are: exact, for the operator alone.")
 
 
 class ModelList(Outgoing):

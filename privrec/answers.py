@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
-Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
 ImportKind: TypeAlias = Literal["purchases", "catalogue"]
 ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
@@ -30,6 +30,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    context_used: NotRequired[bool | None]
 
 
 class BatchAnswer(TypedDict):
@@ -195,6 +196,35 @@ class ModelList(TypedDict):
 
     live: str | None
     models: list[ModelSummary]
+
+
+class ModelComparison(TypedDict):
+    """A version and the live one on a sample of the customers: exact numbers, for the operator alone."""
+
+    live: str
+    version: str
+    customers: int
+    overlap20: float
+    first_differs: float
+    coverage_live: float
+    coverage_version: float
+    counted: str
+
+
+class Experiment(TypedDict):
+    """A version that a share of the customers gets, in per cent."""
+
+    name: str
+    version: str
+    share: int
+    salt: str
+
+
+class ExperimentStatus(TypedDict):
+    """The experiment that runs, if one does, and the version that everybody else gets."""
+
+    live: str | None
+    experiment: Experiment | None
 
 
 class Liveness(TypedDict):

@@ -21,6 +21,7 @@ from privrec.answers import (
     ErasureStatus,
     Event,
     EventResults,
+    ExperimentStatus,
     Filter,
     ImportFormat,
     ImportKind,
@@ -28,6 +29,7 @@ from privrec.answers import (
     ItemFields,
     ItemList,
     Liveness,
+    ModelComparison,
     ModelDetail,
     ModelList,
     Purpose,
@@ -108,9 +110,10 @@ class Client:
         task: Purpose = "any",
         where: str | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
-        """A customer's list; `where` is a filter as text."""
-        query = {"n": n, "task": task, "filter": where, "exclude": exclude}
+        """A customer's list; `where` is a filter as text, `context` the item whose page it is for."""
+        query = {"n": n, "task": task, "filter": where, "exclude": exclude, "context": context}
         return cast("RecommendationList", self._ask(f"/v1/users/{_segment(user_id)}/recommendations", query))
 
     def basket(
@@ -121,9 +124,11 @@ class Client:
         task: Task = "discover",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
         """What goes with a basket that is nobody's."""
-        body = {"items": list(items), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"items": list(items), **wanted}
         return cast("RecommendationList", self._send("POST", "/v1/recommendations", body))
 
     def batch(
@@ -134,9 +139,11 @@ class Client:
         task: Purpose = "any",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> BatchAnswer:
         """The lists of up to 100 customers, in the order given."""
-        body = {"user_ids": list(user_ids), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"user_ids": list(user_ids), **wanted}
         return cast("BatchAnswer", self._send("POST", "/v1/recommendations:batch", body))
 
     def similar(self, item_id: str, *, n: int = 20, where: str | None = None, exclude: Sequence[str] = ()) -> ItemList:
@@ -293,6 +300,24 @@ class Client:
     def promote_model(self, version: str, *, when: Literal["warm", "now"] = "warm") -> ModelDetail:
         """The version that is live from now on."""
         return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
+
+    def shadow_model(self, version: str, *, customers: int = 1000) -> ModelComparison:
+        """The version beside the live one on a sample of the customers, who see nothing of it."""
+        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}"
+        return cast("ModelComparison", self._send("POST", path))
+
+    def experiment(self) -> ExperimentStatus:
+        """The experiment that runs, if one does."""
+        return cast("ExperimentStatus", self._ask("/v1/experiment"))
+
+    def start_experiment(self, name: str, version: str, *, share: int, salt: str | None = None) -> ExperimentStatus:
+        """The experiment: a share of the customers, in per cent, gets the version from now on."""
+        body = {"name": name, "version": version, "share": share, "salt": salt}
+        return cast("ExperimentStatus", self._send("PUT", "/v1/experiment", body))
+
+    def stop_experiment(self) -> ExperimentStatus:
+        """No experiment: everybody gets the live version from now on."""
+        return cast("ExperimentStatus", self._send("DELETE", "/v1/experiment"))
 
     def live(self) -> Liveness:
         """Whether the process answers."""

@@ -5,7 +5,7 @@ contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey
 id.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from recsys.types import (
     Delivery,
     ErasureRequest,
     ErasureState,
+    Experiment,
     Fence,
     Json,
     ModelVersion,
@@ -40,6 +41,9 @@ class Pseudonyms(Protocol):
             InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters. The id is not
             repeated.
         """
+
+    def draw(self, user_key: UserKey, salt: str) -> float:
+        """A number in [0, 1) that stays with the customer while the salt is the same: a keyed hash of both."""
 
 
 class Commitments(Protocol):
@@ -252,24 +256,47 @@ class Registry(Protocol):
         """The version that is served. One cheap read: it is asked for with every request."""
 
     def served(self) -> Served:
-        """The version that is served, and whose the slots of the cache are. One cheap read, as `live`."""
+        """The version that is served, whose the slots are, and the experiment. One cheap read, as `live`."""
 
     def warm(self, version: str) -> int:
         """The slot of the version, which takes that of the version that is not live if it has none.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.
+            VersionConflictError: an experiment needs both slots; nothing changed.
         """
 
     def promote(self, version: str) -> None:
         """Make the version live, and the one before retired; both have a slot, and none changes its slot.
+
+        It ends an experiment: everybody gets the version.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; the version before stays live.
         """
 
     def withdraw(self, version: str) -> None:
-        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
+        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live.
+
+        It ends an experiment with the version: everybody gets the other one.
+        """
+
+    def begin(self, experiment: Experiment) -> None:
+        """Show the experiment's version to its share of the customers; the same one again changes nothing.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load` of either version; nothing changed.
+            VersionConflictError: another one runs, or the version is the live one or has no slot; nothing changed.
+        """
+
+    def end(self) -> Experiment | None:
+        """The experiment that ended with this call: everybody gets the live version. None if there was none."""
+
+    def spare(self, versions: Collection[str]) -> Experiment | None:
+        """The experiment that ended because one of these versions is in it; None if it goes on, or there is none.
+
+        Everybody gets the live version, or the other one if the live one is among these and the other is not.
+        """
 
 
 class Fences(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, ledger, operate, privacy, webhooks
+from pipelines.cli import audit, data, experiments, ledger, operate, privacy, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -44,6 +44,7 @@ for command in COMMANDS:
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
+app.add_typer(experiments.experiment, name="experiment")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(webhooks.webhooks, name="webhooks")
 

@@ -53,8 +53,8 @@ def serve(
     """
     from contextlib import ExitStack
 
-    from pipelines.erase import recommender
     from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
+    from pipelines.versions import publish_served
     from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
@@ -65,9 +65,9 @@ def serve(
     end_on_sigterm()
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
-        if with_worker and workspace.registry.live():
+        if with_worker:
             with status_console.status("publishing every customer's lists"):
-                recommender(workspace).publish()
+                publish_served(workspace)
         if with_worker:
             stack.enter_context(worker_thread(workspace))
             stack.enter_context(sender_thread(workspace))
@@ -213,6 +213,27 @@ def publish_model(
     with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("publishing", 0) as advance:
         customers = publish(workspace, version, advance)
     console.print(f"published {customers:,} customers with version {version}")
+
+
+@models.command("shadow")
+def shadow_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    customers: Annotated[int, typer.Option(min=1, max=10_000, help="How many are in the sample at most.")] = 1_000,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare a version's lists with the live one's for a sample of the customers; nobody is shown them.
+
+    The figures are exact, and so for the operator alone.
+    """
+    from pipelines.versions import compare_unseen, show_comparison
+    from recsys.store.workspace import open_workspace
+
+    settings = options.settings(state_dir)
+    with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("comparing", customers) as advance:
+        found = compare_unseen(workspace, version, customers, advance)
+    show_comparison(found, as_json=as_json)
 
 
 keys = typer.Typer(

@@ -198,6 +198,8 @@ class ErasureWorker:
             for version in versions
             if version.version in made_with
         ]
+        # Whoever is shown a version that the customer is in gets the other one of an experiment, if it is clean.
+        self._stores.registry.spare([str(version) for version in made_with])
         # How many lists stays out of the receipt: the number of customers is private.
         published = any(_is_new(outcome) for outcome in outcomes) and self._publish() > 0
         done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}

@@ -26,6 +26,9 @@ KEY_BYTES = 32
 SALT_BYTES = 16
 NONCE_BYTES = 12
 """Random nonces are safe for 2^32 messages under one AES-GCM key (NIST SP 800-38D, 8.3)."""
+DRAW_BYTES = 6
+DRAWS = 256**DRAW_BYTES
+"""How many numbers can be drawn: a float holds each of them exactly."""
 
 
 class Purpose(StrEnum):
@@ -39,6 +42,7 @@ class Purpose(StrEnum):
     API_KEY = "api-key"
     FINGERPRINT = "fingerprint"
     COMMITMENT = "commitment"
+    DRAW = "draw"
     UPLOAD = "upload"
 
 
@@ -89,6 +93,16 @@ class KeyRing:
             InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters; it is not repeated.
         """
         return UserKey(self.keyed_hash(Purpose.PSEUDONYM, check_user_id(user_id).encode()))
+
+    def draw(self, user_key: UserKey, salt: str) -> float:
+        """A number in [0, 1) that stays with the customer while the salt is the same; says nothing without the key.
+
+        Guarantees:
+            - Draws are spread evenly, and those of two salts have nothing to do with each other.
+
+        Tested by: tests/recsys/store/test_keys.py::test_draws_are_even_and_another_salt_draws_anew
+        """
+        return int.from_bytes(self.keyed_hash(Purpose.DRAW, user_key + salt.encode())[:DRAW_BYTES], "big") / DRAWS
 
     def keyed_hash(self, purpose: Purpose, data: bytes) -> bytes:
         """16 bytes that only this installation can compute from the data (BLAKE2b, keyed)."""

@@ -35,6 +35,10 @@ ROUTES = {
     ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/shadow"): Scope.OPERATE,
+    ("GET", "/v1/experiment"): Scope.OPERATE,
+    ("PUT", "/v1/experiment"): Scope.OPERATE,
+    ("DELETE", "/v1/experiment"): Scope.OPERATE,
 }
 OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 

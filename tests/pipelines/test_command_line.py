@@ -31,6 +31,7 @@ COMMANDS = {
     "ledger",
     "audit",
     "models",
+    "experiment",
     "keys",
     "webhooks",
 }
@@ -106,6 +107,7 @@ def test_an_error_is_json_where_the_output_is(fresh: Path) -> None:
         ("ledger",),
         ("ledger", "verify"),
         ("models",),
+        ("experiment", "show"),
         ("keys", "list"),
         ("keys", "create", "till", "--scope", "write"),
         ("audit", "canaries", "--trainings", "8"),

@@ -20,6 +20,7 @@ from privrec.client import ApiError, Client
 from recsys.errors import InputError, StateError
 from recsys.types import Scope
 from tests.api.shop import Shop, event, open_shop
+from tests.api.test_experiments import published
 
 RECEIPT = b'{"body":{},"key_id":"k","signature":"s"}'
 OPERATIONS: dict[str, tuple[str, str]] = {
@@ -51,6 +52,10 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "model": ("get", "/v1/models/{version}"),
     "publish_model": ("post", "/v1/models/{version}/publish"),
     "promote_model": ("post", "/v1/models/{version}/promote"),
+    "shadow_model": ("post", "/v1/models/{version}/shadow"),
+    "experiment": ("get", "/v1/experiment"),
+    "start_experiment": ("put", "/v1/experiment"),
+    "stop_experiment": ("delete", "/v1/experiment"),
     "live": ("get", "/health/live"),
     "startup": ("get", "/health/startup"),
     "ready": ("get", "/health/ready"),
@@ -254,10 +259,10 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "erasure": followed,
         "receipt": client.receipt(request_id),
         "recommendations": client.recommendations(
-            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"]
+            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"], context="coffee-1"
         ),
-        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"]),
-        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again"),
+        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"], context="none"),
+        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again", context="tea-1"),
         "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
         "popular": client.popular(n=2, category="none"),
         "put_item": client.put_item(item_id, name="Ü", price=3, attributes={"b": "2"}),
@@ -275,6 +280,10 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "model": client.model(version),
         "publish_model": client.publish_model(version),
         "promote_model": client.promote_model(version, when="now"),
+        "shadow_model": client.shadow_model(version, customers=10),
+        "start_experiment": client.start_experiment("more", published(shop), share=20),
+        "experiment": client.experiment(),
+        "stop_experiment": client.stop_experiment(),
         "live": client.live(),
         "startup": client.startup(),
         "ready": client.ready(),
