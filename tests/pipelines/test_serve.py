@@ -16,6 +16,7 @@ from pipelines import serve
 from pipelines.api_process import running_api
 from pipelines.erase import desk, recommender
 from pipelines.serve import check_port, environment, free_port, publish, publisher_thread, work, worker_thread
+from recsys.data.import_job import ImportKind, ImportState
 from recsys.errors import StateError
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
@@ -24,6 +25,7 @@ from recsys.types import CatalogueItem, ErasureState, Purchase
 from tests.api.shop import ITEM_IDS, tea_and_coffee
 from tests.api.shop import publish as publish_model
 from tests.pipelines.shell import MAIL, NOBODY
+from tests.pipelines.test_imports import send
 
 PATIENCE = 20.0
 
@@ -178,3 +180,16 @@ def test_a_server_that_cannot_start_is_an_error_that_says_how_to_see_why(tmp_pat
     nowhere = memory_workspace(Settings.load(state_dir=tmp_path / "no parent" / "state"))
     with pytest.raises(StateError, match="privrec serve"), running_api(nowhere):
         pytest.fail("the server started")
+
+
+def test_the_thread_works_off_imports_beside_erasures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    workspace = memory_workspace(wait=lambda _: None)
+    import_id = send(workspace, "item_id,name\ntea,Tea\n", kind=ImportKind.CATALOGUE)
+    deadline = time.monotonic() + PATIENCE
+    with worker_thread(workspace):
+        while workspace.imports.lying() and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    assert workspace.imports.job(import_id).state is ImportState.DONE
+    assert workspace.catalogue.items() == (CatalogueItem(item_id="tea", name="Tea"),)
