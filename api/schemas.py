@@ -130,7 +130,7 @@ class RecommendationList(Outgoing):
         default=None,
         exclude_if=lambda used: used is None,
         description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
-        "again. There if a context was given.",
+        "again. Present if a context was given.",
     )
 
 

@@ -23,16 +23,17 @@ def publish(workspace: Workspace, version: str, progress: Progress = lambda _: N
     return recommender(workspace).publish(progress, version=version)
 
 
-def publish_served(workspace: Workspace) -> None:
-    """Publish the live version, if there is one, and the one that an experiment shows beside it.
+def publish_served(workspace: Workspace, progress: Progress = lambda _: None) -> bool:
+    """Publish the live version and the one that an experiment shows beside it; False if nothing is served.
 
     Raises:
         CacheUnavailableError: the cache went away; run it again.
     """
     served = workspace.registry.served()
-    shown = (served.live, served.experiment.version if served.experiment else None)
-    for version in filter(None, shown):
-        recommender(workspace).publish(version=version)
+    shown = [each for each in (served.live, served.experiment.version if served.experiment else None) if each]
+    for version in shown:
+        recommender(workspace).publish(progress, version=version)
+    return bool(shown)
 
 
 def compare(workspace: Workspace, name: str, version: str, share: int, *, salt: str | None = None) -> Experiment:

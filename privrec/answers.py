@@ -172,6 +172,20 @@ class ErasureStatus(TypedDict):
     details: dict[str, Any]
 
 
+# `from` is a word of Python, so the fields are in a call.
+LogConsistency = TypedDict("LogConsistency", {"from": int, "to": int, "proof": list[str]})
+"""That the log of one size is the beginning of that of another."""
+
+
+class LogInclusion(TypedDict):
+    """That a receipt is in the log of this size."""
+
+    index: int
+    size: int
+    leaf: str
+    proof: list[str]
+
+
 class ModelSummary(TypedDict):
     """One version of a model."""
 

@@ -29,6 +29,8 @@ from privrec.answers import (
     ItemFields,
     ItemList,
     Liveness,
+    LogConsistency,
+    LogInclusion,
     ModelComparison,
     ModelDetail,
     ModelList,
@@ -256,6 +258,18 @@ class Client:
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""
         return self._content("GET", f"/v1/erasures/{_segment(request_id)}/receipt")
+
+    def log_checkpoint(self) -> str:
+        """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""
+        return self._content("GET", "/v1/log/checkpoint").decode()
+
+    def log_consistency(self, old: int, new: int | None = None) -> LogConsistency:
+        """The proof that the log of the old size is the beginning of the new one, or of the latest."""
+        return cast("LogConsistency", self._ask("/v1/log/consistency", {"from": old, "to": new}))
+
+    def log_inclusion(self, index: int, size: int | None = None) -> LogInclusion:
+        """The proof that a receipt is in the log of this size, or in the latest."""
+        return cast("LogInclusion", self._ask("/v1/log/inclusion", {"index": index, "size": size}))
 
     def models(self) -> ModelList:
         """The model versions, with what each promises."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
+from recsys.evidence.log import Enter
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
@@ -178,8 +179,8 @@ class Erasures(Protocol):
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
         """Set the state and merge the details. Doing it again changes nothing; going back is refused (StateError)."""
 
-    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+    def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
+        """Enter the receipt in the log, keep it, and set state RECEIPTED; one that is there stays, and comes back.
 
         In the same transaction a message is written to every webhook that is told of `erasure.completed`.
         """

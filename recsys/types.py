@@ -394,11 +394,14 @@ class Delivery:
 class Scope(StrEnum):
     """What an API key may do."""
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and every request asks for one
+
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"
     OPERATE = "operate"
     METRICS = "metrics"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,12 +49,20 @@ def serve(
 ) -> None:
     """Serve the HTTP API, with documentation at /docs. Needs an API key: privrec keys create.
 
-    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it.
+    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it. Lists are
+    published while it serves already: those that are not there yet are computed on request.
     """
     from contextlib import ExitStack
 
-    from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
-    from pipelines.versions import publish_served
+    from pipelines.serve import (
+        check_port,
+        end_on_sigterm,
+        environment,
+        free_port,
+        publisher_thread,
+        run_api,
+        worker_thread,
+    )
     from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
@@ -66,9 +74,7 @@ def serve(
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
         if with_worker:
-            with status_console.status("publishing every customer's lists"):
-                publish_served(workspace)
-        if with_worker:
+            stack.enter_context(publisher_thread(workspace))
             stack.enter_context(worker_thread(workspace))
             stack.enter_context(sender_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")

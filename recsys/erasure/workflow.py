@@ -5,7 +5,7 @@
     released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be
                  unlearned by subtraction), or stays, bounded by its (epsilon, delta)
     purged       the cached lists are deleted and read back, and no older file of purchases lies in the store
-    receipted    the receipt is signed and kept
+    receipted    the receipt is signed, entered in the log and kept
 
 Every step can be repeated, and a worker that died is followed by one that goes on where the queue says.
 """
@@ -14,6 +14,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Protocol, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recsys.clock import Clock, isoformat
 from recsys.data.import_job import ImportKind
 from recsys.errors import InputError, PrivrecError, StateError
+from recsys.evidence.log import enter
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
 from recsys.intake import Imports
@@ -250,8 +252,9 @@ class ErasureWorker:
             raise StateError(msg)
 
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
-        receipt = write_receipt(request, completed_at=self._stores.clock(), signing_key=self._stores.signing_key)
-        self._stores.erasures.finish(request.request_id, receipt, {})
+        key = self._stores.signing_key
+        signed = write_receipt(request, completed_at=self._stores.clock(), signing_key=key)
+        self._stores.erasures.finish(request.request_id, partial(enter, signed, signing_key=key), {})
 
     def _now(self) -> str:
         return isoformat(self._stores.clock())

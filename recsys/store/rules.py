@@ -6,7 +6,7 @@ from datetime import datetime
 
 from recsys.clock import isoformat
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
-from recsys.errors import ImportConflictError, InputError, NotFoundError, StateError
+from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
@@ -86,6 +86,12 @@ def no_receipt(request: ErasureRequest) -> NotFoundError:
     """The error for a request that is still on its way."""
     msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; ask again later"
     return NotFoundError(msg)
+
+
+def log_is_cut() -> ArtifactError:
+    """The error for hashes that the log of receipts must have, and does not."""
+    msg = "expected every hash of the log of receipts, one is missing; restore the database from its latest backup"
+    return ArtifactError(msg)
 
 
 def no_sum() -> NotFoundError:
@@ -197,3 +203,9 @@ def no_import() -> NotFoundError:
     """The error for an import that does not exist."""
     msg = "expected the id of an import, got another; use the id that the import was created with"
     return NotFoundError(msg)
+
+
+def no_parts() -> ArtifactError:
+    """The error for parts of a file that are not there, or no longer."""
+    msg = "expected every part of the upload in the state directory, got one missing; send the file again"
+    return ArtifactError(msg)

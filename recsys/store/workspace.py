@@ -11,6 +11,7 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
+from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
 from recsys.intake import Imports
 from recsys.ports import (
@@ -41,6 +42,7 @@ from recsys.store.memory import (
     MemoryHistories,
     MemoryImports,
     MemoryLedgerLog,
+    MemoryReceiptLog,
     MemoryRegistry,
     MemoryState,
     MemorySums,
@@ -57,6 +59,7 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
 from recsys.store.uploads import UploadedParts
@@ -77,6 +80,7 @@ class Workspace:
     histories: Histories
     sums: Sums
     erasures: Erasures
+    receipt_log: ReceiptLog
     fences: Fences
     ledger_log: LedgerLog
     registry: Registry
@@ -158,6 +162,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         histories=MemoryHistories(state),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
+        receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
@@ -188,6 +193,7 @@ def _sql_workspace(
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,

@@ -33,6 +33,7 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
 from recsys.store.sql.webhooks import SqlWebhooks
@@ -69,6 +70,7 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, lambda: NOON),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),

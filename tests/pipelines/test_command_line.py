@@ -29,6 +29,7 @@ COMMANDS = {
     "erase",
     "verify",
     "ledger",
+    "log",
     "audit",
     "models",
     "experiment",

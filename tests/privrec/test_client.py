@@ -41,6 +41,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
+    "log_checkpoint": ("get", "/v1/log/checkpoint"),
+    "log_consistency": ("get", "/v1/log/consistency"),
+    "log_inclusion": ("get", "/v1/log/inclusion"),
     "models": ("get", "/v1/models"),
     "create_webhook": ("post", "/v1/webhooks"),
     "webhooks": ("get", "/v1/webhooks"),
@@ -63,9 +66,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
 """The method for each operation of the document."""
 TOGETHER = {"close", "import_file", "send_file"}
 """Methods that are no operation, or several."""
-CALLED = {"where": "filter", "offset": "Upload-Offset"}
+CALLED = {"where": "filter", "offset": "Upload-Offset", "old": "from", "new": "to"}
 """What the document calls a parameter that Python or the shop would not call so."""
-PLAIN_ANSWERS = {"receipt": bytes, "metrics": str}
+PLAIN_ANSWERS = {"receipt": bytes, "metrics": str, "log_checkpoint": str}
 """What is handed on as it came."""
 
 
@@ -269,6 +272,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
+        "log_checkpoint": client.log_checkpoint(),
+        "log_consistency": client.log_consistency(0, 1),
+        "log_inclusion": client.log_inclusion(0),
         "models": client.models(),
         "create_webhook": webhook,
         "test_webhook": tested,

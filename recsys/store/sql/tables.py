@@ -83,6 +83,23 @@ erasures = Table(
     Column("receipt", LargeBinary),
 )
 
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""The complete subtrees of the log of receipts: rows are added and never changed."""
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+"""What was signed each time the log grew."""
+
 ledger = Table(
     "ledger",
     metadata,
