@@ -108,6 +108,15 @@ class ErrorEnvelope(Outgoing):
     error: ErrorBody
 
 
+RecommendationId = Annotated[
+    str | None,
+    Field(
+        description="What `POST /v1/feedback` names. Of a list, not of a request: a list that is kept keeps it until "
+        "it is made anew. Nothing in it is about the customer. Null where no model made the list."
+    ),
+]
+
+
 class RecommendedItem(Outgoing):
     """One item of a list."""
 
@@ -128,6 +137,7 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    recommendation_id: RecommendationId
 
 
 class EventRow(Incoming):

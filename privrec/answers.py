@@ -27,6 +27,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    recommendation_id: str | None
 
 
 class BatchAnswer(TypedDict):
@@ -41,6 +42,7 @@ class ItemList(TypedDict):
     items: list[RecommendedItem]
     version: str | None
     generated_at: str
+    recommendation_id: str | None
 
 
 class Price(TypedDict, total=False):

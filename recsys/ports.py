@@ -46,7 +46,7 @@ class Commitments(Protocol):
 
 
 class Seals(Protocol):
-    """Seals the values of the cache; needs the secret of this installation."""
+    """Seals the values of the cache and the ids of answers; needs the secret of this installation."""
 
     def seal_value(self, plaintext: bytes, context: bytes) -> bytes:
         """The plaintext, encrypted and authenticated together with the context."""
@@ -57,6 +57,9 @@ class Seals(Protocol):
         Raises:
             ArtifactError: the bytes were changed, or belong to another context or installation.
         """
+
+    def tag(self, data: bytes) -> bytes:
+        """16 bytes that only this installation can compute from the data."""
 
 
 class Catalogue(Protocol):

@@ -223,6 +223,8 @@ class Recommendations:
     generated_at: datetime
     degraded: bool = False
     """Whether the cache was down, so that the list was computed for this request."""
+    recommendation_id: str | None = None
+    """What feedback about the list names; None where no model made it."""
 
 
 class Period(StrEnum):

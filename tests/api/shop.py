@@ -155,6 +155,11 @@ def open_shop() -> Shop:
     return Shop(workspace=workspace, clock=clock, secrets=secrets, version=version)
 
 
+def nameless(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer without its id: each list has its own."""
+    return {**answer, "recommendation_id": ""}
+
+
 def item_ids(answer: Mapping[str, Any]) -> list[str]:
     """The ids of a list, best first."""
     return [item["item_id"] for item in answer["items"]]
