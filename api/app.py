@@ -10,7 +10,7 @@ from api.errors import install_handlers
 from api.fast_path import FastApplication
 from api.hot_path import open_hot_path
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, models, recommendations, similar
+from api.routes import baskets, erasures, events, feedback, health, items, models, recommendations, similar
 from api.services import make_services
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
@@ -24,6 +24,8 @@ ROUTERS = (
     items.reading,
     items.writing,
     events.router,
+    feedback.writing,
+    feedback.reading,
     erasures.router,
     models.router,
     health.router,

@@ -117,6 +117,11 @@ RecommendationId = Annotated[
 ]
 
 
+MAX_LIST_ID = 64
+"""Longer than any id of a list: what is longer is not read."""
+ListId = Annotated[str, Field(max_length=MAX_LIST_ID, description="The `recommendation_id` of an answer.")]
+
+
 class RecommendedItem(Outgoing):
     """One item of a list."""
 
@@ -166,6 +171,9 @@ class EventRow(Incoming):
         allow_inf_nan=False,
         description="Zero or less is a return: counted, and not taken as a purchase.",
     )
+    recommendation_id: ListId | None = Field(
+        default=None, description="Of the list that led to it, if one did: the purchase counts as feedback about it."
+    )
 
 
 class EventBatch(Incoming):
@@ -182,6 +190,11 @@ class EventResult(Outgoing):
     status: EventStatus
     error: str | None = Field(
         default=None, exclude_if=lambda error: error is None, description="What to do about it, if anything."
+    )
+    attributed: bool | None = Field(
+        default=None,
+        exclude_if=lambda attributed: attributed is None,
+        description="Whether it counts for the list that the row names, if it names one.",
     )
 
 

@@ -14,10 +14,13 @@ from urllib.parse import quote, urlencode
 
 from privrec.answers import (
     BatchAnswer,
+    ComparisonAnswer,
     ErasureAccepted,
     ErasureStatus,
     Event,
     EventResults,
+    FeedbackEvent,
+    FeedbackResults,
     Filter,
     ItemFields,
     ItemList,
@@ -25,6 +28,7 @@ from privrec.answers import (
     ModelDetail,
     ModelList,
     Purpose,
+    RatesAnswer,
     Readiness,
     RecommendationList,
     ShownItem,
@@ -154,6 +158,18 @@ class Client:
     def post_events(self, events: Iterable[Event]) -> EventResults:
         """What became of up to 1000 purchases, in order."""
         return cast("EventResults", self._send("POST", "/v1/events", {"events": list(events)}))
+
+    def post_feedback(self, events: Iterable[FeedbackEvent]) -> FeedbackResults:
+        """What became of up to 1000 rows of feedback, in order."""
+        return cast("FeedbackResults", self._send("POST", "/v1/feedback", {"events": list(events)}))
+
+    def feedback_rates(self) -> RatesAnswer:
+        """What became of the lists of each version: exact, for the operator alone."""
+        return cast("RatesAnswer", self._ask("/v1/feedback/rates"))
+
+    def compare_feedback(self, *, first: str, second: str) -> ComparisonAnswer:
+        """By how much the second version's rates are above the first's."""
+        return cast("ComparisonAnswer", self._ask("/v1/feedback/comparison", {"first": first, "second": second}))
 
     def request_erasure(
         self, user_id: str, *, reason: str = "customer request", release: bool = False

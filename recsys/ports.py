@@ -6,6 +6,7 @@ id.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
@@ -16,6 +17,9 @@ from recsys.types import (
     CustomerState,
     ErasureRequest,
     ErasureState,
+    FeedbackEntry,
+    FeedbackStatus,
+    FeedbackTotals,
     Fence,
     Json,
     ModelVersion,
@@ -118,6 +122,22 @@ class Histories(Protocol):
         Args:
             after: begin behind this key; nothing is read before the first customer is asked for
         """
+
+
+class Feedback(Protocol):
+    """What became of lists: totals for each version, and for a bounded time what was counted. No customer is in it."""
+
+    def count(self, entries: Sequence[FeedbackEntry], now: datetime) -> list[FeedbackStatus]:
+        """Whether each entry is counted now, was before, or came before with other content: in order, one transaction.
+
+        What has expired by now is deleted.
+
+        Raises:
+            StorageError: the database refused; nothing was counted.
+        """
+
+    def totals(self) -> dict[bytes, FeedbackTotals]:
+        """The totals by mark of a version."""
 
 
 class Sums(Protocol):

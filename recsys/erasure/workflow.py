@@ -168,6 +168,7 @@ class ErasureWorker:
             "at": self._now(),
             "history": "destroyed",
             "data_key": "destroyed",
+            "feedback": "none is kept by customer",
             "sums": sums,
             "versions": made_with,
         }

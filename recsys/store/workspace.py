@@ -18,6 +18,7 @@ from recsys.ports import (
     Catalogue,
     Commitments,
     Erasures,
+    Feedback,
     Fences,
     Histories,
     LedgerLog,
@@ -42,12 +43,14 @@ from recsys.store.memory import (
     MemoryState,
     MemorySums,
 )
+from recsys.store.memory_feedback import MemoryFeedback
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
 from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
@@ -67,6 +70,7 @@ class Workspace:
     keys: KeyRing
     catalogue: Catalogue
     histories: Histories
+    feedback: Feedback
     sums: Sums
     erasures: Erasures
     fences: Fences
@@ -141,6 +145,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         keys=ring,
         catalogue=MemoryCatalogue(),
         histories=MemoryHistories(state),
+        feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state),
         fences=MemoryFences(),
@@ -163,6 +168,7 @@ def _sql_workspace(
         keys=ring,
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
+        feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring),
         fences=SqlFences(engine),

@@ -86,6 +86,14 @@ def event(
     return {**row, **other}
 
 
+def feedback(
+    recommendation_id: object, kind: object = "impression", event_id: object = "1", **other: object
+) -> dict[str, object]:
+    """A row for `POST /v1/feedback`."""
+    row = {"recommendation_id": recommendation_id, "type": kind, "event_id": event_id, "item_id": "tea-0"}
+    return {**row, "timestamp": "2026-03-01T12:00:00Z", **other}
+
+
 @dataclass
 class Shop:
     """The application over the shop's stores, and someone who holds every key."""
@@ -127,6 +135,12 @@ class Shop:
         content = json.dumps({"events": list(rows)})
         headers = {**self.headers(Scope.WRITE), "Content-Type": "application/json"}
         return self.client.post("/v1/events", headers=headers, content=content)
+
+    def tell(self, *rows: object) -> list[str]:
+        """The statuses of rows of feedback."""
+        response = self.send("POST", "/v1/feedback", Scope.WRITE, events=rows)
+        assert response.status_code == 200, response.text
+        return [row["status"] for row in response.json()["results"]]
 
     def statuses(self, *rows: object) -> list[str]:
         response = self.post_events(rows)

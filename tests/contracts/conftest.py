@@ -28,6 +28,7 @@ from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
@@ -64,6 +65,7 @@ def sql_workspace(engine: Engine) -> Workspace:
         keys=ring,
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
+        feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring),
         fences=SqlFences(engine),

@@ -17,7 +17,7 @@ from privrec import answers
 from privrec.client import ApiError, Client
 from recsys.errors import InputError, StateError
 from recsys.types import Scope
-from tests.api.shop import Shop, event, open_shop
+from tests.api.shop import Shop, event, feedback, open_shop
 
 RECEIPT = b'{"body":{},"key_id":"k","signature":"s"}'
 OPERATIONS: dict[str, tuple[str, str]] = {
@@ -31,6 +31,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "change_item": ("patch", "/v1/items/{item_id}"),
     "delete_item": ("delete", "/v1/items/{item_id}"),
     "post_events": ("post", "/v1/events"),
+    "post_feedback": ("post", "/v1/feedback"),
+    "feedback_rates": ("get", "/v1/feedback/rates"),
+    "compare_feedback": ("get", "/v1/feedback/comparison"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
@@ -199,6 +202,13 @@ def test_an_event_has_the_type_of_the_document(document: dict[str, Any]) -> None
     assert set(row["required"]) == answers.Event.__required_keys__
 
 
+def test_feedback_has_the_type_of_the_document(document: dict[str, Any]) -> None:
+    row = body_of(document, "post_feedback")["properties"]["events"]["items"]
+
+    assert shape_of_type(answers.FeedbackEvent) == shape_of_schema(document, row)
+    assert set(row["required"]) == answers.FeedbackEvent.__required_keys__
+
+
 @pytest.mark.parametrize("name", ["task", "task_of_basket"])
 def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> None:
     if name == "task":
@@ -221,14 +231,17 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     shop.finish_erasure(request_id, RECEIPT)
     item_id = "a/ü&?"
     version = str(shop.workspace.registry.live())
+    recommended = client.recommendations("ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"])
+    click: Any = feedback(recommended["recommendation_id"], "click")
     return {
         "post_events": posted,
+        "post_feedback": client.post_feedback([click]),
+        "feedback_rates": client.feedback_rates(),
+        "compare_feedback": client.compare_feedback(first=version, second=version),
         "request_erasure": accepted,
         "erasure": followed,
         "receipt": client.receipt(request_id),
-        "recommendations": client.recommendations(
-            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"]
-        ),
+        "recommendations": recommended,
         "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"]),
         "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again"),
         "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
@@ -255,6 +268,9 @@ def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Clien
     assert found["receipt"] == RECEIPT
     assert [row["status"] for row in found["post_events"]["results"]] == ["accepted"]
     assert found["recommendations"]["items"][0]["item_id"] == "tea-2"
+    assert found["post_feedback"]["counts"]["accepted"] == 1
+    assert found["feedback_rates"]["versions"][0]["totals"]["clicks"] == 1
+    assert found["compare_feedback"]["clicked"]["clear"] is False
     assert [item["item_id"] for item in found["basket"]["items"]] == ["tea-2", "tea-3"]
     assert [len(answer["items"]) for answer in found["batch"]["results"]] == [1, 0]
     assert found["popular"]["items"] == []
