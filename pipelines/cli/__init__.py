@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, ledger, operate, privacy
+from pipelines.cli import audit, data, feedback, ledger, operate, privacy
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -45,6 +45,7 @@ app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
 app.add_typer(operate.keys, name="keys")
+app.add_typer(feedback.feedback, name="feedback")
 
 
 def main() -> None:

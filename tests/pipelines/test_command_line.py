@@ -32,6 +32,7 @@ COMMANDS = {
     "audit",
     "models",
     "keys",
+    "feedback",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 
