@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.schemas import ErrorBody, ErrorEnvelope
@@ -152,7 +153,21 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     detail = str(getattr(error, "detail", ""))
     own_words = status in MESSAGES and (status == HTTPStatus.BAD_REQUEST or detail == HTTPStatus(status).phrase)
     message = MESSAGES[status] if own_words else detail
-    return error_response(request, status, message, headers=getattr(error, "headers", None))
+    headers: Mapping[str, str] | None = getattr(error, "headers", None)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and headers:
+        headers = {**headers, "Allow": allowed_methods(request, named=headers["Allow"])}
+    return error_response(request, status, message, headers=headers)
+
+
+def allowed_methods(request: Request, *, named: str) -> str:
+    """The methods of the request's path, in order.
+
+    The framework names those of one route alone, `named`, and a path has a route for each method.
+    """
+    template = getattr(request.scope.get("route"), "path_format", None)
+    routes = (found for found in iter_route_contexts(request.app.routes) if template)
+    methods = (found.methods or () for found in routes if found.path_format == template)
+    return ", ".join(sorted(set(named.split(", ")).union(*methods)))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from starlette.types import Scope as Connection
 
 from api.known_keys import KnownKeys
-from api.lease import Certificate, LeaseKeeper
+from api.lease import Certificate, Lease, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
@@ -37,6 +37,16 @@ class Reader(Protocol):
         """The value at the name, later."""
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """How often a request in the default form came to what: plain numbers, for a scraper reads them seldom."""
+
+    hit: int = 0
+    miss: int = 0
+    refused: int = 0
+    no_lease: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HotPath:
     """What an answer from the cache is made with."""
@@ -48,15 +58,29 @@ class HotPath:
     ring: KeyRing
     name_of: Callable[[UserKey, int], bytes]
     shown: ShownItems
+    counts: Outcomes = field(default_factory=Outcomes)
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
         user_key = self._customer(scope)
-        if user_key is None or not self._admitted(scope):
+        if user_key is None:
+            return None
+        if not self._admitted(scope):
+            self.counts.refused += 1
             return None
         lease = self.lease.current()
         if lease is None or lease.certificate.server_id != self.reader.server_id:
+            self.counts.no_lease += 1
             return None
+        body = await self._finished(user_key, lease)
+        if body is None:
+            self.counts.miss += 1
+        else:
+            self.counts.hit += 1
+        return body
+
+    async def _finished(self, user_key: UserKey, lease: Lease) -> bytes | None:
+        """The finished answer in the cache, if the lease lets it be served."""
         try:
             value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
         except CacheUnavailableError:

@@ -277,8 +277,25 @@ class Liveness(Outgoing):
     live: bool = True
 
 
+class Check(Outgoing):
+    """What one part says of itself."""
+
+    state: str = Field(description="One word for programs.")
+    says: str = Field(description="What that means, and what to do.")
+
+
+CHECKS_EXAMPLE = {"cache": {"state": "degraded", "says": "lists are computed on request: the cache does not answer"}}
+
+
+class Startup(Outgoing):
+    """Whether the process can begin, and what each part says."""
+
+    started: bool
+    checks: dict[str, Check] = Field(examples=[{"model": {"state": "ok", "says": "the live model is loaded"}}])
+
+
 class Readiness(Outgoing):
     """Whether recommendations can be served, and what each part says."""
 
     ready: bool
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "model": "ok", "cache": "degraded"}])
+    checks: dict[str, Check] = Field(examples=[CHECKS_EXAMPLE])

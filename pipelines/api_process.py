@@ -35,7 +35,8 @@ def running_api(workspace: Workspace) -> Iterator[str]:
         "--ws",
         "none",
     ]
-    environ = {**os.environ, **environment(workspace)}
+    # No load balancer has to notice that it ends.
+    environ = {**os.environ, **environment(workspace), "PRIVREC_DRAIN_SECONDS": "0"}
     process = subprocess.Popen([*command, "--log-level", "warning"], env=environ, stderr=subprocess.DEVNULL)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
     try:

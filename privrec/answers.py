@@ -260,8 +260,63 @@ class Liveness(TypedDict):
     live: bool
 
 
+class Check(TypedDict):
+    """What one part says of itself: a word for programs, and a sentence."""
+
+    state: str
+    says: str
+
+
+class Startup(TypedDict):
+    """Whether the process can begin, and what each part says."""
+
+    started: bool
+    checks: dict[str, Check]
+
+
 class Readiness(TypedDict):
     """Whether lists can be served, and what each part says."""
 
     ready: bool
-    checks: dict[str, str]
+    checks: dict[str, Check]
+
+
+WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+"""What a webhook is told of; tests come on demand alone."""
+
+
+class Webhook(TypedDict):
+    """Whom to tell of what."""
+
+    webhook_id: str
+    url: str
+    events: list[WebhookEvent]
+    created_at: str
+
+
+class WebhookList(TypedDict):
+    """Every webhook, oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class QueuedMessage(TypedDict):
+    """A message that a worker sends next."""
+
+    delivery_id: str
+
+
+class DeadLetter(TypedDict):
+    """A message that was given up."""
+
+    delivery_id: str
+    webhook_id: str
+    event: WebhookEvent
+    attempts: int
+    problem: str
+
+
+class DeadLetterList(TypedDict):
+    """Every message that was given up, oldest first."""
+
+    dead_letters: list[DeadLetter]

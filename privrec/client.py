@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from privrec.answers import (
     BatchAnswer,
     ComparisonAnswer,
+    DeadLetterList,
     ErasureAccepted,
     ErasureStatus,
     Event,
@@ -28,11 +29,16 @@ from privrec.answers import (
     ModelDetail,
     ModelList,
     Purpose,
+    QueuedMessage,
     RatesAnswer,
     Readiness,
     RecommendationList,
     ShownItem,
+    Startup,
     Task,
+    Webhook,
+    WebhookEvent,
+    WebhookList,
 )
 from privrec.transport import HttpTransport, Transport
 from recsys.errors import StateError
@@ -190,6 +196,34 @@ class Client:
         """The model versions, with what each promises."""
         return cast("ModelList", self._ask("/v1/models"))
 
+    def create_webhook(self, url: str, events: Sequence[WebhookEvent]) -> Webhook:
+        """A new webhook; it is told of these events from now on."""
+        return cast("Webhook", self._send("POST", "/v1/webhooks", {"url": url, "events": list(events)}))
+
+    def webhooks(self) -> WebhookList:
+        """Every webhook."""
+        return cast("WebhookList", self._ask("/v1/webhooks"))
+
+    def delete_webhook(self, webhook_id: str) -> Webhook:
+        """The webhook as it was; it is told nothing more."""
+        return cast("Webhook", self._send("DELETE", f"/v1/webhooks/{_segment(webhook_id)}"))
+
+    def test_webhook(self, webhook_id: str) -> QueuedMessage:
+        """The id of a test message to the webhook."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/webhooks/{_segment(webhook_id)}/test"))
+
+    def dead_letters(self) -> DeadLetterList:
+        """The messages that were given up."""
+        return cast("DeadLetterList", self._ask("/v1/dead-letters"))
+
+    def redeliver(self, delivery_id: str) -> QueuedMessage:
+        """The id of a message that was given up, and is tried again."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/dead-letters/{_segment(delivery_id)}/redeliver"))
+
+    def metrics(self) -> str:
+        """The metrics of the process that answers, in the text form of Prometheus; needs the scope `metrics`."""
+        return self._content("GET", "/metrics").decode()
+
     def model(self, version: str) -> ModelDetail:
         """A version, and of how many customers its lists are ready."""
         return cast("ModelDetail", self._ask(f"/v1/models/{_segment(version)}"))
@@ -206,12 +240,20 @@ class Client:
         """Whether the process answers."""
         return cast("Liveness", self._ask("/health/live"))
 
+    def startup(self) -> Startup:
+        """Whether the process can begin; the checks say what is missing."""
+        return cast("Startup", self._health("/health/startup"))
+
     def ready(self) -> Readiness:
         """Whether lists can be served; the checks say which part is missing."""
-        status, content = self._transport("GET", "/health/ready", self._headers, None)
+        return cast("Readiness", self._health("/health/ready"))
+
+    def _health(self, path: str) -> object:
+        """The checks, whether the answer is yes or no."""
+        status, content = self._transport("GET", path, self._headers, None)
         if status >= FIRST_ERROR and (status != UNAVAILABLE or b'"checks"' not in content):
             raise ApiError(status, content)
-        return cast("Readiness", json.loads(content))
+        return json.loads(content)
 
     def _ask(self, path: str, query: Mapping[str, object] | None = None) -> object:
         given = {name: value for name, value in (query or {}).items() if value is not None}

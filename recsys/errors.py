@@ -11,7 +11,8 @@
     │   ├── ArtifactError         a model, sum or record is cut, changed or unreadable
     │   ├── LedgerTamperedError   the hash chain of the ledger does not hold
     │   ├── StorageError          the disk or the database refused a write
-    │   └── CacheUnavailableError the cache does not answer
+    │   ├── CacheUnavailableError the cache does not answer
+    │   └── DeliveryError         a webhook's receiver did not take a message
     ├── VerificationError         evidence does not prove what it claims              exit 6
     └── NotFoundError             no such model, receipt, request or customer         exit 7
 
@@ -77,6 +78,10 @@ class StorageError(StateError):
 
 class CacheUnavailableError(StateError):
     """The cache does not answer; it is never the record, so nothing is lost."""
+
+
+class DeliveryError(StateError):
+    """The receiver of a webhook did not take a message; it stays in the queue."""
 
 
 class VerificationError(PrivrecError):

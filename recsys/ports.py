@@ -13,8 +13,10 @@ from recsys.data.history import History, Merge, Purchases
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
+    Backlog,
     CatalogueItem,
     CustomerState,
+    Delivery,
     ErasureRequest,
     ErasureState,
     FeedbackEntry,
@@ -27,6 +29,7 @@ from recsys.types import (
     Scope,
     Served,
     UserKey,
+    Webhook,
 )
 
 
@@ -187,7 +190,10 @@ class Erasures(Protocol):
         """Set the state and merge the details. Doing it again changes nothing; going back is refused (StateError)."""
 
     def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back."""
+        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+
+        In the same transaction a message is written to every webhook that is told of `erasure.completed`.
+        """
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request.
@@ -201,6 +207,9 @@ class Erasures(Protocol):
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -340,6 +349,58 @@ class Cache(Protocol):
 
     def ping(self) -> None:
         """Return if the server answers."""
+
+
+class Webhooks(Protocol):
+    """Whom to tell of what happened, and the messages that they have not taken yet.
+
+    A message is written in the transaction of what it tells of (`Erasures.finish`), so that neither is there without
+    the other. None names a customer.
+    """
+
+    def create(self, webhook: Webhook) -> None:
+        """Tell this webhook from now on."""
+
+    def list(self) -> tuple[Webhook, ...]:
+        """Every webhook, oldest first."""
+
+    def delete(self, webhook_id: str) -> None:
+        """Tell it nothing more; its messages go with it.
+
+        Raises:
+            NotFoundError: no such webhook.
+        """
+
+    def test(self, webhook_id: str) -> str:
+        """The id of a message to this webhook that tells of nothing; raises as `delete`."""
+
+    def announce(self, version: str) -> bool:
+        """Whether the live version is another than the one announced before; if so it is told of, in one transaction.
+
+        Promotions are noted in files: to compare afterwards misses none that lasts, whoever made it and died.
+        """
+
+    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, those that wait longest first; none that was given up."""
+
+    def delivered(self, delivery_id: str) -> None:
+        """Forget a message that was taken; doing it again changes nothing."""
+
+    def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
+        """Note an attempt; the next is at this time, or never (None) unless somebody asks for it."""
+
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are to be sent, and how many were given up."""
+
+    def dead(self) -> tuple[Delivery, ...]:
+        """Messages that were given up, oldest first."""
+
+    def redeliver(self, delivery_id: str) -> None:
+        """Try a message that was given up again, from the first attempt.
+
+        Raises:
+            NotFoundError: no such message was given up.
+        """
 
 
 class ApiKeys(Protocol):

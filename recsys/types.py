@@ -381,6 +381,55 @@ class ErasureRequest:
     """What the finished steps found and did; no customer id."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """The erasure requests that are not receipted: how many, and the first two moments that matter (None: none)."""
+
+    pending: int
+    oldest: datetime | None
+    """When the one that waits for longest came."""
+    due: datetime | None
+    """When the first of them is due."""
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook can be told of."""
+
+    ERASURE_COMPLETED = "erasure.completed"
+    MODEL_PROMOTED = "model.promoted"
+    TEST = "webhook.test"
+    """Sent on demand, whatever else the webhook is told of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """Whom to tell of what."""
+
+    webhook_id: str
+    url: str = field(repr=False)
+    """May hold a secret of the receiver's."""
+    events: frozenset[WebhookEvent]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One message to one webhook, kept until the receiver took it."""
+
+    delivery_id: str
+    """The same at every attempt, so that a receiver can tell that it had the message."""
+    webhook_id: str
+    url: str = field(repr=False)
+    event: WebhookEvent
+    body: bytes
+    attempts: int
+    next_at: datetime
+    dead: bool
+    """Given up: it is sent again only when somebody asks for it."""
+    problem: str
+    """Why the last attempt failed, in our words."""
+
+
 class Scope(StrEnum):
     """What an API key may do."""
 
@@ -388,6 +437,7 @@ class Scope(StrEnum):
     WRITE = "write"
     ERASE = "erase"
     OPERATE = "operate"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, feedback, ledger, operate, privacy
+from pipelines.cli import audit, data, feedback, ledger, operate, privacy, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -46,6 +46,7 @@ app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
 app.add_typer(operate.keys, name="keys")
 app.add_typer(feedback.feedback, name="feedback")
+app.add_typer(webhooks.webhooks, name="webhooks")
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ def serve(
 
     from pipelines.erase import recommender
     from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
+    from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
     settings = options.settings(state_dir)
@@ -66,6 +67,7 @@ def serve(
                 recommender(workspace).publish()
         if with_worker:
             stack.enter_context(worker_thread(workspace))
+            stack.enter_context(sender_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")
         run_api(host, port, environment(workspace))
 
@@ -75,19 +77,23 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Finish erasure requests as they come. Run one beside `privrec serve --no-worker`."""
+    """Finish erasure requests as they come, and send webhooks. Run one beside `privrec serve --no-worker`."""
     from pipelines.erase import worker as make_worker
     from pipelines.serve import stop_on_signals, work
+    from pipelines.webhooks import Sender, sender_thread
+    from recsys.store.https_post import HttpsPoster
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         if once:
             finished = make_worker(workspace).run()
+            Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
             console.print(f"finished {len(finished)} erasures")
             return
         stop = threading.Event()
         stop_on_signals(stop)
-        work(workspace, stop)
+        with sender_thread(workspace):
+            work(workspace, stop)
 
 
 models = typer.Typer(

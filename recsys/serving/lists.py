@@ -1,7 +1,7 @@
 """The lists of a batch of customers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,7 +16,10 @@ from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
-"""How many items a cached list holds: the most that a request can ask for."""
+"""The most items that a request can ask for."""
+KEPT_LENGTH = 24
+"""How many items of each list are kept in the cache. A longer list is computed on request: it is seldom asked for, and
+kept for everybody it would double what a customer takes of the cache's memory."""
 BY_BOUGHT = (Reason.MODEL, Reason.BOUGHT_BEFORE)
 """The reason, by whether the item was bought before."""
 
@@ -34,6 +37,10 @@ class CachedLists:
     """The random number in the id of the lists."""
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
+
+    def kept(self) -> "CachedLists":
+        """As the cache keeps them."""
+        return replace(self, lists={task: rows[:KEPT_LENGTH] for task, rows in self.lists.items()})
 
 
 def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:

@@ -26,7 +26,7 @@ from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
-from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
 from recsys.serving.published import Edition, sealed_values
 from recsys.serving.ranker import Ranker
 from recsys.serving.recommendation_ids import make_id, new_serial
@@ -128,7 +128,7 @@ class Recommender:
             return self._answer((), task=task, personalized=False, version=None)
         if state.suppressed or not state.known:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
-        found = self._personal(user_key, state, model)
+        found = self._personal(user_key, state, model, n)
         if found is None:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
         lists, degraded = found
@@ -234,11 +234,16 @@ class Recommender:
         headers = self._cache.headers([key for key, _, _ in batch], slot)
         return [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
 
-    def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool] | None:
-        """The customer's lists, and whether the cache is down; None if the customer was suppressed a moment ago."""
+    def _personal(
+        self, user_key: UserKey, state: CustomerState, model: LoadedModel, n: int
+    ) -> tuple[CachedLists, bool] | None:
+        """The customer's lists, of n items or more where there are so many, and whether the cache is down.
+
+        None if the customer was suppressed a moment ago.
+        """
         permit, degraded = None, False
         try:
-            cached = self._cached(user_key, model.slot)
+            cached = self._cached(user_key, model.slot) if n <= KEPT_LENGTH else None
             if cached and (cached.version, cached.revision) == (model.version, state.revision):
                 return cached, False
             permit = self._cache.permit()
@@ -275,7 +280,9 @@ class Recommender:
             generated_at=lists.generated_at,
             recommendation_id=self._id_of(lists),
         )
-        return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists, answer=answer)
+        return seal_lists(
+            self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
+        )
 
     def _sealed(
         self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
@@ -285,7 +292,7 @@ class Recommender:
             self._refresh_items()
         edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
         keys = [(user_key, revision) for user_key, revision, _ in customers]
-        return sealed_values(self._seals, edition, model.ranker, keys, own)
+        return sealed_values(self._seals, edition, replace(model.ranker, length=KEPT_LENGTH), keys, own)
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)

@@ -19,7 +19,7 @@ from recsys.data.history import EMPTY_HISTORY, History
 from recsys.errors import InputError
 from recsys.ports import Catalogue, Histories, Pseudonyms
 from recsys.serving.filters import Category, Filter
-from recsys.serving.lists import LIST_LENGTH, Row, own_habits
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, Row, own_habits
 from recsys.serving.masked import basket_rows, habit_rows, own_rows, popular_rows
 from recsys.serving.products import Mask, ProductReader, Products
 from recsys.serving.recommender import LoadedModel, Recommender
@@ -79,7 +79,7 @@ class Storefront:
         if wish.purpose is Purpose.BUY_AGAIN:
             return self._habits(self._pseudonyms.user_key(user_id), wish)
         task = Task(wish.purpose)
-        for length in (wish.n, LIST_LENGTH):
+        for length in (wish.n, max(wish.n, KEPT_LENGTH)):
             answer = self._recommender.recommend(user_id, n=length, task=task)
             products = self._reader.read()
             kept = _kept(answer, products, products.allowed(wish.where, wish.exclude))

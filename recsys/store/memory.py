@@ -4,13 +4,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
 from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
+from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
 from recsys.store.rules import (
     advanced,
     check_sums_cover,
+    completed,
     holds_suppressed,
     is_erased,
     merge_items,
@@ -19,7 +22,16 @@ from recsys.store.rules import (
     no_sum,
     sum_exists,
 )
-from recsys.types import CatalogueItem, CustomerState, ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import (
+    Backlog,
+    CatalogueItem,
+    CustomerState,
+    ErasureRequest,
+    ErasureState,
+    Json,
+    UserKey,
+    WebhookEvent,
+)
 
 __all__ = [
     "MemoryApiKeys",
@@ -32,6 +44,7 @@ __all__ = [
     "MemoryRegistry",
     "MemoryState",
     "MemorySums",
+    "MemoryWebhooks",
 ]
 
 
@@ -45,6 +58,7 @@ class MemoryState:
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
     receipts: dict[str, bytes] = field(default_factory=dict)
+    outbox: Outbox = field(default_factory=Outbox)
     writing: threading.RLock = field(default_factory=threading.RLock)
 
     def request(self, request_id: str) -> ErasureRequest:
@@ -174,9 +188,9 @@ class MemorySums:
 class MemoryErasures:
     """Satisfies `ports.Erasures`."""
 
-    def __init__(self, state: MemoryState | None = None) -> None:
+    def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
         """Share the state, or have one of its own."""
-        self._state = state or MemoryState()
+        self._state, self._clock = state or MemoryState(), clock
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
@@ -211,6 +225,8 @@ class MemoryErasures:
         """The receipt that is kept from now on: this one, or the one that was there already."""
         with self._state.writing:
             self.advance(request_id, ErasureState.RECEIPTED, details)
+            if request_id not in self._state.receipts:
+                self._state.outbox.write(WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
             return self._state.receipts.setdefault(request_id, receipt)
 
     def request(self, request_id: str) -> ErasureRequest:
@@ -224,6 +240,13 @@ class MemoryErasures:
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
         return tuple(pair for pair in self._state.requests.values() if pair[0].state is not ErasureState.RECEIPTED)
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted."""
+        requests = [request for request, _ in self.pending()]
+        oldest = min((request.received_at for request in requests), default=None)
+        due = min((request.due_at for request in requests), default=None)
+        return Backlog(pending=len(requests), oldest=oldest, due=due)
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt, or NotFoundError."""

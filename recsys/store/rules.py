@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
+from recsys.clock import isoformat
 from recsys.errors import InputError, NotFoundError, StateError
-from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json
+from recsys.evidence.canonical import canonical_json
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
 ORDER = tuple(ErasureState)
 
@@ -89,6 +92,33 @@ def not_next(index: Json, expected: int) -> StateError:
     """The error for a ledger entry that another process was faster than."""
     msg = f"expected ledger entry {expected} next, got {index}; another process was faster: read the ledger and retry"
     return StateError(msg)
+
+
+def message(event: WebhookEvent, now: datetime, data: Mapping[str, Json]) -> bytes:
+    """What a webhook is sent: the form of Standard Webhooks, in canonical JSON."""
+    return canonical_json({"type": event.value, "timestamp": isoformat(now), "data": dict(data)})
+
+
+def completed(request_id: str) -> dict[str, Json]:
+    """What is told of a finished erasure."""
+    return {"request_id": request_id, "state": ErasureState.RECEIPTED.value}
+
+
+def promoted(version: str) -> dict[str, Json]:
+    """What is told of a version that became live."""
+    return {"version": version}
+
+
+def no_webhook() -> NotFoundError:
+    """The error for a webhook that does not exist."""
+    msg = "expected the id of a webhook, got one that there is none of; list the webhooks and take an id from there"
+    return NotFoundError(msg)
+
+
+def no_dead_letter() -> NotFoundError:
+    """The error for a message that was not given up."""
+    msg = "expected the id of a message that was given up, got another; list the dead letters and take an id from there"
+    return NotFoundError(msg)
 
 
 def no_key() -> NotFoundError:

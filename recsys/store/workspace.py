@@ -1,7 +1,7 @@
 """An installation, opened: every port over its database, files and cache, under its keys."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from recsys.ports import (
     Pseudonyms,
     Registry,
     Sums,
+    Webhooks,
 )
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
@@ -42,6 +43,7 @@ from recsys.store.memory import (
     MemoryRegistry,
     MemoryState,
     MemorySums,
+    MemoryWebhooks,
 )
 from recsys.store.memory_feedback import MemoryFeedback
 from recsys.store.registry import FileRegistry
@@ -54,8 +56,9 @@ from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.ledger import SqlLedgerLog
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.sums import SqlSums
+from recsys.store.sql.webhooks import SqlWebhooks
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
@@ -78,8 +81,11 @@ class Workspace:
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
+    webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
+    check_schema: Callable[[], None] = lambda: None
+    """Raises StateError while the database has another schema than this version of privrec."""
 
     @property
     def fence(self) -> CacheFence:
@@ -147,12 +153,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         histories=MemoryHistories(state),
         feedback=MemoryFeedback(),
         sums=MemorySums(state),
-        erasures=MemoryErasures(state),
+        erasures=MemoryErasures(state, clock),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
+        webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
     )
@@ -170,13 +177,15 @@ def _sql_workspace(
         histories=SqlHistories(engine, ring),
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, clock),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
+        webhooks=SqlWebhooks(engine, clock),
         clock=clock,
+        check_schema=check_schema(engine),
     )
 
 

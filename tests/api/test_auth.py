@@ -24,21 +24,38 @@ ROUTES = {
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
     ("GET", "/v1/models"): Scope.OPERATE,
+    ("POST", "/v1/webhooks"): Scope.OPERATE,
+    ("GET", "/v1/webhooks"): Scope.OPERATE,
+    ("DELETE", "/v1/webhooks/0f"): Scope.OPERATE,
+    ("POST", "/v1/webhooks/0f/test"): Scope.OPERATE,
+    ("GET", "/v1/dead-letters"): Scope.OPERATE,
+    ("POST", "/v1/dead-letters/0f/redeliver"): Scope.OPERATE,
+    ("GET", "/metrics"): Scope.METRICS,
     ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
 }
-OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
+OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", version=VERSION))
+        (
+            method.upper(),
+            path.format(
+                user_id="ada-lovelace",
+                request_id="0f",
+                item_id="tea-0",
+                webhook_id="0f",
+                delivery_id="0f",
+                version=VERSION,
+            ),
+        )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }
 
-    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/ready")}
+    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/startup"), ("GET", "/health/ready")}
 
 
 @pytest.mark.parametrize(("route", "scope"), list(product(ROUTES, Scope)))

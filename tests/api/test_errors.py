@@ -23,6 +23,7 @@ STATUS = {
     "LedgerTamperedError": (503, "unavailable"),
     "StorageError": (503, "unavailable"),
     "CacheUnavailableError": (503, "unavailable"),
+    "DeliveryError": (503, "unavailable"),
     "VerificationError": (500, "internal"),
     "NotFoundError": (404, "not_found"),
 }
@@ -83,8 +84,17 @@ def test_what_the_framework_refuses_has_the_same_envelope(
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_wrong_method_names_the_right_ones(shop: Shop) -> None:
-    assert shop.client.delete("/v1/models").headers["Allow"] == "GET"
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v1/models", "GET"),
+        ("POST", "/v1/items/tea-2", "DELETE, GET, PATCH, PUT"),
+        ("POST", "/v1/items/tea-2/similar", "GET"),
+        ("PUT", "/docs", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_names_the_right_ones(shop: Shop, method: str, path: str, allowed: str) -> None:
+    assert shop.client.request(method, path).headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize(

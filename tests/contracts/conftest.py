@@ -35,6 +35,7 @@ from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
+from recsys.store.sql.webhooks import SqlWebhooks
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
@@ -67,10 +68,11 @@ def sql_workspace(engine: Engine) -> Workspace:
         histories=SqlHistories(engine, ring),
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, lambda: NOON),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
+        webhooks=SqlWebhooks(engine, lambda: NOON),
     )
 
 

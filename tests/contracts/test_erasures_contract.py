@@ -1,13 +1,16 @@
 """What every queue of erasures keeps."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.errors import NotFoundError, StateError
 from recsys.store.workspace import Workspace
-from recsys.types import CustomerState, ErasureRequest, ErasureState, UserKey
+from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey
+from tests.contracts.conftest import NOON
 
 STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
 
@@ -189,3 +192,21 @@ def test_whoever_was_ever_suppressed_is_listed_in_the_order_of_keys(
         ports.erasures.suppress(erasure_request(f"r{number}"), customer(number))
     finish(ports, "r1", b"receipt")
     assert list(ports.erasures.suppressed()) == [customer(1), customer(2), customer(3)]
+
+
+def test_the_backlog_is_what_is_not_receipted(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    assert ports.erasures.backlog() == Backlog(pending=0, oldest=None, due=None)
+    for number, days in enumerate((3, 1, 2)):
+        came = NOON - timedelta(days=days)
+        asked = replace(erasure_request(str(number)), received_at=came, due_at=came + timedelta(days=30))
+        ports.erasures.suppress(asked, customer(number))
+
+    assert ports.erasures.backlog() == Backlog(
+        pending=3, oldest=NOON - timedelta(days=3), due=NOON + timedelta(days=27)
+    )
+    finish(ports, "0", b"receipt")
+    assert ports.erasures.backlog() == Backlog(
+        pending=2, oldest=NOON - timedelta(days=2), due=NOON + timedelta(days=28)
+    )

@@ -296,7 +296,7 @@ def test_a_cache_that_is_down_costs_time_and_nothing_else(
     with TestClient(create_app(Settings.load()), headers={"X-API-Key": secret}) as api:
         answer = ask(api).json()
         assert (answer["personalized"], answer["degraded"]) == (True, True)
-        assert api.get("/health/ready").json()["checks"]["cache"] == "degraded"
+        assert api.get("/health/ready").json()["checks"]["cache"]["state"] == "degraded"
         assert api.post("/v1/erasures", json={"user_id": ADA}).status_code == 202
         assert not personal(api)
     assert_refused(privrec("publish"), 5, "PRIVREC_REDIS_URL")

@@ -33,6 +33,7 @@ COMMANDS = {
     "models",
     "keys",
     "feedback",
+    "webhooks",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 

@@ -38,13 +38,23 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "models": ("get", "/v1/models"),
+    "create_webhook": ("post", "/v1/webhooks"),
+    "webhooks": ("get", "/v1/webhooks"),
+    "delete_webhook": ("delete", "/v1/webhooks/{webhook_id}"),
+    "test_webhook": ("post", "/v1/webhooks/{webhook_id}/test"),
+    "dead_letters": ("get", "/v1/dead-letters"),
+    "redeliver": ("post", "/v1/dead-letters/{delivery_id}/redeliver"),
+    "metrics": ("get", "/metrics"),
     "model": ("get", "/v1/models/{version}"),
     "publish_model": ("post", "/v1/models/{version}/publish"),
     "promote_model": ("post", "/v1/models/{version}/promote"),
     "live": ("get", "/health/live"),
+    "startup": ("get", "/health/startup"),
     "ready": ("get", "/health/ready"),
 }
 """The method for each operation of the document."""
+PLAIN_ANSWERS = {"receipt": bytes, "metrics": str}
+"""What is handed on as it came."""
 
 
 class Wire:
@@ -175,8 +185,8 @@ def test_a_method_takes_every_parameter_and_field_of_its_operation(document: dic
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_answer_has_the_type_of_the_document(document: dict[str, Any], name: str) -> None:
-    if name == "receipt":
-        assert inspect.signature(Client.receipt).return_annotation is bytes
+    if name in PLAIN_ANSWERS:
+        assert inspect.signature(getattr(Client, name)).return_annotation is PLAIN_ANSWERS[name]
         return
     answered = operation(document, name)["responses"]
     success = next(answered[status] for status in answered if status.startswith("2"))
@@ -230,6 +240,9 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     followed = client.erasure(request_id)
     shop.finish_erasure(request_id, RECEIPT)
     item_id = "a/ü&?"
+    webhook = client.create_webhook("https://hooks.example/in", ["erasure.completed"])
+    tested = client.test_webhook(webhook["webhook_id"])
+    shop.workspace.webhooks.failed(tested["delivery_id"], "it is down", None)
     version = str(shop.workspace.registry.live())
     recommended = client.recommendations("ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"])
     click: Any = feedback(recommended["recommendation_id"], "click")
@@ -251,10 +264,18 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
         "models": client.models(),
+        "create_webhook": webhook,
+        "test_webhook": tested,
+        "webhooks": client.webhooks(),
+        "dead_letters": client.dead_letters(),
+        "redeliver": client.redeliver(tested["delivery_id"]),
+        "delete_webhook": client.delete_webhook(webhook["webhook_id"]),
+        "metrics": client.metrics(),
         "model": client.model(version),
         "publish_model": client.publish_model(version),
         "promote_model": client.promote_model(version, when="now"),
         "live": client.live(),
+        "startup": client.startup(),
         "ready": client.ready(),
     }
 
@@ -296,7 +317,9 @@ def test_a_refusal_is_an_error_with_status_code_and_request_id(client: Client) -
 def test_a_shop_that_is_not_ready_says_what_is_missing(client: Client, shop: Shop) -> None:
     shop.workspace.registry.withdraw(shop.version)
 
-    assert client.ready() == {"ready": False, "checks": {"database": "ok", "model": "none", "cache": "ok"}}
+    answer = client.ready()
+    assert (answer["ready"], answer["checks"]["model"]["state"]) == (False, "none")
+    assert client.startup()["started"] is True
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 1}', b"\xff"])

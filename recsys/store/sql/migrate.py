@@ -1,5 +1,6 @@
 """Bringing a database to the schema of this version of privrec, and tying it to the keys of this installation."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -22,8 +23,7 @@ def migrate(engine: Engine) -> None:
     Raises:
         StateError: a newer version of privrec wrote the database.
     """
-    config = Config()
-    config.set_main_option("script_location", SCRIPTS.replace("%", "%%"))  # the option is a template
+    config = _config()
     scripts = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         if _is_current(connection, scripts):
@@ -32,6 +32,23 @@ def migrate(engine: Engine) -> None:
         if not _is_current(connection, scripts):
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def check_schema(engine: Engine) -> Callable[[], None]:
+    """What to ask while a process runs: returns while the database has the schema of this version.
+
+    It raises StateError once another version of privrec has changed the schema, or a backup of an older one was put
+    back.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+
+    def check() -> None:
+        with engine.connect() as connection:
+            if not _is_current(connection, scripts):
+                msg = "expected a database of this version's schema, got an older one; restart privrec to migrate it"
+                raise StateError(msg)
+
+    return check
 
 
 def bind_keys(engine: Engine, fingerprint: str) -> None:
@@ -52,6 +69,12 @@ def bind_keys(engine: Engine, fingerprint: str) -> None:
                 "put the keys/ directory of that installation into the state directory, or use a new database"
             )
             raise StateError(msg)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS.replace("%", "%%"))  # the option is a template
+    return config
 
 
 def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:

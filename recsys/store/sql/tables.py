@@ -141,3 +141,28 @@ feedback_totals = Table(
     Column("lists_bought", BigInteger, nullable=False),
 )
 """For good, by the mark of a version: numbers of events and lists."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("webhook_id", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("events", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Text, nullable=False),
+    Column("dead", Boolean, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+"""Messages that were not taken yet; one that was taken is deleted. None names a customer."""

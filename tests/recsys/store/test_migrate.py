@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event, inspect, text
 from recsys.errors import StateError
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine, writing
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.tables import metadata
 
 
@@ -77,3 +77,13 @@ def test_asking_for_what_changed_goes_by_the_index_of_revisions(state_dir: Path)
 
     assert "USING INDEX ix_items_revision" in str(plan)
     engine.dispose()
+
+
+def test_a_schema_that_changes_under_a_running_process_is_noticed(engine: Engine) -> None:
+    check = check_schema(engine)
+    check()
+    for version, words in (("9999", "newer privrec"), ("0001", "an older one")):
+        with writing(engine) as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        with pytest.raises(StateError, match=words):
+            check()
