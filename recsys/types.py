@@ -163,7 +163,7 @@ class FeedbackEntry:
     """The mark of the version that made the list."""
     type: FeedbackType
     expires_at: int
-    """Seconds since 1970: later no feedback about the list is taken, so that nothing of it need be kept."""
+    """Seconds since 1970: from then on no feedback about the list is taken, so that nothing of it need be kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,8 @@
 Rules:
     1. Nothing of feedback is kept by customer: a list is known by a digest of its random id, and whose it was is
        written nowhere. So an erasure finds nothing here to erase, and no answer can depend on who was erased.
-    2. Feedback about a list is taken for 60 days. Digests are kept as long, so that an event never counts twice.
+    2. Feedback about a list is taken until 60 days after the day it was made. Digests are kept as long, so
+       that an event never counts twice.
     3. The totals are exact, and so for the operator alone.
 """
 
@@ -20,8 +21,9 @@ from recsys.serving.products import ProductReader
 from recsys.serving.recommendation_ids import Issued, model_mark, read_id
 from recsys.types import FeedbackEntry, FeedbackEvent, FeedbackStatus, FeedbackTotals
 
-LIFETIME = timedelta(days=60)
-"""A list is kept in the cache for 30 days at most, and somebody who saw it on the last of them has 30 to buy."""
+LIFETIME = timedelta(days=61)
+"""From the beginning of the day on which a list was made. It is kept in the cache for 30 days at most, and somebody who
+saw it on the last of them has 30 to buy."""
 CONTENT_BYTES = 8
 """Enough to tell an event from another under the same id, which nobody gains by."""
 
@@ -57,7 +59,7 @@ class FeedbackDesk:
     def _judge(self, event: FeedbackEvent, *, known: bool) -> FeedbackEntry | FeedbackStatus:
         """The event as a store takes it; or why it is not taken."""
         issued = read_id(self._seals, event.recommendation_id)
-        if issued is None or self._clock() > issued.made + LIFETIME:
+        if issued is None or self._clock() >= issued.day + LIFETIME:
             return FeedbackStatus.UNKNOWN
         return self._entry(event, issued) if known else FeedbackStatus.INVALID
 
@@ -70,7 +72,7 @@ class FeedbackDesk:
             list_id=list_id,
             model=issued.model,
             type=event.type,
-            expires_at=int((issued.made + LIFETIME).timestamp()),
+            expires_at=int((issued.day + LIFETIME).timestamp()),
         )
 
 

@@ -1,9 +1,10 @@
 """The id of an answer, by which a shop says what became of it, and which this installation alone can make.
 
-    serial 8 | seconds since 1970 4 | model 8 | tag 10        in base64url: 40 characters
+    serial 8 | days since 1970 2 | model 8 | tag 12        in base64url: 40 characters
 
 The serial is random and drawn for each list: nothing in an id is about the customer, and two ids of one customer have
-no more in common than those of two.
+no more in common than those of two. It says the day and not the moment, because a list is made anew after a purchase:
+whoever knows when somebody bought would know the list that came next.
 """
 
 import secrets
@@ -18,12 +19,12 @@ from hmac import compare_digest
 from recsys.ports import Seals
 
 SERIAL_BYTES = 8
-TAG_BYTES = 10
-BODY = struct.Struct(f">{SERIAL_BYTES}sI8s")
+TAG_BYTES = 12
+BODY = struct.Struct(f">{SERIAL_BYTES}sH8s")
 ID_LENGTH = (BODY.size + TAG_BYTES) * 4 // 3
 """Characters of an id."""
 
-START, SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +32,8 @@ class Issued:
     """What an id says."""
 
     serial: bytes
-    made: datetime
-    """When the list was made, in whole seconds."""
+    day: datetime
+    """The beginning of the day on which the list was made (UTC)."""
     model: bytes
     """The mark of the version that made it."""
 
@@ -56,7 +57,7 @@ def make_id(seals: Seals, serial: bytes, *, version: str, made: datetime) -> str
 
     Tested by: tests/recsys/serving/test_recommendation_ids.py::test_an_id_with_a_character_changed_is_none
     """
-    body = BODY.pack(serial, (made - START) // SECOND, model_mark(version))
+    body = BODY.pack(serial, (made - START).days, model_mark(version))
     return urlsafe_b64encode(body + seals.tag(body)[:TAG_BYTES]).decode("ascii")
 
 
@@ -72,5 +73,5 @@ def read_id(seals: Seals, text: str) -> Issued | None:
     body, tag = content[: BODY.size], content[BODY.size :]
     if urlsafe_b64encode(content).decode("ascii") != text or not compare_digest(tag, seals.tag(body)[:TAG_BYTES]):
         return None
-    serial, seconds, model = BODY.unpack(body)
-    return Issued(serial=serial, made=START + seconds * SECOND, model=model)
+    serial, days, model = BODY.unpack(body)
+    return Issued(serial=serial, day=START + timedelta(days=days), model=model)
