@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from api.schemas import ErrorBody, ErrorEnvelope
 from recsys.errors import (
     EventConflictError,
+    ImportConflictError,
     InputError,
     NotFoundError,
     PrivacyError,
@@ -37,6 +38,7 @@ RULES = (
     Rule(PrivacyError, 409, "privacy_refused"),
     Rule(NotFoundError, 404, "not_found"),
     Rule(VersionConflictError, 409, "version_conflict"),
+    Rule(ImportConflictError, 409, "import_conflict"),
     Rule(StateError, 503, "unavailable"),
     Rule(PrivrecError, 500, "internal"),
 )
@@ -190,7 +192,12 @@ def documented(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
 
 def _documented(status: int) -> dict[str, Any]:
     description, message = EXAMPLES[status]
-    error = {"code": CODES[status], "message": message, "request_id": "9f86d081884c7d659a2feaa0c55ad015"}
+    return documented_error(CODES[status], description, message)
+
+
+def documented_error(code: str, description: str, message: str) -> dict[str, Any]:
+    """The entry of OpenAPI for one error, with an example."""
+    error = {"code": code, "message": message, "request_id": "9f86d081884c7d659a2feaa0c55ad015"}
     return {
         "model": ErrorEnvelope,
         "description": description,

@@ -4,10 +4,13 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
-Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
 FeedbackStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "unknown", "invalid"]
 FeedbackType: TypeAlias = Literal["impression", "click", "purchase"]
+ImportKind: TypeAlias = Literal["purchases", "catalogue"]
+ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
+ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "cancelled", "expired"]
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
@@ -30,6 +33,7 @@ class RecommendationList(TypedDict):
     generated_at: str
     degraded: bool
     recommendation_id: str | None
+    context_used: NotRequired[bool | None]
 
 
 class BatchAnswer(TypedDict):
@@ -207,6 +211,31 @@ class ComparisonAnswer(TypedDict):
     counted: str
 
 
+class ImportBadRow(TypedDict):
+    """A row that was not taken: its number, and why."""
+
+    row: int
+    reason: str
+
+
+class ImportStatus(TypedDict):
+    """How far an import has come, and what became of its rows so far."""
+
+    import_id: str
+    kind: ImportKind
+    format: ImportFormat
+    dry_run: bool
+    state: ImportState
+    size: int
+    offset: int
+    created_at: str
+    rows: int
+    counts: dict[str, int]
+    counted: str
+    bad_rows: list[ImportBadRow]
+    error: str | None
+
+
 class ErasureAccepted(TypedDict):
     """The acknowledgement of an erasure."""
 
@@ -226,6 +255,20 @@ class ErasureStatus(TypedDict):
     due_at: str
     days_left: int
     details: dict[str, Any]
+
+
+# `from` is a word of Python, so the fields are in a call.
+LogConsistency = TypedDict("LogConsistency", {"from": int, "to": int, "proof": list[str]})
+"""That the log of one size is the beginning of that of another."""
+
+
+class LogInclusion(TypedDict):
+    """That a receipt is in the log of this size."""
+
+    index: int
+    size: int
+    leaf: str
+    proof: list[str]
 
 
 class ModelSummary(TypedDict):
@@ -252,6 +295,36 @@ class ModelList(TypedDict):
 
     live: str | None
     models: list[ModelSummary]
+
+
+class ModelComparison(TypedDict):
+    """A version and the live one on a sample of the customers: exact numbers, for the operator alone."""
+
+    live: str
+    version: str
+    task: Task
+    customers: int
+    overlap20: float
+    first_differs: float
+    coverage_live: float
+    coverage_version: float
+    counted: str
+
+
+class Experiment(TypedDict):
+    """A version that a share of the customers gets, in per cent."""
+
+    name: str
+    version: str
+    share: int
+    salt: str
+
+
+class ExperimentStatus(TypedDict):
+    """The experiment that runs, if one does, and the version that everybody else gets."""
+
+    live: str | None
+    experiment: Experiment | None
 
 
 class Liveness(TypedDict):

@@ -7,6 +7,7 @@
     │   ├── PrivacyParameterError epsilon or delta make no meaningful promise
     │   └── BudgetExceededError   the ledger has too little left; nothing was drawn
     ├── StateError                the state directory or a server is in the way       exit 5
+    │   ├── ImportConflictError   an import is not, or no longer, where the request takes it to be
     │   ├── StateLockedError      another process owns the state directory
     │   ├── ArtifactError         a model, sum or record is cut, changed or unreadable
     │   ├── LedgerTamperedError   the hash chain of the ledger does not hold
@@ -58,6 +59,10 @@ class StateError(PrivrecError):
 
 class VersionConflictError(StateError):
     """A model version is not, or no longer, in a state in which it may be published or made live."""
+
+
+class ImportConflictError(StateError):
+    """An import is not, or no longer, where the request takes it to be; it is as it was."""
 
 
 class StateLockedError(StateError):

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     BOUGHT_BEFORE = "bought_before"
     MODEL = "model"
     POPULAR = "popular"
+    SIMILAR_TO_CONTEXT = "similar_to_context"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,11 +243,31 @@ SLOTS = (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """A second version that some of the customers get, beside the live one for the others. Holds nothing of anybody.
+
+    Who gets which is decided by a number that is drawn for each customer with the salt (`ports.Pseudonyms.draw`): a
+    customer stays in one arm as long as the salt is the same.
+    """
+
+    name: str
+    version: str
+    share: int
+    """Of the customers, in per cent, who get the version: 1 to 99."""
+    salt: str
+
+    def shows(self, draw: float) -> bool:
+        """Whether a customer with this draw, in [0, 1), gets the version; a larger share takes nobody out."""
+        return draw < self.share / 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """Which version is served, and which versions have a slot of the cache."""
+    """Which version is served, which versions have a slot of the cache, and the experiment with both, if one runs."""
 
     live: str | None = None
     slots: tuple[str | None, str | None] = (None, None)
+    experiment: Experiment | None = None
 
     def slot_of(self, version: str) -> int | None:
         """The version's slot, if it has one; the live version has."""
@@ -283,6 +304,8 @@ class Recommendations:
     generated_at: datetime
     degraded: bool = False
     """Whether the cache was down, so that the list was computed for this request."""
+    context_used: bool | None = None
+    """Whether the list was moved toward the item of the page; None where no item was given."""
     recommendation_id: str | None = None
     """What feedback about the list names; None where no model made it."""
 
@@ -433,11 +456,14 @@ class Delivery:
 class Scope(StrEnum):
     """What an API key may do."""
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and every request asks for one
+
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"
     OPERATE = "operate"
     METRICS = "metrics"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,12 @@ def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
     return habits(purchases, rows, (len(histories), n_items))
 
 
+def grown_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
+    """As `own_habits`, and wider where something was bought that came after these items."""
+    newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
+    return own_habits(histories, max(n_items, newest + 1))
+
+
 def personal_lists(
     model: ItemFactors, own: sp.csr_matrix, ranker: Ranker | None = None
 ) -> list[dict[Task, tuple[Row, ...]]]:

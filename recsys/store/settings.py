@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)
     """The memory of the embedded cache; beyond it the lists that were not read for longest go."""
-
+    import_max_mb: int = Field(default=256, ge=1)
+    """The largest file that is taken in over HTTP; a Parquet file is read whole into memory."""
     erasure_backlog_limit: int = Field(default=10_000, ge=0)
     """With more erasures pending than this an API process says that it is not ready."""
     drain_seconds: float = Field(default=1.0, ge=0)

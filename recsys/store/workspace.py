@@ -11,7 +11,9 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
+from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
+from recsys.intake import Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -39,7 +41,9 @@ from recsys.store.memory import (
     MemoryErasures,
     MemoryFences,
     MemoryHistories,
+    MemoryImports,
     MemoryLedgerLog,
+    MemoryReceiptLog,
     MemoryRegistry,
     MemoryState,
     MemorySums,
@@ -55,14 +59,18 @@ from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
+from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
 MODELS = "models"
+UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +84,13 @@ class Workspace:
     feedback: Feedback
     sums: Sums
     erasures: Erasures
+    receipt_log: ReceiptLog
     fences: Fences
     ledger_log: LedgerLog
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
+    imports: Imports
     webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
@@ -140,7 +150,10 @@ def open_workspace(
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock)
+        imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
+        if lock:
+            imports.sweep()
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports)
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -154,11 +167,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
+        receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
+        imports=MemoryImports(),
         webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
@@ -168,7 +183,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
 
 
 def _sql_workspace(
-    settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
+    settings: Settings,
+    ring: KeyRing,
+    engine: Engine,
+    registry: Registry,
+    cache: Cache,
+    clock: Clock,
+    imports: Imports,
 ) -> Workspace:
     return Workspace(
         settings=settings,
@@ -178,11 +199,13 @@ def _sql_workspace(
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
+        imports=imports,
         webhooks=SqlWebhooks(engine, clock),
         clock=clock,
         check_schema=check_schema(engine),

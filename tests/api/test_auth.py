@@ -20,9 +20,16 @@ ROUTES = {
     ("POST", "/v1/feedback"): Scope.WRITE,
     ("GET", "/v1/feedback/rates"): Scope.OPERATE,
     ("GET", "/v1/feedback/comparison"): Scope.OPERATE,
+    ("POST", "/v1/imports"): Scope.WRITE,
+    ("PATCH", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("GET", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("DELETE", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
+    ("GET", "/v1/log/checkpoint"): Scope.AUDIT,
+    ("GET", "/v1/log/consistency"): Scope.AUDIT,
+    ("GET", "/v1/log/inclusion"): Scope.AUDIT,
     ("GET", "/v1/models"): Scope.OPERATE,
     ("POST", "/v1/webhooks"): Scope.OPERATE,
     ("GET", "/v1/webhooks"): Scope.OPERATE,
@@ -34,6 +41,10 @@ ROUTES = {
     ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/shadow"): Scope.OPERATE,
+    ("GET", "/v1/experiment"): Scope.OPERATE,
+    ("PUT", "/v1/experiment"): Scope.OPERATE,
+    ("DELETE", "/v1/experiment"): Scope.OPERATE,
 }
 OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 
@@ -49,6 +60,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
                 webhook_id="0f",
                 delivery_id="0f",
                 version=VERSION,
+                import_id=VERSION,
             ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()

@@ -11,6 +11,7 @@ from recsys.errors import NotFoundError, StateError
 from recsys.store.workspace import Workspace
 from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey
 from tests.contracts.conftest import NOON
+from tests.contracts.entries import entering
 
 STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
 
@@ -35,7 +36,7 @@ def finish(ports: Workspace, request_id: str, receipt: bytes) -> bytes:
     ports.erasures.erase_customer(request_id, {}, {})
     for state in STEPS[1:]:
         ports.erasures.advance(request_id, state, {})
-    return ports.erasures.finish(request_id, receipt, {"log": 1})
+    return ports.erasures.finish(request_id, entering(receipt), {"log": 1})
 
 
 def test_suppression_holds_from_the_moment_of_the_request(
@@ -141,7 +142,7 @@ def test_no_step_can_be_left_out(known: Workspace, state: ErasureState) -> None:
 
 def test_a_receipt_is_refused_before_the_steps_are_done(known: Workspace) -> None:
     with pytest.raises(StateError):
-        known.erasures.finish("r", b"receipt", {})
+        known.erasures.finish("r", entering(b"receipt"), {})
     with pytest.raises(NotFoundError, match="suppressed so far"):
         known.erasures.receipt("r")
 
@@ -151,7 +152,7 @@ def test_the_first_receipt_stays(
 ) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     assert finish(ports, "r", b"first") == b"first"
-    assert ports.erasures.finish("r", b"second", {"log": 2}) == b"first"
+    assert ports.erasures.finish("r", entering(b"second"), {"log": 2}) == b"first"
     assert ports.erasures.receipt("r") == b"first"
     assert ports.erasures.request("r").details == {"log": 1}
 

@@ -10,6 +10,7 @@ from recsys.errors import NotFoundError, StateError
 from recsys.store.workspace import Workspace
 from recsys.types import ErasureRequest, ErasureState, UserKey, Webhook, WebhookEvent
 from tests.contracts.conftest import NOON
+from tests.contracts.entries import entering
 
 ERASED, LIVE, TEST = WebhookEvent.ERASURE_COMPLETED, WebhookEvent.MODEL_PROMOTED, WebhookEvent.TEST
 
@@ -58,13 +59,13 @@ def test_a_finished_erasure_tells_those_who_asked_for_it_once(
         ports.webhooks.create(each)
     ports.erasures.suppress(erasure_request("r"), customer(1))
     with pytest.raises(StateError):
-        ports.erasures.finish("r", b"receipt", {})
+        ports.erasures.finish("r", entering(b"receipt"), {})
     assert told(ports) == []
     ports.erasures.erase_customer("r", {}, {})
     for state in (ErasureState.RELEASED, ErasureState.PURGED):
         ports.erasures.advance("r", state, {})
     for _ in range(2):
-        ports.erasures.finish("r", b"receipt", {})
+        ports.erasures.finish("r", entering(b"receipt"), {})
 
     [delivery] = ports.webhooks.due(NOON, 100)
     assert (delivery.webhook_id, delivery.url, delivery.attempts) == ("a", "https://a.example/in", 0)

@@ -9,9 +9,11 @@ from sqlalchemy import Connection, Engine, Row, bindparam, func, select
 
 from recsys.clock import Clock, isoformat, utc_now
 from recsys.evidence.canonical import canonical_json
+from recsys.evidence.log import Enter
 from recsys.store.keys import KeyRing
 from recsys.store.rules import advanced, check_sums_cover, completed, is_erased, no_receipt, no_request, no_sum
 from recsys.store.sql.engine import truncate_log, writing
+from recsys.store.sql.receipt_log import append
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
 from recsys.store.sql.webhooks import enqueue
@@ -58,8 +60,8 @@ class SqlErasures:
         with writing(self._engine) as connection:
             _set(connection, advanced(_request(_row_of(connection, request_id)), state, details))
 
-    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+    def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
+        """Enter the receipt in the log, keep it, and set state RECEIPTED; one that is there already stays.
 
         Raises:
             StateError: a step was left out.
@@ -70,6 +72,7 @@ class SqlErasures:
             row = _row_of(connection, request_id)
             if row.receipt is not None:
                 return bytes(row.receipt)
+            receipt = append(connection, enter)
             _set(connection, advanced(_request(row), ErasureState.RECEIPTED, details), receipt=receipt)
             enqueue(connection, WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
         return receipt

@@ -83,6 +83,23 @@ erasures = Table(
     Column("receipt", LargeBinary),
 )
 
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""The complete subtrees of the log of receipts: rows are added and never changed."""
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+"""What was signed each time the log grew."""
+
 ledger = Table(
     "ledger",
     metadata,
@@ -141,6 +158,16 @@ feedback_totals = Table(
     Column("lists_bought", BigInteger, nullable=False),
 )
 """For good, by the mark of a version: numbers of events and lists."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("import_id", Text, nullable=False, unique=True),
+    Column("data_key", LargeBinary),
+    Column("job", Text, nullable=False),
+)
+"""`data_key` is the only key of the parts of the file, and there as long as they may lie in the state directory."""
 
 webhooks = Table(
     "webhooks",
