@@ -48,7 +48,8 @@ def street() -> HotShop:
     return found
 
 
-POPULAR_ID = re.compile(rb'("personalized":false.*"recommendation_id":")[\w-]{40}')
+LIST_ID = re.compile(rb'(?<="recommendation_id":")[\w-]{40}')
+MADE_FOR_EACH = (b'"personalized":false', b'"context_used":true')
 
 
 def seen(response: httpx2.Response) -> tuple[int, list[tuple[bytes, bytes]], object]:
@@ -56,7 +57,8 @@ def seen(response: httpx2.Response) -> tuple[int, list[tuple[bytes, bytes]], obj
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"x-request-id"]
     hidden = response.headers["X-Request-ID"].encode()
     body = response.content.replace(hidden, b"")
-    return response.status_code, headers, POPULAR_ID.sub(rb"\1", body)
+    fresh = any(mark in body for mark in MADE_FOR_EACH)
+    return response.status_code, headers, LIST_ID.sub(b"", body) if fresh else body
 
 
 def credentials(street: HotShop) -> dict[str, dict[str, str]]:

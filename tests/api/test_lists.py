@@ -197,7 +197,8 @@ def test_a_page_moves_every_kind_of_list_and_the_answer_says_so(shop: Shop) -> N
     basket = shop.send("POST", "/v1/recommendations", items=["coffee-5"], n=4, **page).json()
 
     assert item_ids(shop.recommend(n="4", task="discover")) == ["coffee-0", "coffee-1", "coffee-2", "coffee-3"]
-    assert many["results"] == [one, shop.recommend("nobody", n="4", **page)]
+    each = [one, shop.recommend("nobody", n="4", **page)]
+    assert [nameless(result) for result in many["results"]] == [nameless(result) for result in each]
     assert [answer["personalized"] for answer in (one, basket, many["results"][1])] == [True, True, False]
     for answer in (one, basket, many["results"][1]):
         assert item_ids(answer) == ["tea-0", "tea-2", "tea-3", "tea-4"]
@@ -206,7 +207,8 @@ def test_a_page_moves_every_kind_of_list_and_the_answer_says_so(shop: Shop) -> N
 
 
 def test_a_page_that_moves_nothing_is_no_fault(shop: Shop) -> None:
-    assert shop.recommend(context="nothing") == {**shop.recommend(), "context_used": False}
+    expected = {**nameless(shop.recommend()), "context_used": False}
+    assert nameless(shop.recommend(context="nothing")) == expected
     assert "context_used" not in shop.recommend()
 
 
