@@ -10,7 +10,7 @@ from api.certifier import Certifier
 from api.drain import Drain, drained_on_sigterm
 from api.errors import install_handlers
 from api.fast_path import FastApplication
-from api.hot_path import open_hot_path
+from api.hot_path import HOT, open_hot_path
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
 from api.routes import (
@@ -88,17 +88,17 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
 
 def lifespan_of(
     settings: Settings, traces: Traces | None
-) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
+) -> Callable[[FastApplication], AbstractAsyncContextManager[dict[str, object]]]:
     """What opens the workspace of the settings while the application runs, and sends the last spans when it ends."""
 
     @asynccontextmanager
-    async def lifespan(app: FastApplication) -> AsyncIterator[None]:
+    async def lifespan(app: FastApplication) -> AsyncIterator[dict[str, object]]:
         with ending(traces), open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
             certifier = Certifier(workspace.fence.certify, json_logger())
             async with certifier.running(), open_hot_path(app.state.services) as app.hot:
                 with settled_memory(), drained_on_sigterm(app.state.drain, settings.drain_seconds):
-                    yield
+                    yield {HOT: app.hot}
 
     return lifespan
 
@@ -131,6 +131,7 @@ def from_environment() -> FastAPI:
     """The application with the settings of the environment, for a server that takes a factory.
 
     Run it as `uvicorn --factory api.app:from_environment --no-access-log --ws none`: the access log of a server holds
-    paths, and paths hold customers' ids. The application writes a request log of its own, without them.
+    paths, and paths hold customers' ids. The application writes a request log of its own, without them. With
+    `--http api.http_protocol:FastProtocol`, as in `privrec serve`, the answers that are asked for most cost less.
     """
     return create_app(Settings.load())

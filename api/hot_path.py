@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Scope as Connection
 
@@ -19,10 +19,12 @@ from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.pipelined import PipelinedRedis
 from recsys.store.redis_address import RedisAddress
-from recsys.store.wire import Answer
+from recsys.store.wire import Answer, Taker
 from recsys.store.workspace import Workspace
 from recsys.types import FenceState, Scope, UserKey
 
+HOT = "hot"
+"""The name of the way to finished answers in the state of the lifespan, which a server hands to its connections."""
 BEFORE, AFTER = "/v1/users/", "/recommendations"
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -35,6 +37,19 @@ class Reader(Protocol):
 
     def get(self, name: bytes) -> Answer:
         """The value at the name, later."""
+
+    def bring(self, name: bytes, taker: Taker) -> None:
+        """Bring the taker the value at the name."""
+
+
+class Asked(NamedTuple):
+    """What a request asks the cache for."""
+
+    user_key: UserKey
+    lease: Lease
+    header: bytes
+    """How a value begins that may be served."""
+    name: bytes
 
 
 @dataclass(slots=True)
@@ -62,6 +77,18 @@ class HotPath:
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
+        asked = self.ask(scope)
+        if asked is None:
+            return None
+        try:
+            value = await self.reader.get(asked.name)
+        except CacheUnavailableError:
+            self.missed()
+            return None
+        return self.finished(asked, value)
+
+    def ask(self, scope: Connection) -> Asked | None:
+        """What to ask the cache for; None if the slow twin has to answer. A token of the key is taken."""
         user_key = self._customer(scope)
         if user_key is None:
             return None
@@ -72,23 +99,26 @@ class HotPath:
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             self.counts.no_lease += 1
             return None
-        body = await self._finished(user_key, lease)
+        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
+        return Asked(user_key, lease, header, self.name_of(user_key, slot))
+
+    def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
+        body = self._finished(asked, value)
         if body is None:
             self.counts.miss += 1
         else:
             self.counts.hit += 1
         return body
 
-    async def _finished(self, user_key: UserKey, lease: Lease) -> bytes | None:
-        """The finished answer in the cache, if the lease lets it be served."""
-        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
-        try:
-            value = await self.reader.get(self.name_of(user_key, slot))
-        except CacheUnavailableError:
+    def missed(self) -> None:
+        """Count a request whose value did not come."""
+        self.counts.miss += 1
+
+    def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        if value is None or not value.startswith(asked.header) or not self.lease.holds(asked.lease):
             return None
-        if value is None or not value.startswith(header) or not self.lease.holds(lease):
-            return None
-        body = open_answer(self.ring, user_key, value)
+        body = open_answer(self.ring, asked.user_key, value)
         return body if body and self.shown.covers(body) else None
 
     def _customer(self, scope: Connection) -> UserKey | None:

@@ -19,7 +19,7 @@ from recsys.clock import isoformat
 from recsys.data.imported import FIRST_YEAR, LAST_YEAR, MAX_QUANTITY
 from recsys.erasure.workflow import MAX_REASON
 from recsys.identifiers import CONTROL_CHARACTER, MAX_ID_BYTES, check_event_id, check_item_id, check_user_id
-from recsys.types import EventStatus, ModelStatus, Purpose, Reason
+from recsys.types import EventStatus, ModelStatus, Purpose, Reason, Task
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -130,7 +130,7 @@ class RecommendationList(Outgoing):
         default=None,
         exclude_if=lambda used: used is None,
         description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
-        "again. There if a context was given.",
+        "again. Present if a context was given.",
     )
 
 
@@ -253,6 +253,7 @@ class ModelComparison(Outgoing):
             "example": {
                 "live": "f0" * 16,
                 "version": "0f" * 16,
+                "task": "any",
                 "customers": 1000,
                 "overlap20": 0.75,
                 "first_differs": 0.2,
@@ -265,6 +266,7 @@ class ModelComparison(Outgoing):
 
     live: str
     version: str
+    task: Task
     customers: int = Field(description="How many customers are in the sample.")
     overlap20: float = Field(description="Of the first 20 items, the mean share that both lists have.")
     first_differs: float = Field(description="The share of customers whose first item is another one.")

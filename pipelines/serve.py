@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from pipelines.erase import worker
 from pipelines.imports import Importer
+from pipelines.versions import publish_served
 from recsys.errors import PrivrecError, StateError
+from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
 
@@ -20,6 +22,7 @@ POLL_SECONDS = 2.0
 
 APP = "api.app:from_environment"
 """Named, not imported: the API and the pipelines are siblings."""
+PROTOCOL = "api.http_protocol:FastProtocol"
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -65,7 +68,18 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
     check_port(host, port)
     os.environ.update(environ)
-    uvicorn.run(APP, factory=True, host=host, port=port, access_log=False, ws="none", log_level="warning")
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        http=PROTOCOL,
+        ws="none",
+        access_log=False,  # it holds paths, and paths hold customers' ids
+        log_level="warning",
+        proxy_headers=False,  # nothing is decided by a client's address
+        server_header=False,
+    )
 
 
 @contextmanager
@@ -78,6 +92,11 @@ def worker_thread(workspace: Workspace) -> Iterator[None]:
 def import_thread(workspace: Workspace) -> AbstractContextManager[None]:
     """A thread that works off imports while the block runs: a long one must not keep an erasure waiting."""
     return _thread(work_imports, workspace)
+
+
+def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that publishes every customer's lists once, and ends with the block after the customers it is at."""
+    return _thread(publish, workspace)
 
 
 @contextmanager
@@ -122,6 +141,39 @@ def work_imports(workspace: Workspace, stop: threading.Event) -> None:
         except PrivrecError as error:
             log.warning("import postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
+
+
+def publish(workspace: Workspace, stop: threading.Event) -> None:
+    """Write every customer's lists of what is served, if anything is; a server answers without them meanwhile.
+
+    It waits first: the server starts undisturbed, and the worker certifies the cache. What fails is tried again.
+    """
+    log = json_logger()
+    while not stop.wait(POLL_SECONDS):
+        started = time.monotonic()
+        try:
+            if publish_served(workspace, _until(stop)):
+                log.info("lists published", seconds=round(time.monotonic() - started, 3))
+        except PrivrecError as error:
+            log.warning("lists not published", reason=str(error))
+        except _StoppedError:
+            return  # what was written stays, and the next start goes on from there
+        else:
+            return
+
+
+class _StoppedError(Exception):
+    """The server ends before every list is written."""
+
+
+def _until(stop: threading.Event) -> Progress:
+    """A progress that ends the publishing once the event is set."""
+
+    def progress(_: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    return progress
 
 
 def end_on_sigterm() -> None:

@@ -9,7 +9,7 @@ from recsys.serving.experiments import new_experiment
 from recsys.serving.recommender import Progress
 from recsys.serving.shadow import Comparison, shadow
 from recsys.store.workspace import Workspace
-from recsys.types import Experiment
+from recsys.types import Experiment, Task
 
 
 def publish(workspace: Workspace, version: str, progress: Progress = lambda _: None) -> int:
@@ -23,16 +23,17 @@ def publish(workspace: Workspace, version: str, progress: Progress = lambda _: N
     return recommender(workspace).publish(progress, version=version)
 
 
-def publish_served(workspace: Workspace) -> None:
-    """Publish the live version, if there is one, and the one that an experiment shows beside it.
+def publish_served(workspace: Workspace, progress: Progress = lambda _: None) -> bool:
+    """Publish the live version and the one that an experiment shows beside it; False if nothing is served.
 
     Raises:
         CacheUnavailableError: the cache went away; run it again.
     """
     served = workspace.registry.served()
-    shown = (served.live, served.experiment.version if served.experiment else None)
-    for version in filter(None, shown):
-        recommender(workspace).publish(version=version)
+    shown = [each for each in (served.live, served.experiment.version if served.experiment else None) if each]
+    for version in shown:
+        recommender(workspace).publish(progress, version=version)
+    return bool(shown)
 
 
 def compare(workspace: Workspace, name: str, version: str, share: int, *, salt: str | None = None) -> Experiment:
@@ -54,7 +55,9 @@ def compare(workspace: Workspace, name: str, version: str, share: int, *, salt: 
     return experiment
 
 
-def compare_unseen(workspace: Workspace, version: str, n: int, progress: Progress = lambda _: None) -> Comparison:
+def compare_unseen(
+    workspace: Workspace, version: str, n: int, *, task: Task, progress: Progress = lambda _: None
+) -> Comparison:
     """The version beside the live one, on a sample of n customers who see nothing of it.
 
     Raises:
@@ -65,6 +68,7 @@ def compare_unseen(workspace: Workspace, version: str, n: int, progress: Progres
     return shadow(
         version,
         n,
+        task=task,
         registry=workspace.registry,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
@@ -83,7 +87,7 @@ def show_comparison(found: Comparison, *, as_json: bool) -> None:
         ("items on sale that the live version shows", found.coverage_live),
         ("items on sale that this version shows", found.coverage_version),
     ]
-    title = f"Version {found.version} beside the live one, {found.customers:,} customers"
+    title = f"Version {found.version} beside the live one, {found.customers:,} customers, task {found.task}"
     print_table(title, ["", "share"], [(name, f"{share:.1%}") for name, share in rows])
     console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
 

@@ -217,6 +217,7 @@ class ModelComparison(TypedDict):
 
     live: str
     version: str
+    task: Task
     customers: int
     overlap20: float
     first_differs: float

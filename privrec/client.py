@@ -315,9 +315,9 @@ class Client:
         """The version that is live from now on."""
         return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
 
-    def shadow_model(self, version: str, *, customers: int = 1000) -> ModelComparison:
+    def shadow_model(self, version: str, *, customers: int = 1000, task: Task = "any") -> ModelComparison:
         """The version beside the live one on a sample of the customers, who see nothing of it."""
-        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}"
+        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}&task={task}"
         return cast("ModelComparison", self._send("POST", path))
 
     def experiment(self) -> ExperimentStatus:

@@ -39,7 +39,7 @@ class Imports(Protocol):
         """The parts in order.
 
         Raises:
-            ArtifactError: a part is missing or does not open.
+            ArtifactError: a part is missing or does not open, or the import has ended.
         """
 
     def advance(self, import_id: str, report: ImportReport) -> ImportJob:

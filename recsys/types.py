@@ -394,6 +394,8 @@ class Delivery:
 class Scope(StrEnum):
     """What an API key may do."""
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and every request asks for one
+
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"

@@ -13,7 +13,7 @@ from recsys.erasure.promotion import promote, refuse_erased, warm
 from recsys.errors import NotFoundError
 from recsys.serving.recommender import Published
 from recsys.serving.shadow import LARGEST_SAMPLE, SAMPLE, shadow
-from recsys.types import ModelVersion, Scope
+from recsys.types import ModelVersion, Scope, Task
 
 router = guarded_router(Scope.OPERATE, tag="models")
 
@@ -99,6 +99,9 @@ def shadow_model(
     customers: Annotated[
         int, Query(ge=1, le=LARGEST_SAMPLE, description="How many customers are in the sample at most.")
     ] = SAMPLE,
+    task: Annotated[Task, Query(description="Of which lists. Own repeats are the same in both versions' `any`.")] = (
+        Task.ANY
+    ),
 ) -> ModelComparison:
     """Both lists of a sample of the customers, computed beside each other and counted; nothing is kept.
 
@@ -109,6 +112,7 @@ def shadow_model(
     found = shadow(
         version,
         customers,
+        task=task,
         registry=workspace.registry,
         histories=workspace.histories,
         catalogue=workspace.catalogue,

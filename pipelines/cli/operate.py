@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_table, status_console
-from recsys.types import Json, Scope
+from recsys.types import Json, Scope, Task
 
 
 def demo(
@@ -49,12 +49,20 @@ def serve(
 ) -> None:
     """Serve the HTTP API, with documentation at /docs. Needs an API key: privrec keys create.
 
-    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it.
+    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it. Lists are
+    published while it serves already: those that are not there yet are computed on request.
     """
     from contextlib import ExitStack
 
-    from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
-    from pipelines.versions import publish_served
+    from pipelines.serve import (
+        check_port,
+        end_on_sigterm,
+        environment,
+        free_port,
+        publisher_thread,
+        run_api,
+        worker_thread,
+    )
     from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
@@ -66,9 +74,7 @@ def serve(
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
         if with_worker:
-            with status_console.status("publishing every customer's lists"):
-                publish_served(workspace)
-        if with_worker:
+            stack.enter_context(publisher_thread(workspace))
             stack.enter_context(worker_thread(workspace))
             stack.enter_context(sender_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")
@@ -220,6 +226,7 @@ def shadow_model(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
     *,
     customers: Annotated[int, typer.Option(min=1, max=10_000, help="How many are in the sample at most.")] = 1_000,
+    task: Annotated[Task, typer.Option(help="Of which lists; own repeats are the same in both versions.")] = Task.ANY,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -232,7 +239,7 @@ def shadow_model(
 
     settings = options.settings(state_dir)
     with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("comparing", customers) as advance:
-        found = compare_unseen(workspace, version, customers, advance)
+        found = compare_unseen(workspace, version, customers, task=task, progress=advance)
     show_comparison(found, as_json=as_json)
 
 

@@ -141,7 +141,7 @@ def _read_json_lines(content: Iterable[bytes], _: Check) -> Iterator[Row | Unrea
 def _read_parquet(content: Iterable[bytes], check: Check) -> Iterator[Row | Unreadable]:
     """Rows of Parquet, whose directory stands at the end: the file is read whole into memory."""
     with (
-        _readable("Parquet", (pa.ArrowException, OSError, ValueError)),
+        _readable("Parquet", (pa.ArrowException, OSError, ValueError, ArithmeticError, LookupError)),
         pa.parquet.ParquetFile(io.BytesIO(b"".join(content))) as file,
     ):
         check(file.schema_arrow.names)

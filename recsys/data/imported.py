@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from math import isfinite
+from math import nan
 
 from recsys.errors import InputError
 from recsys.identifiers import CONTROL_CHARACTER, check_event_id, check_item_id, check_user_id
@@ -26,7 +26,8 @@ COMPACT_DATES = (19_000_101, 21_001_231)
 """Numbers within these are taken for dates written YYYYMMDD: as seconds they would all be in the autumn of 1970."""
 ATTRIBUTE = "attribute."
 """How the columns of a catalogue begin that hold attributes: the rest is the attribute's name."""
-NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
+NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 Row = Mapping[str, str | None]
 """What a row says, by field; None, or no entry, where it says nothing."""
@@ -41,7 +42,7 @@ def purchase_of(row: Row, event_id: str) -> tuple[str, Purchase]:
     return check_user_id(_needed(row, "user_id")), Purchase(
         item_id=check_item_id(_needed(row, "item_id")),
         timestamp=moment(_needed(row, "timestamp")),
-        quantity=1.0 if row.get("quantity") is None else _number(row, "quantity", -MAX_QUANTITY, MAX_QUANTITY),
+        quantity=1.0 if not row.get("quantity") else _number(row, "quantity", -MAX_QUANTITY, MAX_QUANTITY),
         event_id=check_event_id(row.get("event_id") or event_id),
     )
 
@@ -56,8 +57,8 @@ def item_of(row: Row) -> CatalogueItem:
         item_id=check_item_id(_needed(row, "item_id")),
         name=_line(row.get("name") or "", "name", MAX_NAME),
         category=_line(row.get("category") or "", "category", MAX_LABEL),
-        price=None if row.get("price") is None else _number(row, "price", 0, MAX_PRICE),
-        stock=None if row.get("stock") is None else _whole(row, "stock"),
+        price=None if not row.get("price") else _number(row, "price", 0, MAX_PRICE),
+        stock=None if not row.get("stock") else _whole(row, "stock"),
         attributes=_attributes(row),
     )
 
@@ -94,11 +95,9 @@ def _needed(row: Row, field: str) -> str:
 
 
 def _number(row: Row, field: str, least: float, most: float) -> float:
-    try:
-        number = float(row[field] or "")
-    except ValueError:
-        number = float("nan")
-    if not (isfinite(number) and least <= number <= most):
+    text = row[field] or ""
+    number = float(text) if NUMBER.fullmatch(text) else nan
+    if not least <= number <= most:
         msg = f"expected a number from {least:g} to {most:g} as the {field}, got another text; correct the row"
         raise InputError(msg)
     return number
@@ -113,7 +112,7 @@ def _whole(row: Row, field: str) -> int:
 
 
 def _line(text: str, what: str, longest: int) -> str:
-    if len(text) > longest or CONTROL_CHARACTER.search(text):
+    if len(text) > longest or CONTROL_CHARACTER.search(text) or SURROGATE.search(text):
         msg = f"expected a {what} of one line, at most {longest} characters, got another text; correct the row"
         raise InputError(msg)
     return text

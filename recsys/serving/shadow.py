@@ -17,7 +17,7 @@ from recsys.serving.lists import grown_habits
 from recsys.serving.ranker import Ranker
 from recsys.serving.recommender import Customer, Progress
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK
-from recsys.types import UserKey
+from recsys.types import Task, UserKey
 
 SAMPLE, LARGEST_SAMPLE = 1_000, 10_000
 """Customers: enough for two digits of a share, and what is done within a request."""
@@ -30,6 +30,7 @@ class Comparison:
 
     live: str
     version: str
+    task: Task
     customers: int
     overlap20: float
     """Mean share of the first 20 items that both lists have; 1 where both are empty."""
@@ -62,14 +63,16 @@ def shadow(
     version: str,
     n: int = SAMPLE,
     *,
+    task: Task = DEFAULT_TASK,
     registry: Registry,
     histories: Histories,
     catalogue: Catalogue,
     progress: Progress = lambda _: None,
 ) -> Comparison:
-    """The default lists of the version beside those of the live one, of n customers, or of all if there are fewer.
+    """The first 20 items of the version's lists beside those of the live one's, of n customers or all of them.
 
-    The same two versions are compared on the same customers again. Nothing is kept.
+    Own repeats are the same in both, so that lists of the task `any` differ less than those of `discover`. The same two
+    versions are compared on the same customers again. Nothing is kept.
 
     Raises:
         InputError: n is not within 1 to 10,000.
@@ -83,10 +86,10 @@ def shadow(
     tally = Tally()
     while batch := list(islice(customers, BATCH)):
         own = grown_habits([history for _, _, history in batch], max(len(each.model.item_ids) for each in rankers))
-        for lists in zip(*(_lists(ranker, own) for ranker in rankers), strict=True):
+        for lists in zip(*(_lists(ranker, own, task) for ranker in rankers), strict=True):
             tally.add(*lists)
         progress(len(batch))
-    return _comparison(tally, live, version, catalogue)
+    return _comparison(tally, live, version, task, catalogue)
 
 
 def sample(histories: Histories, n: int, *, start: UserKey) -> Iterator[Customer]:
@@ -100,18 +103,19 @@ def sample(histories: Histories, n: int, *, start: UserKey) -> Iterator[Customer
     return islice(chain(histories.scan(start), before), n)
 
 
-def _lists(ranker: Ranker, own: sp.csr_matrix) -> list[list[int]]:
+def _lists(ranker: Ranker, own: sp.csr_matrix, task: Task) -> list[list[int]]:
     """The items of each customer's list."""
-    return [[item for item in items if item != EMPTY] for items in ranker.lists(own)[DEFAULT_TASK].items.tolist()]
+    return [[item for item in items if item != EMPTY] for items in ranker.lists(own)[task].items.tolist()]
 
 
-def _comparison(tally: Tally, live: str, version: str, catalogue: Catalogue) -> Comparison:
+def _comparison(tally: Tally, live: str, version: str, task: Task, catalogue: Catalogue) -> Comparison:
     customers = len(tally.overlaps)
     on_sale = {position for position, item in enumerate(catalogue.items()) if not item.deleted}
     coverage = [len(shown & on_sale) / max(len(on_sale), 1) for shown in tally.shown]
     return Comparison(
         live=live,
         version=version,
+        task=task,
         customers=customers,
         overlap20=sum(tally.overlaps) / customers if customers else 1.0,
         first_differs=tally.differing / customers if customers else 0.0,

@@ -160,7 +160,7 @@ class Storefront:
 
     def _moved(self, user_key: UserKey, wish: Wish) -> Recommendations | None:
         """The list moved toward the context; None if the model knows nothing of it."""
-        model, history = self._recommender.live(), self._history(user_key)
+        model, history = self._recommender.model_for(user_key), self._history(user_key)
         products = self._reader.read()  # after model and history: it has every item that they speak of
         if model is None:
             return None

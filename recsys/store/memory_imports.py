@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
-from recsys.store.rules import check_room, closed, no_import, with_part, with_report
+from recsys.store.rules import check_room, closed, no_import, no_parts, with_part, with_report
 
 
 class MemoryImports:
@@ -42,7 +42,9 @@ class MemoryImports:
 
     def content(self, import_id: str) -> Iterator[bytes]:
         """The parts in order."""
-        return iter(tuple(self._parts.get(import_id, ())))
+        if import_id not in self._parts:
+            raise no_parts()
+        yield from tuple(self._parts[import_id])
 
     def advance(self, import_id: str, report: ImportReport) -> ImportJob:
         """The import with this report."""

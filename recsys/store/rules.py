@@ -203,3 +203,9 @@ def no_import() -> NotFoundError:
     """The error for an import that does not exist."""
     msg = "expected the id of an import, got another; use the id that the import was created with"
     return NotFoundError(msg)
+
+
+def no_parts() -> ArtifactError:
+    """The error for parts of a file that are not there, or no longer."""
+    msg = "expected every part of the upload in the state directory, got one missing; send the file again"
+    return ArtifactError(msg)

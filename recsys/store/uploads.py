@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from recsys.errors import ArtifactError
 from recsys.store.files import file_errors, sync_directory, temporary_name, write_new
 from recsys.store.keys import KEY_BYTES, KeyRing, Purpose, open_with, seal_with
+from recsys.store.rules import no_parts
 
 WHAT = "a part of an upload"
 
@@ -87,8 +87,7 @@ class UploadedParts:
         try:
             return (self._directory / import_id / str(offset)).read_bytes()
         except OSError as error:
-            msg = "expected every part of the upload in the state directory, got one missing; send the file again"
-            raise ArtifactError(msg) from error
+            raise no_parts() from error
 
 
 def _context(offset: int) -> bytes:

@@ -18,6 +18,7 @@ STATUS = {
     "BudgetExceededError": (409, "privacy_refused"),
     "StateError": (503, "unavailable"),
     "VersionConflictError": (409, "version_conflict"),
+    "ImportConflictError": (409, "import_conflict"),
     "StateLockedError": (503, "unavailable"),
     "ArtifactError": (503, "unavailable"),
     "LedgerTamperedError": (503, "unavailable"),

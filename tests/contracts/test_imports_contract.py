@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from recsys.data.import_job import ImportFormat, ImportJob, ImportKind, ImportReport, ImportState
-from recsys.errors import ImportConflictError, NotFoundError
+from recsys.errors import ArtifactError, ImportConflictError, NotFoundError
 from recsys.store.rules import MAX_LYING, MIN_PART_BYTES
 from recsys.store.workspace import Workspace
 from recsys.types import EventStatus
@@ -117,6 +117,8 @@ def test_an_end_takes_the_parts_along_and_stays(ports: Workspace, state: ImportS
     assert ended.state is state
     assert ports.imports.close("a1", ImportState.FAILED, "too late") == ended == ports.imports.job("a1")
     assert ports.imports.lying() == ()
+    with pytest.raises(ArtifactError, match=r"^expected "):
+        list(ports.imports.content("a1"))
     with pytest.raises(ImportConflictError, match=f"got one that is {state}"):
         ports.imports.advance("a1", ImportReport.empty())
     with pytest.raises(ImportConflictError, match=f"got one that is {state}"):

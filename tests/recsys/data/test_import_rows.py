@@ -115,6 +115,12 @@ def test_a_parquet_column_may_be_encoded_as_a_dictionary() -> None:
         (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"], timestamp=[1])[:-20]),
         (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"])),
         (ImportFormat.PARQUET, parquet(user_id=[[SECRET]], item_id=["tea"], timestamp=[1])),
+        (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**60], pa.timestamp("ms")))),
+        (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**30], pa.date32()))),
+        (
+            ImportFormat.PARQUET,
+            parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([1], pa.timestamp("s", "No/Zone"))),
+        ),
         (ImportFormat.PARQUET, parquet(user_id=pa.array([b"\xff"]).cast(pa.binary()), item_id=["t"], timestamp=[1])),
     ],
 )
@@ -228,7 +234,9 @@ def test_a_row_is_an_item() -> None:
     tea = CatalogueItem(item_id="tea", name="Tea", category="hot", price=4.5, stock=12, attributes=(("b", "x"),))
 
     assert item_of(row) == tea
-    assert item_of({"item_id": "tea", "price": None, "attribute.b": None}) == CatalogueItem(item_id="tea")
+    for empty in (None, ""):
+        said = {"item_id": "tea", "price": empty, "stock": empty, "attribute.b": empty}
+        assert item_of(said) == CatalogueItem(item_id="tea")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +244,11 @@ def test_a_row_is_an_item() -> None:
     [
         {"item_id": None},
         {"name": "a\nb"},
+        {"name": "a\ud800"},
+        {"attribute.\ud800": "x"},
+        {"price": "1_0"},
+        {"price": "nan"},
+        {"price": "\u0661"},
         {"name": "a" * 1001},
         {"category": "a" * 257},
         {"price": "-1"},

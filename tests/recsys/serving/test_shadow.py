@@ -8,7 +8,7 @@ import pytest
 from recsys.errors import InputError, NotFoundError, VersionConflictError
 from recsys.models.factors import ItemFactors
 from recsys.serving.shadow import LARGEST_SAMPLE, Comparison, Tally, sample, shadow
-from recsys.types import CatalogueItem, UserKey
+from recsys.types import CatalogueItem, Task, UserKey
 from tests.recsys.serving.shop import COFFEES, TEAS, Shop, ids, open_shop, tea_and_coffee
 
 CUSTOMERS = tuple(f"customer-{number}" for number in range(30))
@@ -32,11 +32,14 @@ def upside_down() -> ItemFactors:
     return replace(factors, encoder=tables, factors=tables, item_weights=known)
 
 
-def compared(shop: Shop, version: str, n: int = 1000, told: list[int] | None = None) -> Comparison:
+def compared(
+    shop: Shop, version: str, n: int = 1000, *, task: Task = Task.ANY, told: list[int] | None = None
+) -> Comparison:
     workspace = shop.workspace
     return shadow(
         version,
         n,
+        task=task,
         registry=workspace.registry,
         histories=shop.histories,
         catalogue=workspace.catalogue,
@@ -44,18 +47,19 @@ def compared(shop: Shop, version: str, n: int = 1000, told: list[int] | None = N
     )
 
 
-def seen(shop: Shop) -> dict[str, list[str]]:
+def seen(shop: Shop, task: Task = Task.ANY) -> dict[str, list[str]]:
     """What every customer sees of the live version."""
-    return {user: ids(shop.recommend(user)) for user in CUSTOMERS}
+    return {user: ids(shop.recommend(user, task=task)) for user in CUSTOMERS}
 
 
-def test_the_figures_are_those_of_what_customers_would_see(shop: Shop) -> None:
+@pytest.mark.parametrize("task", Task)
+def test_the_figures_are_those_of_what_customers_would_see(shop: Shop, task: Task) -> None:
     live, version = shop.workspace.registry.live(), shop.register(upside_down())
     told: list[int] = []
-    found = compared(shop, version, told=told)
-    before = seen(shop)
+    found = compared(shop, version, task=task, told=told)
+    before = seen(shop, task)
     shop.workspace.registry.promote(version)
-    after = seen(shop)
+    after = seen(shop, task)
 
     pairs = [(before[user], after[user]) for user in CUSTOMERS]
     overlaps = [len({*first} & {*second}) / max(len(first), len(second)) for first, second in pairs]
@@ -63,9 +67,9 @@ def test_the_figures_are_those_of_what_customers_would_see(shop: Shop) -> None:
     assert found.overlap20 == pytest.approx(sum(overlaps) / len(overlaps))
     assert found.first_differs == sum(first[0] != second[0] for first, second in pairs) / len(pairs)
     assert (found.coverage_live, found.coverage_version) == tuple(len(items) / 12 for items in shown)
-    assert (found.live, found.version, found.customers) == (live, version, len(CUSTOMERS))
+    assert (found.live, found.version, found.task, found.customers) == (live, version, task, len(CUSTOMERS))
     assert 0 < found.overlap20 < 1
-    assert 0 < found.first_differs < 1
+    assert found.first_differs > 0
     assert sum(told) == len(CUSTOMERS)
 
 
