@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from recsys.data.import_job import ImportFormat
 from recsys.errors import InputError
 from recsys.store.files import file_errors, replace_file
 from recsys.types import CatalogueItem
@@ -27,10 +28,20 @@ def export_catalogue(items: Iterable[CatalogueItem], path: Path) -> int:
         StorageError: the file cannot be written.
     """
     encode = _encoder(path)
-    rows = [_row(item) for item in items if not item.deleted]
+    rows = item_rows(items)
     with file_errors(str(path)):
-        replace_file(path, encode(_columns(rows), rows))
+        replace_file(path, encode(columns_of(rows), rows))
     return len(rows)
+
+
+def item_rows(items: Iterable[CatalogueItem]) -> list[Row]:
+    """A row for each item that is in the shop."""
+    return [_row(item) for item in items if not item.deleted]
+
+
+def encoded(format: ImportFormat, columns: Sequence[str], rows: Sequence[Row]) -> bytes:  # noqa: A002 - the field's name
+    """The rows as a file of this format."""
+    return _ENCODERS[f".{format}"](columns, rows)
 
 
 def _row(item: CatalogueItem) -> Row:
@@ -39,7 +50,7 @@ def _row(item: CatalogueItem) -> Row:
     return named | {"price": item.price, "stock": item.stock} | said
 
 
-def _columns(rows: Iterable[Row]) -> list[str]:
+def columns_of(rows: Iterable[Row]) -> list[str]:
     """The names of all rows; an empty catalogue has those that every item has."""
     first = _row(CatalogueItem(item_id=""))
     return list(first) + sorted({name for row in rows for name in row if name not in first})
@@ -71,7 +82,7 @@ def _json_lines(_: Sequence[str], rows: Sequence[Row]) -> bytes:
 
 
 def _parquet(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
-    kinds = {"price": pa.float64(), "stock": pa.int64()}
+    kinds = {"price": pa.float64(), "stock": pa.int64(), "rank": pa.int64(), "score": pa.float64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
     file = BytesIO()
     pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=schema), file)

@@ -1,4 +1,4 @@
-"""The API server, and the worker that finishes erasures and imports beside it."""
+"""The API server, and the worker that finishes erasures, imports and exports beside it."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from pipelines.erase import worker
+from pipelines.exports import Exporter
 from pipelines.imports import Importer
 from pipelines.versions import publish_served
 from recsys.errors import PrivrecError, StateError
@@ -84,14 +85,14 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
-    """Threads that finish erasures and imports while the block runs, and end with it after the step they are at."""
-    with _thread(work, workspace), import_thread(workspace):
+    """Threads that finish erasures, imports and exports while the block runs, and end with it after their step."""
+    with _thread(work, workspace), file_thread(workspace):
         yield
 
 
-def import_thread(workspace: Workspace) -> AbstractContextManager[None]:
-    """A thread that works off imports while the block runs: a long one must not keep an erasure waiting."""
-    return _thread(work_imports, workspace)
+def file_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that works off imports and exports while the block runs: a long one must not keep an erasure waiting."""
+    return _thread(work_files, workspace)
 
 
 def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
@@ -131,15 +132,17 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         stop.wait(POLL_SECONDS)
 
 
-def work_imports(workspace: Workspace, stop: threading.Event) -> None:
-    """Work off imports until told to stop; a store that is away is tried again."""
+def work_files(workspace: Workspace, stop: threading.Event) -> None:
+    """Work off imports and exports until told to stop; a store that is away is tried again."""
     log = json_logger()
     while not stop.is_set():
         try:
             for job in Importer(workspace).run(stop.is_set):
                 log.info("import ended", import_id=job.import_id, state=job.state.value)
+            for made in Exporter(workspace).run(stop.is_set):
+                log.info("export ended", export_id=made.export_id, state=made.state.value)
         except PrivrecError as error:
-            log.warning("import postponed", reason=str(error))
+            log.warning("import or export postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
 
 

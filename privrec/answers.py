@@ -8,6 +8,8 @@ Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_con
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
 FeedbackStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "unknown", "invalid"]
 FeedbackType: TypeAlias = Literal["impression", "click", "purchase"]
+ExportKind: TypeAlias = Literal["catalogue", "recommendations"]
+ExportState: TypeAlias = Literal["working", "done", "failed", "cancelled", "expired", "withdrawn"]
 ImportKind: TypeAlias = Literal["purchases", "catalogue"]
 ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
 ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "cancelled", "expired"]
@@ -233,6 +235,19 @@ class ImportStatus(TypedDict):
     counts: dict[str, int]
     counted: str
     bad_rows: list[ImportBadRow]
+    error: str | None
+
+
+class ExportStatus(TypedDict):
+    """How far an export has come."""
+
+    export_id: str
+    kind: ExportKind
+    format: ImportFormat
+    state: ExportState
+    created_at: str
+    size: int
+    sha256: str
     error: str | None
 
 

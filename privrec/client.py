@@ -23,6 +23,8 @@ from privrec.answers import (
     Event,
     EventResults,
     ExperimentStatus,
+    ExportKind,
+    ExportStatus,
     FeedbackEvent,
     FeedbackResults,
     Filter,
@@ -59,7 +61,6 @@ PART_BYTES = 1 << 20
 """As large as a body may be."""
 ATTEMPTS = 3
 """How often a file is begun or gone on with before it is given up."""
-_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 class ApiError(StateError):
@@ -260,6 +261,31 @@ class Client:
         """The import at its end, its file deleted; rows that were taken stay."""
         return cast("ImportStatus", self._send("DELETE", f"/v1/imports/{_segment(import_id)}"))
 
+    def create_export(
+        self,
+        kind: ExportKind,
+        format: ImportFormat,  # noqa: A002 - the name of the field
+        *,
+        user_ids: Sequence[str] = (),
+        n: int = 20,
+    ) -> ExportStatus:
+        """An export whose file is made from now on: of the catalogue, or of these customers' lists."""
+        body = {"kind": kind, "format": format, "user_ids": list(user_ids), "n": n}
+        return cast("ExportStatus", self._send("POST", "/v1/exports", body))
+
+    def export_status(self, export_id: str) -> ExportStatus:
+        """How far an export has come."""
+        return cast("ExportStatus", self._ask(f"/v1/exports/{_segment(export_id)}"))
+
+    def export_file(self, export_id: str, *, first: int = 0) -> bytes:
+        """The file of an export that is done, from this byte on; check it against `sha256`."""
+        path = f"/v1/exports/{_segment(export_id)}/file"
+        return self._content("GET", path, headers={"Range": f"bytes={first}-", "Accept": "*/*"})
+
+    def delete_export(self, export_id: str) -> ExportStatus:
+        """The export at its end, its file deleted."""
+        return cast("ExportStatus", self._send("DELETE", f"/v1/exports/{_segment(export_id)}"))
+
     def request_erasure(
         self, user_id: str, *, reason: str = "customer request", release: bool = False
     ) -> ErasureAccepted:
@@ -386,8 +412,11 @@ class Client:
                 status = self.send_part(status["import_id"], status["offset"], file.read(PART_BYTES))
         return status
 
-    def _content(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = _JSON) -> bytes:
-        sent = self._headers if body is None else {**self._headers, **headers}
+    def _content(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        of_body = {} if body is None else {"Content-Type": "application/json"}
+        sent = {**self._headers, **of_body, **(headers or {})}
         status, content = self._transport(method, path, sent, body)
         if status >= FIRST_ERROR:
             raise ApiError(status, content)

@@ -1,8 +1,9 @@
-"""What the rooms above need to take in files, as a protocol; see `recsys.ports`."""
+"""What the rooms above need to take in and hand out files, as protocols; see `recsys.ports`."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
+from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
 
 
@@ -55,3 +56,57 @@ class Imports(Protocol):
         Raises:
             NotFoundError: there is no such import.
         """
+
+
+class Exports(Protocol):
+    """Files that are handed out, sealed, and what each was asked to hold."""
+
+    def create(self, job: ExportJob, asked: bytes) -> None:
+        """Keep a new export, and what it is to be made from, sealed.
+
+        Raises:
+            ImportConflictError: too many are there.
+        """
+
+    def job(self, export_id: str) -> ExportJob:
+        """The export.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+
+    def lying(self) -> tuple[ExportJob, ...]:
+        """The exports of which a file, or what it is made from, may lie in the store, oldest first."""
+
+    def asked(self, export_id: str) -> bytes:
+        """What the export is to be made from.
+
+        Raises:
+            ArtifactError: it is made, or has ended.
+        """
+
+    def keep(self, export_id: str, content: bytes, sha256: str) -> ExportJob:
+        """The export with its file, DONE; what it was made from is deleted. One that has ended keeps its end."""
+
+    def content(self, export_id: str) -> Iterator[bytes]:
+        """The file in parts.
+
+        Raises:
+            ArtifactError: there is none, or no longer.
+        """
+
+    def close(self, export_id: str, state: ExportState, error: str = "", *, erasure: str | None = None) -> ExportJob:
+        """The export at its end, its file deleted; one that has ended keeps its end. Doing it again changes nothing.
+
+        Args:
+            export_id: the export
+            state: its end
+            error: why it failed
+            erasure: the request that it ends for
+
+        Raises:
+            NotFoundError: there is no such export.
+        """
+
+    def withdrawn_for(self, request_id: str) -> int:
+        """How many exports ended for this erasure."""

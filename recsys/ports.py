@@ -217,6 +217,9 @@ class Erasures(Protocol):
     def requests(self) -> tuple[ErasureRequest, ...]:
         """Every request, oldest first."""
 
+    def count(self) -> int:
+        """How many requests there ever were. One indexed read."""
+
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
 

@@ -42,7 +42,7 @@ def serve(
         bool,
         typer.Option(
             "--worker/--no-worker",
-            help="Finish erasures and imports in this process; --no-worker: in `privrec worker`.",
+            help="Finish erasures, imports and exports in this process; --no-worker: in `privrec worker`.",
         ),
     ] = True,
     state_dir: options.StateDir = None,
@@ -86,10 +86,11 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Finish erasure requests and imports as they come, and send webhooks; beside `privrec serve --no-worker`."""
+    """Finish erasures, imports and exports as they come, and send webhooks; beside `privrec serve --no-worker`."""
     from pipelines.erase import worker as make_worker
+    from pipelines.exports import Exporter
     from pipelines.imports import Importer
-    from pipelines.serve import import_thread, stop_on_signals, work
+    from pipelines.serve import file_thread, stop_on_signals, work
     from pipelines.webhooks import Sender, sender_thread
     from recsys.store.https_post import HttpsPoster
     from recsys.store.workspace import open_workspace
@@ -97,13 +98,14 @@ def worker(
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         if once:
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
+            Exporter(workspace).run()
             finished = make_worker(workspace).run()
             Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
         stop = threading.Event()
         stop_on_signals(stop)
-        with sender_thread(workspace), import_thread(workspace):
+        with sender_thread(workspace), file_thread(workspace):
             work(workspace, stop)
 
 

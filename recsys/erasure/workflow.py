@@ -20,12 +20,13 @@ from typing import Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
+from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
 from recsys.errors import InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
-from recsys.intake import Imports
+from recsys.intake import Exports, Imports
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
 from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
@@ -116,6 +117,10 @@ class ErasureStores(Protocol):
     @property
     def imports(self) -> Imports:
         """The files that are taken in."""
+
+    @property
+    def exports(self) -> Exports:
+        """The files that are handed out."""
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -236,7 +241,12 @@ class ErasureWorker:
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
         self._check_uploads(request)
-        done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back", "uploads": NO_UPLOADS}
+        done: dict[str, Json] = {
+            "at": self._now(),
+            "cache": "deleted and read back",
+            "uploads": NO_UPLOADS,
+            "exports": self._withdraw_exports(request),
+        }
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
 
     def _check_uploads(self, request: ErasureRequest) -> None:
@@ -251,6 +261,14 @@ class ErasureWorker:
                 "expected no uploaded file from before the request, got one; cancel that import, or run again in a day"
             )
             raise StateError(msg)
+
+    def _withdraw_exports(self, request: ErasureRequest) -> int:
+        """How many files with personal lists were deleted for this request; they were not given out since it came."""
+        exports, erasures = self._stores.exports, self._stores.erasures.count()
+        for job in exports.lying():
+            if job.is_void(erasures):
+                exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
+        return exports.withdrawn_for(request.request_id)
 
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
         key = self._stores.signing_key

@@ -10,6 +10,7 @@ from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node, covering
 from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
+from recsys.store.memory_exports import MemoryExports
 from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
@@ -43,6 +44,7 @@ __all__ = [
     "MemoryCache",
     "MemoryCatalogue",
     "MemoryErasures",
+    "MemoryExports",
     "MemoryFences",
     "MemoryHistories",
     "MemoryImports",
@@ -255,6 +257,10 @@ class MemoryErasures:
     def requests(self) -> tuple[ErasureRequest, ...]:
         """Every request, oldest first."""
         return tuple(request for request, _ in self._state.requests.values())
+
+    def count(self) -> int:
+        """How many requests there ever were."""
+        return len(self._state.requests)
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""

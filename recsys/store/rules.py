@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recsys.clock import isoformat
+from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
 from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
 from recsys.evidence.canonical import canonical_json
@@ -152,13 +153,13 @@ def no_key() -> NotFoundError:
 
 
 def check_room(n_lying: int) -> None:
-    """Nothing, if one more import may begin.
+    """Nothing, if one more import, or export, may begin.
 
     Raises:
         ImportConflictError: too many are open.
     """
     if n_lying >= MAX_LYING:
-        msg = f"expected at most {MAX_LYING} open imports, got one more; wait until one ends, or cancel one"
+        msg = f"expected at most {MAX_LYING} open files of a kind, got one more; wait until one ends, or cancel one"
         raise ImportConflictError(msg)
 
 
@@ -209,3 +210,20 @@ def no_parts() -> ArtifactError:
     """The error for parts of a file that are not there, or no longer."""
     msg = "expected every part of the upload in the state directory, got one missing; send the file again"
     return ArtifactError(msg)
+
+
+def ended(job: ExportJob, state: ExportState, error: str) -> ExportJob:
+    """The export at its end, which the first one decides."""
+    return replace(job, state=state, error=error) if job.is_open else job
+
+
+def made(job: ExportJob, size: int, sha256: str) -> ExportJob:
+    """The export with its file, unless it has ended."""
+    is_working = job.state is ExportState.WORKING
+    return replace(job, state=ExportState.DONE, size=size, sha256=sha256) if is_working else job
+
+
+def no_export() -> NotFoundError:
+    """The error for an export that does not exist."""
+    msg = "expected the id of an export, got another; use the id that the export was created with"
+    return NotFoundError(msg)

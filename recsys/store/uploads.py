@@ -1,4 +1,4 @@
-"""The parts of a file that is taken in: each sealed, in a file of its own, readable by its owner only.
+"""The parts of a file that is taken in or handed out: each sealed, in a file of its own, readable by its owner only.
 
 Each import has a data key, which exists nowhere but beside the import, wrapped. Once that is destroyed, copies of the
 parts stay sealed for good.
@@ -6,7 +6,7 @@ parts stay sealed for good.
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +16,8 @@ from recsys.store.keys import KEY_BYTES, KeyRing, Purpose, open_with, seal_with
 from recsys.store.rules import no_parts
 
 WHAT = "a part of an upload"
+OUTSIDE = b"outside"
+"""The context of what is no part: those of parts have another length."""
 
 
 class UploadedParts:
@@ -65,9 +67,24 @@ class UploadedParts:
             yield part
             offset += len(part)
 
-    def import_ids(self) -> set[str]:
-        """The imports that have a directory."""
-        return {path.name for path in self._directory.iterdir()} if self._directory.exists() else set()
+    def sweep(self, lying: Callable[[], set[str]]) -> None:
+        """Delete what is left of all but those that lie here."""
+        # Seen before the question is asked: one that begins now is not among them.
+        left = {path.name for path in self._directory.iterdir()} if self._directory.exists() else set()
+        for import_id in left - lying():
+            self.delete(import_id)
+
+    def seal(self, import_id: str, data_key: bytes, content: bytes) -> bytes:
+        """The content under the import's key, for a place outside of its parts."""
+        return seal_with(self._cipher(import_id, data_key), content, OUTSIDE)
+
+    def open(self, import_id: str, data_key: bytes, sealed: bytes) -> bytes:
+        """What `seal` sealed.
+
+        Raises:
+            ArtifactError: it does not open.
+        """
+        return open_with(self._cipher(import_id, data_key), sealed, OUTSIDE)
 
     def delete(self, import_id: str) -> None:
         """Delete every part of an import; there may be none.

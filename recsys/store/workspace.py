@@ -13,7 +13,7 @@ from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
 from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
-from recsys.intake import Imports
+from recsys.intake import Exports, Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -39,6 +39,7 @@ from recsys.store.memory import (
     MemoryCache,
     MemoryCatalogue,
     MemoryErasures,
+    MemoryExports,
     MemoryFences,
     MemoryHistories,
     MemoryImports,
@@ -56,6 +57,7 @@ from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.exports import SqlExports
 from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
@@ -71,6 +73,7 @@ DATABASE = "privrec.sqlite"
 KEYS = "keys"
 MODELS = "models"
 UPLOADS = "uploads"
+DOWNLOADS = "downloads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +94,7 @@ class Workspace:
     cache: Cache
     api_keys: ApiKeys
     imports: Imports
+    exports: Exports
     webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
@@ -151,9 +155,11 @@ def open_workspace(
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
         imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
+        exports = SqlExports(engine, UploadedParts(state_dir / DOWNLOADS, ring))
         if lock:
             imports.sweep()
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports)
+            exports.sweep()
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports, exports)
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -174,6 +180,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
         imports=MemoryImports(),
+        exports=MemoryExports(),
         webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
@@ -190,6 +197,7 @@ def _sql_workspace(
     cache: Cache,
     clock: Clock,
     imports: Imports,
+    exports: Exports,
 ) -> Workspace:
     return Workspace(
         settings=settings,
@@ -206,6 +214,7 @@ def _sql_workspace(
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
         imports=imports,
+        exports=exports,
         webhooks=SqlWebhooks(engine, clock),
         clock=clock,
         check_schema=check_schema(engine),

@@ -24,6 +24,10 @@ ROUTES = {
     ("PATCH", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("GET", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("DELETE", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("POST", "/v1/exports"): Scope.OPERATE,
+    ("GET", f"/v1/exports/{VERSION}"): Scope.OPERATE,
+    ("GET", f"/v1/exports/{VERSION}/file"): Scope.OPERATE,
+    ("DELETE", f"/v1/exports/{VERSION}"): Scope.OPERATE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
@@ -61,6 +65,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
                 delivery_id="0f",
                 version=VERSION,
                 import_id=VERSION,
+                export_id=VERSION,
             ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()

@@ -28,6 +28,7 @@ from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
+from recsys.store.sql.exports import SqlExports
 from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
@@ -76,6 +77,7 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
+        exports=SqlExports(engine, UploadedParts(directory / "downloads", ring)),
         imports=SqlImports(engine, UploadedParts(directory / "uploads", ring)),
         webhooks=SqlWebhooks(engine, lambda: NOON),
     )

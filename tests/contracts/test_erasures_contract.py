@@ -211,3 +211,14 @@ def test_the_backlog_is_what_is_not_receipted(
     assert ports.erasures.backlog() == Backlog(
         pending=2, oldest=NOON - timedelta(days=2), due=NOON + timedelta(days=28)
     )
+
+
+def test_requests_are_counted(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    counts = [ports.erasures.count()]
+    for number in (1, 2, 2):
+        ports.erasures.suppress(erasure_request(f"r{number}"), customer(number))
+        counts.append(ports.erasures.count())
+
+    assert counts == [0, 1, 2, 2]

@@ -128,7 +128,7 @@ def test_an_end_takes_the_parts_along_and_stays(ports: Workspace, state: ImportS
 def test_imports_lie_there_oldest_first_and_not_too_many(ports: Workspace) -> None:
     for number in range(MAX_LYING):
         ports.imports.create(job(f"{number:02}"))
-    with pytest.raises(ImportConflictError, match="at most 20 open imports"):
+    with pytest.raises(ImportConflictError, match="at most 20 open files"):
         ports.imports.create(job("one more"))
 
     assert [each.import_id for each in ports.imports.lying()] == [f"{number:02}" for number in range(MAX_LYING)]

@@ -41,6 +41,10 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "send_part": ("patch", "/v1/imports/{import_id}"),
     "import_status": ("get", "/v1/imports/{import_id}"),
     "cancel_import": ("delete", "/v1/imports/{import_id}"),
+    "create_export": ("post", "/v1/exports"),
+    "export_status": ("get", "/v1/exports/{export_id}"),
+    "export_file": ("get", "/v1/exports/{export_id}/file"),
+    "delete_export": ("delete", "/v1/exports/{export_id}"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
@@ -69,9 +73,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
 """The method for each operation of the document."""
 TOGETHER = {"close", "import_file", "send_file"}
 """Methods that are no operation, or several."""
-CALLED = {"where": "filter", "offset": "Upload-Offset", "old": "from", "new": "to"}
+CALLED = {"where": "filter", "offset": "Upload-Offset", "first": "Range", "old": "from", "new": "to"}
 """What the document calls a parameter that Python or the shop would not call so."""
-PLAIN_ANSWERS = {"receipt": bytes, "metrics": str, "log_checkpoint": str}
+PLAIN_ANSWERS = {"receipt": bytes, "export_file": bytes, "metrics": str, "log_checkpoint": str}
 """What is handed on as it came."""
 
 
@@ -247,6 +251,18 @@ def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> 
         assert shape_of_type(answers.Task) == shape_of_schema(document, schema)
 
 
+def exported(client: Client, shop: Shop) -> dict[str, Any]:
+    """The answers about an export."""
+    created = client.create_export("recommendations", "csv", user_ids=["ada/lovelace"], n=2)
+    shop.workspace.exports.keep(created["export_id"], b"0123", "")
+    return {
+        "create_export": created,
+        "export_status": client.export_status(created["export_id"]),
+        "export_file": client.export_file(created["export_id"], first=2),
+        "delete_export": client.delete_export(created["export_id"]),
+    }
+
+
 def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     """An answer of every method, by its name."""
     row: Any = event("1", "ada/lovelace", "tea-2")
@@ -267,6 +283,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     )
     click: Any = feedback(recommended["recommendation_id"], "click")
     return {
+        **exported(client, shop),
         "create_import": created,
         "send_part": client.send_part(import_id, 0, b"a,b,c"),
         "import_status": client.import_status(import_id),
@@ -327,7 +344,9 @@ def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Clien
     assert [len(answer["items"]) for answer in found["batch"]["results"]] == [1, 0]
     assert found["popular"]["items"] == []
     assert found["send_part"] == found["import_status"] == {**found["create_import"], "offset": 5, "state": "working"}
-    assert found["cancel_import"]["state"] == "cancelled"
+    assert found["cancel_import"]["state"] == found["delete_export"]["state"] == "cancelled"
+    assert found["export_status"] == {**found["create_export"], "state": "done", "size": 4}
+    assert found["export_file"] == b"23"
     assert found["delete_item"] == {
         "item_id": "a/ü&?",
         "name": "Ü",

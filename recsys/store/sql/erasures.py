@@ -12,7 +12,7 @@ from recsys.evidence.canonical import canonical_json
 from recsys.evidence.log import Enter
 from recsys.store.keys import KeyRing
 from recsys.store.rules import advanced, check_sums_cover, completed, is_erased, no_receipt, no_request, no_sum
-from recsys.store.sql.engine import truncate_log, writing
+from recsys.store.sql.engine import next_sequence, truncate_log, writing
 from recsys.store.sql.receipt_log import append
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
@@ -90,6 +90,11 @@ class SqlErasures:
         """Every request, oldest first."""
         with self._engine.connect() as connection:
             return tuple(_request(row) for row in connection.execute(_OLDEST_FIRST))
+
+    def count(self) -> int:
+        """How many requests there ever were."""
+        with self._engine.connect() as connection:
+            return next_sequence(connection, erasures.c.sequence)
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""

@@ -73,9 +73,7 @@ class SqlImports:
 
     def sweep(self) -> None:
         """Delete what a process that was killed left of imports that have ended."""
-        left = self._parts.import_ids()  # before the question, so that one that begins now is not among them
-        for import_id in left - {job.import_id for job in self.lying()}:
-            self._parts.delete(import_id)
+        self._parts.sweep(lambda: {job.import_id for job in self.lying()})
 
     def _read(self, import_id: str) -> tuple[ImportJob, bytes]:
         """The import with the key of its parts, which is empty and opens nothing once they are deleted."""

@@ -169,6 +169,18 @@ imports = Table(
 )
 """`data_key` is the only key of the parts of the file, and there as long as they may lie in the state directory."""
 
+exports = Table(
+    "exports",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("export_id", Text, nullable=False, unique=True),
+    Column("data_key", LargeBinary),
+    Column("asked", LargeBinary),
+    Column("erasure", Text),
+    Column("job", Text, nullable=False),
+)
+"""`data_key` as of `imports`; `asked` is sealed under it, and names the customers whose lists the file is to hold."""
+
 webhooks = Table(
     "webhooks",
     metadata,

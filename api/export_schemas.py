@@ -1,0 +1,44 @@
+"""What travels over HTTP about files that are handed out."""
+
+from pydantic import ConfigDict, Field
+
+from api.schemas import Incoming, Moment, Outgoing, UserId
+from recsys.data.export_job import ExportKind, ExportState
+from recsys.data.import_job import ImportFormat
+
+MAX_USERS, MAX_LENGTH = 10_000, 20
+"""Together the rows of a file: it is made in memory."""
+
+
+class ExportBody(Incoming):
+    """A file that is wanted."""
+
+    model_config = ConfigDict(
+        strict=False,  # names of kinds and formats are text in JSON
+        json_schema_extra={
+            "example": {"kind": "recommendations", "format": "csv", "user_ids": ["customer-42", "customer-7"], "n": 5}
+        },
+    )
+
+    kind: ExportKind
+    format: ImportFormat
+    user_ids: list[UserId] = Field(
+        default=[], max_length=MAX_USERS, description="Whose lists the file is to hold; none for the catalogue."
+    )
+    n: int = Field(default=20, ge=1, le=MAX_LENGTH, strict=True, description="The length of each list.")
+
+
+class ExportStatus(Outgoing):
+    """How far an export has come."""
+
+    export_id: str
+    kind: ExportKind
+    format: ImportFormat
+    state: ExportState = Field(
+        description="working, done; failed, cancelled and expired are ends without a file, and so is withdrawn: "
+        "somebody asked to be erased after it began."
+    )
+    created_at: Moment
+    size: int = Field(description="Bytes of the file; 0 while there is none.")
+    sha256: str = Field(description="Of the file, in hex; empty while there is none.")
+    error: str | None = Field(description="Why it failed.")

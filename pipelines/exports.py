@@ -1,0 +1,86 @@
+"""Files that are handed out over HTTP: made beside the API, and gone after a day, or with the next erasure."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from pipelines.erase import recommender
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
+from recsys.errors import ArtifactError
+from recsys.store.workspace import Workspace
+
+KEPT_HOURS = 24
+"""How long a file may lie there."""
+COLUMNS = ("user_id", "rank", "item_id", "name", "score", "reason")
+
+Row = dict[str, str | float | int | None]
+Stop = Callable[[], bool]
+
+
+class Exporter:
+    """Makes the files that were asked for. One at a time per installation: the state lock sees to that."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """An exporter over the workspace."""
+        self._workspace, self._exports = workspace, workspace.exports
+
+    def run(self, stop: Stop = lambda: False) -> tuple[ExportJob, ...]:
+        """The exports whose file was made or deleted now, oldest first.
+
+        Those that an erasure made void are left to the erasure, whose receipt counts them.
+
+        Args:
+            stop: asked between two customers; what is left is made by the next run
+
+        Raises:
+            StateError: the database or the disk refused; run again, nothing is lost.
+        """
+        found = []
+        for job in self._exports.lying():
+            after = self._expired(job) or self._made(job, stop)
+            if after is not None:
+                found.append(after)
+        return tuple(found)
+
+    def _expired(self, job: ExportJob) -> ExportJob | None:
+        old = job.created_at <= self._workspace.clock() - timedelta(hours=KEPT_HOURS)
+        return self._exports.close(job.export_id, ExportState.EXPIRED) if old or not job.is_open else None
+
+    def _made(self, job: ExportJob, stop: Stop) -> ExportJob | None:
+        """The export with its file; None if there is nothing to make, or it was told to stop."""
+        if job.state is not ExportState.WORKING or job.is_void(self._workspace.erasures.count()):
+            return None
+        try:
+            content = self._catalogue(job) if job.kind is ExportKind.CATALOGUE else self._lists(job, stop)
+        except ArtifactError as error:
+            return self._exports.close(job.export_id, ExportState.FAILED, str(error))
+        if content is None:
+            return None
+        return self._exports.keep(job.export_id, content, hashlib.sha256(content).hexdigest())
+
+    def _catalogue(self, job: ExportJob) -> bytes:
+        from pipelines.export import columns_of, encoded, item_rows  # noqa: PLC0415 - imports pyarrow
+
+        rows = item_rows(self._workspace.catalogue.items())
+        return encoded(job.format, columns_of(rows), rows)
+
+    def _lists(self, job: ExportJob, stop: Stop) -> bytes | None:
+        from pipelines.export import encoded  # noqa: PLC0415 - imports pyarrow
+
+        rows: list[Row] = []
+        for of_one in self._rows(job):
+            if stop():
+                return None
+            rows += of_one
+        return encoded(job.format, COLUMNS, rows)
+
+    def _rows(self, job: ExportJob) -> Iterator[list[Row]]:
+        """The rows of each customer who was asked for, one an item, best first."""
+        lists = recommender(self._workspace)
+        for user_id in json.loads(self._exports.asked(job.export_id)):
+            items = lists.recommend(user_id, n=job.n).items
+            yield [
+                dict(zip(COLUMNS, (user_id, rank, item.item_id, item.name, item.score, item.reason.value), strict=True))
+                for rank, item in enumerate(items, start=1)
+            ]
