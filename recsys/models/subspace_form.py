@@ -108,7 +108,7 @@ def certified(
     probes = np.random.default_rng(0).standard_normal((len(values), PROBES))
     left = product(gram, vectors @ probes) / scale - vectors @ (values[:, None] * probes)
     residual = float(LOOSE * np.sqrt((left**2).sum(axis=0).max()))
-    bound = residual / gap
+    bound = residual / gap if gap > 0 else np.inf
     if not bound <= LARGEST_BOUND:
         msg = (
             f"expected a space of items that is known to {LARGEST_BOUND:g}, got {bound:.1g}: the spectrum has no gap "
