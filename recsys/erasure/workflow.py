@@ -2,8 +2,9 @@
 
     suppressed   the desk: recorded and suppressed in one transaction; nothing personal is served from here on
     erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction
-    released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be
-                 unlearned by subtraction), or stays, bounded by its (epsilon, delta)
+    released     each affected version is released again (if the request spends budget), unlearned and withdrawn (if it
+                 is a function of an exact sum), withdrawn (if it makes no promise otherwise), or stays, bounded by its
+                 (epsilon, delta)
     purged       the cached lists are deleted and read back
     receipted    the receipt is signed and kept
 
@@ -19,7 +20,7 @@ from typing import Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
-from recsys.errors import InputError, PrivrecError, StateError
+from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
 from recsys.models.customer import unpack_term
@@ -33,6 +34,8 @@ TOMBSTONE_BYTES = 1
 """What the cache holds in the place of an erased customer's lists."""
 
 RELEASED = "superseded by a release from the sum without the customer"
+UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
+WITHDRAWN = "withdrawn: its factors were deleted"
 TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
 
 ReleaseAgain = Callable[[str, str], ModelVersion]
@@ -209,13 +212,34 @@ class ErasureWorker:
             "epsilon": version.privacy.get("epsilon"),
         }
         if not version.privacy.get("private"):
+            unlearned = self._unlearned(request, version, replaced=replaced)
             self._stores.registry.withdraw(version.version)
-            return {**known, "outcome": "withdrawn: its factors were deleted"}
+            return {**known, "outcome": WITHDRAWN, **unlearned}
         if replaced or (version.status is ModelStatus.LIVE and request.release):
             new = self._release_again(str(version.sum_id), _purpose(request))
             outcome = RELEASED if new.sum_id == version.sum_id else TRAINED
             return {**known, "outcome": outcome, "superseded_by": new.version}
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
+
+    def _unlearned(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> dict[str, Json]:
+        """What took the place of a version without noise: the model of its sum as it is now, if it was live.
+
+        It cannot stay, so what keeps the other from being made (a lower budget, a spectrum without a gap) holds up
+        nothing: the version is withdrawn all the same.
+        """
+        if version.certificate is None or not (replaced or version.status is ModelStatus.LIVE):
+            return {}
+        try:
+            new = self._release_again(str(version.sum_id), _purpose(request))
+        except (BudgetExceededError, InputError) as refusal:
+            return {"not_superseded": str(refusal)}
+        return {
+            "outcome": UNLEARNED,
+            "superseded_by": new.version,
+            "digest_before": version.model_digest,
+            "digest_after": new.model_digest,
+            "certificate": new.certificate,
+        }
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
         self._stores.fence.bury(user_key)
