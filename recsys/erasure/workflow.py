@@ -137,23 +137,37 @@ class ErasureWorker:
             BudgetExceededError: a release does not fit the budget; raise the budget and run again.
             StateError: a store or the cache refused a step; run again when it is back.
         """
-        finished, refusals = [], []
-        for request, user_key in self._stores.erasures.pending():
+        pending = self._stores.erasures.pending()
+        # Everybody is out of every sum before the first model is made, so that one model serves all of them.
+        refusals = {request.request_id: error for request, key in pending if (error := self._begin(request, key))}
+        finished = []
+        for request, user_key in pending:
+            if request.request_id in refusals:
+                continue
             try:
-                finished.append(self._finish(request, user_key))
+                finished.append(self._finish(request.request_id, user_key))
             except PrivrecError as error:
-                refusals.append(error)
+                refusals[request.request_id] = error
         if refusals:
-            raise refusals[0]
+            raise next(refusals[request.request_id] for request, _ in pending if request.request_id in refusals)
         return tuple(finished)
 
-    def _finish(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+    def _begin(self, request: ErasureRequest, user_key: UserKey) -> PrivrecError | None:
+        """Take the customer out of the stores and sums, if that was not done; what is in the way, if anything is."""
+        try:
+            if request.state is ErasureState.SUPPRESSED:
+                self._erase(request, user_key)
+        except PrivrecError as error:
+            return error
+        return None
+
+    def _finish(self, request_id: str, user_key: UserKey) -> ErasureRequest:
         steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
-            ErasureState.SUPPRESSED: self._erase,
             ErasureState.ERASED: self._release,
             ErasureState.RELEASED: self._purge,
             ErasureState.PURGED: self._sign,
         }
+        request = self._stores.erasures.request(request_id)
         while request.state is not ErasureState.RECEIPTED:
             steps[request.state](request, user_key)
             request = self._stores.erasures.request(request.request_id)
@@ -194,7 +208,8 @@ class ErasureWorker:
             if version.version in made_with
         ]
         # How many lists stays out of the receipt: the number of customers is private.
-        published = any(_is_new(outcome) for outcome in outcomes) and self._publish() > 0
+        made = any(version.config.get("purpose") == _purpose(request) for version in self._stores.registry.versions())
+        published = made and self._publish() > 0
         done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}
         self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
 
@@ -227,12 +242,15 @@ class ErasureWorker:
         It cannot stay, so what keeps the other from being made (a lower budget, a spectrum without a gap) holds up
         nothing: the version is withdrawn all the same.
         """
-        if version.certificate is None or not (replaced or version.status is ModelStatus.LIVE):
+        if version.certificate is None:
             return {}
+        again = replaced or version.status is ModelStatus.LIVE
         try:
-            new = self._release_again(str(version.sum_id), _purpose(request))
+            new = self._release_again(str(version.sum_id), _purpose(request)) if again else self._made(request, version)
         except (BudgetExceededError, InputError) as refusal:
             return {"not_superseded": str(refusal)}
+        if new is None:
+            return {}
         return {
             "outcome": UNLEARNED,
             "superseded_by": new.version,
@@ -240,6 +258,12 @@ class ErasureWorker:
             "digest_after": new.model_digest,
             "certificate": new.certificate,
         }
+
+    def _made(self, request: ErasureRequest, version: ModelVersion) -> ModelVersion | None:
+        """What another request put in the version's place once this customer was out of the sum."""
+        made_with = cast("list[Json]", _step(request, "erased")["versions"])
+        children = (each for each in self._stores.registry.versions() if each.parent == version.version)
+        return next((child for child in children if child.version not in made_with), None)
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
         self._stores.fence.bury(user_key)
@@ -273,7 +297,3 @@ def _check_reason(reason: str) -> None:
 
 def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:
     return cast("Mapping[str, Json]", request.details[name])
-
-
-def _is_new(outcome: Json) -> bool:
-    return isinstance(outcome, dict) and "superseded_by" in outcome

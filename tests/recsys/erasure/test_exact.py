@@ -59,6 +59,18 @@ def test_one_customer_after_another_leaves_no_trace(exact_shop: Shop) -> None:
     assert sorted(exact_shop.statuses().values()) == ["live", "withdrawn", "withdrawn", "withdrawn"]
 
 
+def test_one_model_serves_everybody_who_asked(exact_shop: Shop) -> None:
+    shop, before = exact_shop, live(exact_shop)
+    requests = [shop.ask(user)[0] for user in (ADA, BEN, EVE)]
+    shop.work()
+    new = shop.workspace.registry.load(live(shop))[1]
+    assert new.model_digest == retrained_digest(LOG, ADA, BEN, EVE)
+    assert shop.statuses() == {before: ModelStatus.WITHDRAWN, new.version: ModelStatus.LIVE}
+    assert [shop.outcomes(request)[before]["superseded_by"] for request in requests] == [new.version] * 3
+    published = [shop.receipt(request)["steps"]["released"]["lists_published"] for request in requests]
+    assert published == [True, False, False]
+
+
 def test_no_privacy_is_claimed(exact_shop: Shop) -> None:
     exact_shop.erase(ADA)
     privacy = exact_shop.workspace.registry.load(live(exact_shop))[1].privacy
