@@ -83,7 +83,7 @@ $(DEV): $(SETTINGS) | $(BIN)/python
 $(RUNTIME)/.installed: $(SETTINGS) $(SOURCES) | $(DEV)
 	rm -rf $(RUNTIME)
 	$(BIN)/python -m venv --without-pip $(RUNTIME)
-	$(PIP) --python=$(RUNTIME)/bin/python install --quiet --constraint constraints.txt '.[embedded,plot,postgres]'
+	$(PIP) --python=$(RUNTIME)/bin/python install --quiet --constraint constraints.txt '.[embedded,otel,plot,postgres]'
 	@touch $@
 
 $(BILL): $(RUNTIME)/.installed

@@ -6,12 +6,30 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 from fastapi import FastAPI
 
+from api.certifier import Certifier
+from api.drain import Drain, drained_on_sigterm
 from api.errors import install_handlers
 from api.fast_path import FastApplication
-from api.hot_path import open_hot_path
+from api.hot_path import HOT, open_hot_path
+from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestLog
-from api.routes import baskets, erasures, events, health, items, models, recommendations, similar
+from api.routes import (
+    baskets,
+    erasures,
+    events,
+    experiments,
+    health,
+    imports,
+    items,
+    log,
+    metrics,
+    models,
+    recommendations,
+    similar,
+    webhooks,
+)
 from api.services import make_services
+from api.traces import Traces
 from recsys.store.logs import json_logger
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
@@ -24,8 +42,13 @@ ROUTERS = (
     items.reading,
     items.writing,
     events.router,
+    imports.router,
     erasures.router,
+    log.router,
     models.router,
+    experiments.router,
+    webhooks.router,
+    metrics.router,
     health.router,
 )
 DESCRIPTION = """
@@ -38,6 +61,7 @@ Every error has one form: `{"error": {"code", "message", "request_id"}}`.
 
 def create_app(settings: Settings, *, workspace: Workspace | None = None) -> FastApplication:
     """The application over the workspace; without one it is opened when the server starts, and closed when it stops."""
+    traces = Traces(settings.traces_url) if settings.traces_url else None
     app = FastApplication(
         title="privrec",
         version="1",
@@ -46,7 +70,7 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
         swagger_ui_oauth2_redirect_url=None,
         # A redirect would repeat the path, and with it a customer's id, in a header that proxies log.
         redirect_slashes=False,
-        lifespan=lifespan_of(settings) if workspace is None else None,
+        lifespan=lifespan_of(settings, traces) if workspace is None else None,
         # Spans and log records of the framework carry the path, and with it a customer's id; its metrics do not.
         telemetry={"tracing": False, "logs": False},
     )
@@ -54,24 +78,39 @@ def create_app(settings: Settings, *, workspace: Workspace | None = None) -> Fas
         app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
     install_handlers(app)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
-    app.add_middleware(RequestLog, logger=json_logger())
+    app.state.drain, app.state.metrics = Drain(), Metrics()
+    observers = [app.state.metrics.observe, *([traces.observe] if traces else [])]
+    app.add_middleware(RequestLog, logger=json_logger(), observers=observers)
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
-def lifespan_of(settings: Settings) -> Callable[[FastApplication], AbstractAsyncContextManager[None]]:
-    """What opens the workspace of the settings while the application runs."""
+def lifespan_of(
+    settings: Settings, traces: Traces | None
+) -> Callable[[FastApplication], AbstractAsyncContextManager[dict[str, object]]]:
+    """What opens the workspace of the settings while the application runs, and sends the last spans when it ends."""
 
     @asynccontextmanager
-    async def lifespan(app: FastApplication) -> AsyncIterator[None]:
-        with open_workspace(settings, lock=False, start_cache=False) as workspace:
+    async def lifespan(app: FastApplication) -> AsyncIterator[dict[str, object]]:
+        with ending(traces), open_workspace(settings, lock=False, start_cache=False) as workspace:
             app.state.services = make_services(workspace, due_days=settings.erasure_due_days)
-            async with open_hot_path(app.state.services) as app.hot:
-                with settled_memory():
-                    yield
+            certifier = Certifier(workspace.fence.certify, json_logger())
+            async with certifier.running(), open_hot_path(app.state.services) as app.hot:
+                with settled_memory(), drained_on_sigterm(app.state.drain, settings.drain_seconds):
+                    yield {HOT: app.hot}
 
     return lifespan
+
+
+@contextmanager
+def ending(traces: Traces | None) -> Iterator[None]:
+    """While the block runs spans are made; afterwards the last are sent."""
+    try:
+        yield
+    finally:
+        if traces:
+            traces.close()
 
 
 @contextmanager
@@ -92,6 +131,7 @@ def from_environment() -> FastAPI:
     """The application with the settings of the environment, for a server that takes a factory.
 
     Run it as `uvicorn --factory api.app:from_environment --no-access-log --ws none`: the access log of a server holds
-    paths, and paths hold customers' ids. The application writes a request log of its own, without them.
+    paths, and paths hold customers' ids. The application writes a request log of its own, without them. With
+    `--http api.http_protocol:FastProtocol`, as in `privrec serve`, the answers that are asked for most cost less.
     """
     return create_app(Settings.load())

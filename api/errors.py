@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from api.schemas import ErrorBody, ErrorEnvelope
 from recsys.errors import (
     EventConflictError,
+    ImportConflictError,
     InputError,
     NotFoundError,
     PrivacyError,
@@ -37,6 +38,7 @@ RULES = (
     Rule(PrivacyError, 409, "privacy_refused"),
     Rule(NotFoundError, 404, "not_found"),
     Rule(VersionConflictError, 409, "version_conflict"),
+    Rule(ImportConflictError, 409, "import_conflict"),
     Rule(StateError, 503, "unavailable"),
     Rule(PrivrecError, 500, "internal"),
 )
@@ -155,19 +157,19 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     message = MESSAGES[status] if own_words else detail
     headers: Mapping[str, str] | None = getattr(error, "headers", None)
     if status == HTTPStatus.METHOD_NOT_ALLOWED and headers:
-        headers = {**headers, "Allow": allowed_methods(request) or headers["Allow"]}
+        headers = {**headers, "Allow": allowed_methods(request, named=headers["Allow"])}
     return error_response(request, status, message, headers=headers)
 
 
-def allowed_methods(request: Request) -> str:
-    """The methods of the request's path, in order; empty for a path of the framework's own.
+def allowed_methods(request: Request, *, named: str) -> str:
+    """The methods of the request's path, in order.
 
-    The framework names those of one route alone, and a path has a route for each method.
+    The framework names those of one route alone, `named`, and a path has a route for each method.
     """
     template = getattr(request.scope.get("route"), "path_format", None)
     routes = (found for found in iter_route_contexts(request.app.routes) if template)
     methods = (found.methods or () for found in routes if found.path_format == template)
-    return ", ".join(sorted(set().union(*methods)))
+    return ", ".join(sorted(set(named.split(", ")).union(*methods)))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -190,7 +192,12 @@ def documented(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
 
 def _documented(status: int) -> dict[str, Any]:
     description, message = EXAMPLES[status]
-    error = {"code": CODES[status], "message": message, "request_id": "9f86d081884c7d659a2feaa0c55ad015"}
+    return documented_error(CODES[status], description, message)
+
+
+def documented_error(code: str, description: str, message: str) -> dict[str, Any]:
+    """The entry of OpenAPI for one error, with an example."""
+    error = {"code": code, "message": message, "request_id": "9f86d081884c7d659a2feaa0c55ad015"}
     return {
         "model": ErrorEnvelope,
         "description": description,

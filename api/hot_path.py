@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Scope as Connection
 
 from api.known_keys import KnownKeys
-from api.lease import Certificate, LeaseKeeper
+from api.lease import Certificate, Lease, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
@@ -19,10 +19,12 @@ from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.pipelined import PipelinedRedis
 from recsys.store.redis_address import RedisAddress
-from recsys.store.wire import Answer
+from recsys.store.wire import Answer, Taker
 from recsys.store.workspace import Workspace
 from recsys.types import FenceState, Scope, UserKey
 
+HOT = "hot"
+"""The name of the way to finished answers in the state of the lifespan, which a server hands to its connections."""
 BEFORE, AFTER = "/v1/users/", "/recommendations"
 
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -36,6 +38,29 @@ class Reader(Protocol):
     def get(self, name: bytes) -> Answer:
         """The value at the name, later."""
 
+    def bring(self, name: bytes, taker: Taker) -> None:
+        """Bring the taker the value at the name."""
+
+
+class Asked(NamedTuple):
+    """What a request asks the cache for."""
+
+    user_key: UserKey
+    lease: Lease
+    header: bytes
+    """How a value begins that may be served."""
+    name: bytes
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How often a request in the default form came to what: plain numbers, for a scraper reads them seldom."""
+
+    hit: int = 0
+    miss: int = 0
+    refused: int = 0
+    no_lease: int = 0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HotPath:
@@ -48,22 +73,52 @@ class HotPath:
     ring: KeyRing
     name_of: Callable[[UserKey, int], bytes]
     shown: ShownItems
+    counts: Outcomes = field(default_factory=Outcomes)
 
     async def answer(self, scope: Connection) -> bytes | None:
         """The body of the answer; None if the slow twin has to make it."""
+        asked = self.ask(scope)
+        if asked is None:
+            return None
+        try:
+            value = await self.reader.get(asked.name)
+        except CacheUnavailableError:
+            self.missed()
+            return None
+        return self.finished(asked, value)
+
+    def ask(self, scope: Connection) -> Asked | None:
+        """What to ask the cache for; None if the slow twin has to answer. A token of the key is taken."""
         user_key = self._customer(scope)
-        if user_key is None or not self._admitted(scope):
+        if user_key is None:
+            return None
+        if not self._admitted(scope):
+            self.counts.refused += 1
             return None
         lease = self.lease.current()
         if lease is None or lease.certificate.server_id != self.reader.server_id:
+            self.counts.no_lease += 1
             return None
-        try:
-            value = await self.reader.get(self.name_of(user_key, lease.certificate.slot))
-        except CacheUnavailableError:
+        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
+        return Asked(user_key, lease, header, self.name_of(user_key, slot))
+
+    def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
+        body = self._finished(asked, value)
+        if body is None:
+            self.counts.miss += 1
+        else:
+            self.counts.hit += 1
+        return body
+
+    def missed(self) -> None:
+        """Count a request whose value did not come."""
+        self.counts.miss += 1
+
+    def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        if value is None or not value.startswith(asked.header) or not self.lease.holds(asked.lease):
             return None
-        if value is None or not value.startswith(lease.certificate.header) or not self.lease.holds(lease):
-            return None
-        body = open_answer(self.ring, user_key, value)
+        body = open_answer(self.ring, asked.user_key, value)
         return body if body and self.shown.covers(body) else None
 
     def _customer(self, scope: Connection) -> UserKey | None:
@@ -136,4 +191,11 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
     slot = served.slot_of(served.live) if served.live else None
     if fence.state is not FenceState.CERTIFIED or served.live is None or slot is None:
         return None
-    return Certificate(header=beginning(fence.epoch, served.live), server_id=fence.identity, slot=slot)
+    experiment = served.experiment
+    return Certificate(
+        header=beginning(fence.epoch, served.live),
+        server_id=fence.identity,
+        slot=slot,
+        experiment=experiment,
+        beside=beginning(fence.epoch, experiment.version) if experiment else b"",
+    )

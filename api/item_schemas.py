@@ -5,16 +5,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from api.schemas import Incoming, Line, Outgoing
+from recsys.data.imported import MAX_ATTRIBUTES, MAX_LABEL, MAX_NAME, MAX_PRICE, MAX_STOCK
 from recsys.identifiers import check_item_id
 from recsys.types import CatalogueItem
-
-MAX_NAME = 1000
-MAX_LABEL = 256
-"""Characters of a category, or of an attribute's name or value: they stand in filters."""
-MAX_ATTRIBUTES = 50
-MAX_PRICE = 1e12
-MAX_STOCK = 2**53
-"""The largest whole number that every reader of JSON keeps exactly."""
 
 Name = Annotated[Line, Field(max_length=MAX_NAME, description="What customers read; empty: the id is shown.")]
 Label = Annotated[Line, Field(max_length=MAX_LABEL)]

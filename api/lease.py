@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from recsys.fence import LEASE_SECONDS
+from recsys.types import Experiment
 
 RENEWAL_SECONDS = 0.2
 """Between the beginnings of two reads, so that three may fail before the lease runs out."""
@@ -22,6 +23,19 @@ class Certificate:
     server_id: str
     slot: int = 0
     """Of the cache: where the live version's lists lie."""
+    experiment: Experiment | None = None
+    beside: bytes = b""
+    """How a value of the experiment's version begins; it lies in the other slot."""
+
+    def place_of(self, draw: Callable[[str], float]) -> tuple[bytes, int]:
+        """How the value of a customer begins, and the slot it lies in.
+
+        Args:
+            draw: the customer's number for a salt; asked for only while an experiment runs
+        """
+        if self.experiment is not None and self.experiment.shows(draw(self.experiment.salt)):
+            return self.beside, 1 - self.slot
+        return self.header, self.slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

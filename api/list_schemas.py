@@ -15,6 +15,11 @@ MAX_CUSTOMERS = 100
 MAX_EXCLUDED = 100
 """Items that one request can leave out: what a page shows already."""
 
+CONTEXT = (
+    "The item whose page the list is for: the list is moved toward it, and does not show it. An item that the model "
+    "does not know moves nothing, and `context_used` says so."
+)
+
 
 class ItemList(Outgoing):
     """Items, best first, that are the same for everybody who asks."""
@@ -39,6 +44,7 @@ class Wanted(Incoming):
 
     n: int = Field(default=20, ge=1, le=LIST_LENGTH, description="How many items.")
     exclude: list[ItemId] = Field(default=[], max_length=MAX_EXCLUDED, description="Items to leave out.")
+    context: ItemId | None = Field(default=None, description=CONTEXT, examples=["sku-3"])
     filter: FilterBody | None = Field(default=None, description="Which items may be in the list.")
 
 

@@ -1,7 +1,8 @@
 """Around every request: an id, a log line without personal data, and a bound on the body."""
 
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from fastapi import Request
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import error_response, internal_error
 from recsys.store.logs import Logger
 
+Observer: TypeAlias = Callable[[dict[str, Any], float, str], None]
+"""Is told the fields of a log line, the seconds that the request took, and its header `traceparent`."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name: any other is the sender's own text."""
 
@@ -40,9 +43,9 @@ class RequestLog:
     layer: a server would print it with its values.
     """
 
-    def __init__(self, app: ASGIApp, *, logger: Logger) -> None:
-        """Wrap the application."""
-        self._app, self._logger = app, logger
+    def __init__(self, app: ASGIApp, *, logger: Logger, observers: Sequence[Observer] = ()) -> None:
+        """Wrap the application; observers are told what the log is told, and which trace it is in."""
+        self._app, self._logger, self._observers = app, logger, observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -55,7 +58,13 @@ class RequestLog:
         try:
             await self._serve(scope, receive, answer)
         finally:
-            self._logger.info("request", **log_fields(scope, answer.status, perf_counter() - started))
+            self._tell(scope, answer.status, perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int | None, seconds: float) -> None:
+        fields, traceparent = log_fields(scope, status, seconds), Headers(scope=scope).get("traceparent", "")
+        self._logger.info("request", **fields)
+        for observe in self._observers:
+            observe(fields, seconds, traceparent)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         try:

@@ -16,23 +16,19 @@ from pydantic import (
 )
 
 from recsys.clock import isoformat
+from recsys.data.imported import FIRST_YEAR, LAST_YEAR, MAX_QUANTITY
 from recsys.erasure.workflow import MAX_REASON
 from recsys.identifiers import CONTROL_CHARACTER, MAX_ID_BYTES, check_event_id, check_item_id, check_user_id
-from recsys.types import EventStatus, ModelStatus, Purpose, Reason
+from recsys.types import EventStatus, ModelStatus, Purpose, Reason, Task
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-FIRST_YEAR, LAST_YEAR = 1970, 2099
-"""A purchase outside these years is a unit or a column mixed up; inside them every calendar and clock can count."""
 
 MAX_EVENTS = 1000
 """Rows in one request: with the longest ids they still fit into the largest body."""
 
 INTERNAL = "internal, not private"
 """Said of exact numbers about customers: for the operator's eyes, never for a page or a report."""
-
-MAX_QUANTITY = 1_000_000.0
-"""Far above any basket, and exact in the 32-bit float that a history keeps."""
 
 
 def parse_rfc3339(value: object) -> datetime:
@@ -114,7 +110,9 @@ class RecommendedItem(Outgoing):
     item_id: str
     name: str
     score: float
-    reason: Reason = Field(description="Why it is here, in words that a customer can be shown.")
+    reason: Reason = Field(
+        description="Why it is here, in words that a customer can be shown; `similar_to_context`: for the page's item."
+    )
 
 
 class RecommendationList(Outgoing):
@@ -128,6 +126,12 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    context_used: bool | None = Field(
+        default=None,
+        exclude_if=lambda used: used is None,
+        description="Whether the list was moved toward the context; false where no model knows that item, and to buy "
+        "again. Present if a context was given.",
+    )
 
 
 class EventRow(Incoming):
@@ -241,6 +245,36 @@ class ModelDetail(ModelSummary):
     counted: str = Field(default=INTERNAL, description="What the two numbers are: exact, for the operator alone.")
 
 
+class ModelComparison(Outgoing):
+    """Lists of a version beside those of the live one, for a sample of the customers; nobody was shown them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "live": "f0" * 16,
+                "version": "0f" * 16,
+                "task": "any",
+                "customers": 1000,
+                "overlap20": 0.75,
+                "first_differs": 0.2,
+                "coverage_live": 0.4,
+                "coverage_version": 0.5,
+                "counted": INTERNAL,
+            }
+        }
+    )
+
+    live: str
+    version: str
+    task: Task
+    customers: int = Field(description="How many customers are in the sample.")
+    overlap20: float = Field(description="Of the first 20 items, the mean share that both lists have.")
+    first_differs: float = Field(description="The share of customers whose first item is another one.")
+    coverage_live: float = Field(description="The share of the items on sale that are in the live version's lists.")
+    coverage_version: float = Field(description="The share of the items on sale that are in the version's lists.")
+    counted: str = Field(default=INTERNAL, description="What the numbers are: exact, for the operator alone.")
+
+
 class ModelList(Outgoing):
     """Every version, oldest first, and the one that is served."""
 
@@ -254,8 +288,25 @@ class Liveness(Outgoing):
     live: bool = True
 
 
+class Check(Outgoing):
+    """What one part says of itself."""
+
+    state: str = Field(description="One word for programs.")
+    says: str = Field(description="What that means, and what to do.")
+
+
+CHECKS_EXAMPLE = {"cache": {"state": "degraded", "says": "lists are computed on request: the cache does not answer"}}
+
+
+class Startup(Outgoing):
+    """Whether the process can begin, and what each part says."""
+
+    started: bool
+    checks: dict[str, Check] = Field(examples=[{"model": {"state": "ok", "says": "the live model is loaded"}}])
+
+
 class Readiness(Outgoing):
     """Whether recommendations can be served, and what each part says."""
 
     ready: bool
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "model": "ok", "cache": "degraded"}])
+    checks: dict[str, Check] = Field(examples=[CHECKS_EXAMPLE])

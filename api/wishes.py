@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from api.list_schemas import MAX_EXCLUDED, Wanted
+from api.list_schemas import CONTEXT, MAX_EXCLUDED, Wanted
 from recsys.identifiers import check_item_id
 from recsys.serving.filters import MAX_TEXT, Filter, parse_filter
 from recsys.serving.storefront import Wish
@@ -26,6 +26,7 @@ FilterText = Annotated[
 Excluded = Annotated[
     list[str], Query(alias="exclude", max_length=MAX_EXCLUDED, description="Items to leave out; one parameter each.")
 ]
+ContextItem = Annotated[str | None, Query(alias="context", description=CONTEXT, examples=["sku-3"])]
 Asked = Annotated[
     Purpose,
     Query(
@@ -46,9 +47,11 @@ async def customers_wish(
     task: Asked = Purpose.ANY,
     where: FilterText = None,
     exclude: Excluded = [],  # noqa: B006 - never changed
+    context: ContextItem = None,
 ) -> Wish:
     """The wish of a request that is about a customer."""
-    return Wish(n=n, purpose=task, where=where_of(where), exclude=ids(exclude))
+    item = None if context is None else check_item_id(context)
+    return Wish(n=n, purpose=task, where=where_of(where), exclude=ids(exclude), context=item)
 
 
 def where_of(text: str | None) -> Filter | None:
@@ -72,7 +75,7 @@ def ids(texts: list[str]) -> frozenset[str]:
 def wish_of(body: Wanted, purpose: Purpose) -> Wish:
     """The wish in a body."""
     where = None if body.filter is None else body.filter.filter()
-    return Wish(n=body.n, purpose=purpose, where=where, exclude=frozenset(body.exclude))
+    return Wish(n=body.n, purpose=purpose, where=where, exclude=frozenset(body.exclude), context=body.context)
 
 
 ItemsWish = Annotated[Wish, Depends(items_wish)]

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.fence_cycles import play_cycles
-from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited, play
+from benchmarks.fence_schedules import ACTORS, play
+from benchmarks.fence_schemes import Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited
 from benchmarks.report import Figures, options, report
 from benchmarks.stepped import Stage
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,8 @@ from redis import Redis
 
 from benchmarks.report import options, report
 from benchmarks.serving_apps import ANSWER, REFERENCE
+from pipelines.api_process import FLAGS
+from pipelines.serve import APP
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.serving.lists import CachedLists, Row
@@ -43,6 +45,9 @@ CONNECTIONS = 32
 TICK = os.sysconf("SC_CLK_TCK")
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 START_SECONDS = 30.0
+MARK = '"personalized":true'
+USUAL = ("--no-access-log", "--ws", "none", "--log-level", "warning")
+"""A server as others run it; the product's own flags are `FLAGS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +60,7 @@ class Size:
     starts: int
 
 
-FULL = Size(customers=100_000, requests=20_000, rounds=7, starts=5)
+FULL = Size(customers=100_000, requests=20_000, rounds=9, starts=5)
 QUICK = Size(customers=2_000, requests=2_000, rounds=2, starts=1)
 
 
@@ -204,15 +209,17 @@ def hits(stack: ExitStack, settings: Settings, key: str, answer: Path, size: Siz
         ANSWER: str(answer),
     }
     apps = {
-        "bare": ("benchmarks.serving_apps:bare", "none", '"personalized":true'),
-        "constant": ("benchmarks.serving_apps:constant", "none", '"personalized":true'),
-        "encoded": ("benchmarks.serving_apps:encoded", "none", '"personalized":true'),
-        "idiomatic": ("benchmarks.serving_apps:idiomatic", "none", '"personalized":true'),
-        "ours": ("api.app:from_environment", key, '"personalized":true'),
+        "bare": ("benchmarks.serving_apps:bare", "none", USUAL),
+        "constant": ("benchmarks.serving_apps:constant", "none", USUAL),
+        "constant_same_server": ("benchmarks.serving_apps:constant", "none", FLAGS),
+        "encoded": ("benchmarks.serving_apps:encoded", "none", USUAL),
+        "idiomatic": ("benchmarks.serving_apps:idiomatic", "none", USUAL),
+        "asgi": (APP, key, USUAL),
+        "ours": (APP, key, FLAGS),
     }
     servers = {
-        name: stack.enter_context(uvicorn(app, environ, key=secret, mark=mark))
-        for name, (app, secret, mark) in apps.items()
+        name: stack.enter_context(uvicorn(app, environ, key=secret, mark=MARK, flags=flags))
+        for name, (app, secret, flags) in apps.items()
     }
     cost: dict[str, list[float]] = {name: [] for name in servers}
     for turn in range(size.rounds):
@@ -224,6 +231,7 @@ def hits(stack: ExitStack, settings: Settings, key: str, answer: Path, size: Siz
         "hit.cpu_us": ours,
         "hit.over_bare_asgi": ours / figures["hit.bare_cpu_us"],
         "hit.over_fastapi_constant": ours / figures["hit.constant_cpu_us"],
+        "hit.over_fastapi_constant_same_server": ours / figures["hit.constant_same_server_cpu_us"],
         "hit.over_fastapi_encoded": ours / figures["hit.encoded_cpu_us"],
         "hit.speedup_over_idiomatic": figures["hit.idiomatic_cpu_us"] / ours,
     }
@@ -257,11 +265,13 @@ def load(server: Server, size: Size, *, requests: int, seed: int) -> Mapping[str
 
 
 @contextmanager
-def uvicorn(app: str, environ: Mapping[str, str], *, key: str, mark: str) -> Iterator[Server]:
+def uvicorn(
+    app: str, environ: Mapping[str, str], *, key: str, mark: str, flags: Sequence[str] = USUAL
+) -> Iterator[Server]:
     """One worker of uvicorn with this application; its log is written and thrown away."""
     port = free_port()
-    flags = ["--factory", "--port", str(port), "--no-access-log", "--ws", "none", "--log-level", "warning"]
-    with running([sys.executable, "-m", "uvicorn", app, *flags], environ) as process:
+    command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), *flags]
+    with running(command, environ) as process:
         wait_for(f"http://127.0.0.1:{port}/openapi.json", process)
         yield Server(pid=process.pid, port=port, key=key, mark=mark)
 

@@ -8,11 +8,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.serve import APP, environment, free_port
+from pipelines.serve import APP, PROTOCOL, environment, free_port
 from recsys.errors import StateError
 from recsys.store.workspace import Workspace
 
 START_SECONDS = 30.0
+FLAGS = (
+    *("--http", PROTOCOL, "--ws", "none", "--log-level", "warning"),
+    *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
+)
+"""What `pipelines.serve.run_api` asks of uvicorn, as its command line has it."""
 
 
 @contextmanager
@@ -23,20 +28,10 @@ def running_api(workspace: Workspace) -> Iterator[str]:
         StateError: the process did not get ready.
     """
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--factory",
-        APP,
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--ws",
-        "none",
-    ]
-    environ = {**os.environ, **environment(workspace)}
-    process = subprocess.Popen([*command, "--log-level", "warning"], env=environ, stderr=subprocess.DEVNULL)  # noqa: S603
+    command = [sys.executable, "-m", "uvicorn", "--factory", APP, "--port", str(port), *FLAGS]
+    # No load balancer has to notice that it ends.
+    environ = {**os.environ, **environment(workspace), "PRIVREC_DRAIN_SECONDS": "0"}
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_live(process, url)

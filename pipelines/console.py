@@ -17,6 +17,9 @@ console = Console(highlight=False, soft_wrap=True)
 status_console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress and remarks, so that `--json` output can be piped."""
 
+NOT_PRIVATE = "internal, not private: computed on customers' purchases without noise; do not publish them"
+"""Said of exact figures about customers."""
+
 WIDE = 10_000
 """Columns of a table that nobody folds."""
 

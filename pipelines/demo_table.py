@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.console import console
-from pipelines.evaluate import NOT_PRIVATE, Division, Row, by_model, by_own_repeats, compare, print_rows
+from pipelines.console import NOT_PRIVATE, console
+from pipelines.evaluate import Division, Row, by_model, by_own_repeats, compare, print_rows
 from recsys.evaluation.bootstrap import Estimate, bootstrap_interval
 from recsys.evaluation.protocol import Protocol
 from recsys.models.factors import ItemFactors

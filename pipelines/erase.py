@@ -4,8 +4,7 @@ from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
 from recsys.serving.recommender import Progress, Recommender
 from recsys.store.workspace import Workspace
-from recsys.training.renew import renew
-from recsys.types import ErasureState
+from recsys.types import ErasureState, ModelVersion
 
 
 def recommender(workspace: Workspace) -> Recommender:
@@ -37,9 +36,15 @@ def worker(workspace: Workspace, progress: Progress = lambda _: None) -> Erasure
     """The worker over a workspace: releases through the ledger, publishes with the live model."""
     return ErasureWorker(
         workspace,
-        release_again=lambda sum_id, purpose: renew(workspace, sum_id, purpose=purpose),
+        release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
         publish=lambda: recommender(workspace).publish(progress),
     )
+
+
+def _release_again(workspace: Workspace, sum_id: str, purpose: str) -> ModelVersion:
+    from recsys.training.renew import renew  # noqa: PLC0415 - half a second: a server must not start with it
+
+    return renew(workspace, sum_id, purpose=purpose)
 
 
 def finish(workspace: Workspace, request_id: str, progress: Progress = lambda _: None) -> bytes:

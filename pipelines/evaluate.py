@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from pipelines.attributes import Coverage
-from pipelines.console import console, print_table
+from pipelines.console import NOT_PRIVATE, console, print_table
 from recsys.data.attributes import AttributeTable
 from recsys.data.interactions import PurchaseLog
 from recsys.data.split import heldout_customers_split, temporal_split
@@ -25,8 +25,6 @@ from recsys.training.described import item_attributes, require_use
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
 from recsys.types import Json, Splitting, Task
-
-NOT_PRIVATE = "internal, not private: computed on customers' purchases without noise; do not publish them"
 
 HELD_OUT = 0.1
 """The part of the customers that the protocol heldout-customers keeps out of training."""

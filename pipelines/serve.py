@@ -1,4 +1,4 @@
-"""The API server, and the worker that finishes erasures beside it."""
+"""The API server, and the worker that finishes erasures and imports beside it."""
 
 import os
 import signal
@@ -6,11 +6,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from pipelines.erase import worker
+from pipelines.imports import Importer
+from pipelines.versions import publish_served
 from recsys.errors import PrivrecError, StateError
+from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
 
@@ -19,6 +22,7 @@ POLL_SECONDS = 2.0
 
 APP = "api.app:from_environment"
 """Named, not imported: the API and the pipelines are siblings."""
+PROTOCOL = "api.http_protocol:FastProtocol"
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -64,14 +68,41 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 
     check_port(host, port)
     os.environ.update(environ)
-    uvicorn.run(APP, factory=True, host=host, port=port, access_log=False, ws="none", log_level="warning")
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        http=PROTOCOL,
+        ws="none",
+        access_log=False,  # it holds paths, and paths hold customers' ids
+        log_level="warning",
+        proxy_headers=False,  # nothing is decided by a client's address
+        server_header=False,
+    )
 
 
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
-    """A thread that finishes erasures while the block runs, and ends with it after the request it is at."""
+    """Threads that finish erasures and imports while the block runs, and end with it after the step they are at."""
+    with _thread(work, workspace), import_thread(workspace):
+        yield
+
+
+def import_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that works off imports while the block runs: a long one must not keep an erasure waiting."""
+    return _thread(work_imports, workspace)
+
+
+def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
+    """A thread that publishes every customer's lists once, and ends with the block after the customers it is at."""
+    return _thread(publish, workspace)
+
+
+@contextmanager
+def _thread(target: Callable[[Workspace, threading.Event], None], workspace: Workspace) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=work, args=(workspace, stop), name="erasure-worker", daemon=True)
+    thread = threading.Thread(target=target, args=(workspace, stop), name=target.__name__, daemon=True)
     thread.start()
     try:
         yield
@@ -98,6 +129,51 @@ def work(workspace: Workspace, stop: threading.Event) -> None:
         except PrivrecError as error:
             log.warning("erasure postponed", reason=str(error))
         stop.wait(POLL_SECONDS)
+
+
+def work_imports(workspace: Workspace, stop: threading.Event) -> None:
+    """Work off imports until told to stop; a store that is away is tried again."""
+    log = json_logger()
+    while not stop.is_set():
+        try:
+            for job in Importer(workspace).run(stop.is_set):
+                log.info("import ended", import_id=job.import_id, state=job.state.value)
+        except PrivrecError as error:
+            log.warning("import postponed", reason=str(error))
+        stop.wait(POLL_SECONDS)
+
+
+def publish(workspace: Workspace, stop: threading.Event) -> None:
+    """Write every customer's lists of what is served, if anything is; a server answers without them meanwhile.
+
+    It waits first: the server starts undisturbed, and the worker certifies the cache. What fails is tried again.
+    """
+    log = json_logger()
+    while not stop.wait(POLL_SECONDS):
+        started = time.monotonic()
+        try:
+            if publish_served(workspace, _until(stop)):
+                log.info("lists published", seconds=round(time.monotonic() - started, 3))
+        except PrivrecError as error:
+            log.warning("lists not published", reason=str(error))
+        except _StoppedError:
+            return  # what was written stays, and the next start goes on from there
+        else:
+            return
+
+
+class _StoppedError(Exception):
+    """The server ends before every list is written."""
+
+
+def _until(stop: threading.Event) -> Progress:
+    """A progress that ends the publishing once the event is set."""
+
+    def progress(_: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    return progress
 
 
 def end_on_sigterm() -> None:

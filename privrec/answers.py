@@ -4,8 +4,11 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
-Reason: TypeAlias = Literal["bought_before", "model", "popular"]
+Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
+ImportKind: TypeAlias = Literal["purchases", "catalogue"]
+ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
+ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "cancelled", "expired"]
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
@@ -27,6 +30,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    context_used: NotRequired[bool | None]
 
 
 class BatchAnswer(TypedDict):
@@ -122,6 +126,31 @@ class EventResults(TypedDict):
     counts: dict[str, int]
 
 
+class ImportBadRow(TypedDict):
+    """A row that was not taken: its number, and why."""
+
+    row: int
+    reason: str
+
+
+class ImportStatus(TypedDict):
+    """How far an import has come, and what became of its rows so far."""
+
+    import_id: str
+    kind: ImportKind
+    format: ImportFormat
+    dry_run: bool
+    state: ImportState
+    size: int
+    offset: int
+    created_at: str
+    rows: int
+    counts: dict[str, int]
+    counted: str
+    bad_rows: list[ImportBadRow]
+    error: str | None
+
+
 class ErasureAccepted(TypedDict):
     """The acknowledgement of an erasure."""
 
@@ -141,6 +170,20 @@ class ErasureStatus(TypedDict):
     due_at: str
     days_left: int
     details: dict[str, Any]
+
+
+# `from` is a word of Python, so the fields are in a call.
+LogConsistency = TypedDict("LogConsistency", {"from": int, "to": int, "proof": list[str]})
+"""That the log of one size is the beginning of that of another."""
+
+
+class LogInclusion(TypedDict):
+    """That a receipt is in the log of this size."""
+
+    index: int
+    size: int
+    leaf: str
+    proof: list[str]
 
 
 class ModelSummary(TypedDict):
@@ -169,14 +212,99 @@ class ModelList(TypedDict):
     models: list[ModelSummary]
 
 
+class ModelComparison(TypedDict):
+    """A version and the live one on a sample of the customers: exact numbers, for the operator alone."""
+
+    live: str
+    version: str
+    task: Task
+    customers: int
+    overlap20: float
+    first_differs: float
+    coverage_live: float
+    coverage_version: float
+    counted: str
+
+
+class Experiment(TypedDict):
+    """A version that a share of the customers gets, in per cent."""
+
+    name: str
+    version: str
+    share: int
+    salt: str
+
+
+class ExperimentStatus(TypedDict):
+    """The experiment that runs, if one does, and the version that everybody else gets."""
+
+    live: str | None
+    experiment: Experiment | None
+
+
 class Liveness(TypedDict):
     """The process answers."""
 
     live: bool
 
 
+class Check(TypedDict):
+    """What one part says of itself: a word for programs, and a sentence."""
+
+    state: str
+    says: str
+
+
+class Startup(TypedDict):
+    """Whether the process can begin, and what each part says."""
+
+    started: bool
+    checks: dict[str, Check]
+
+
 class Readiness(TypedDict):
     """Whether lists can be served, and what each part says."""
 
     ready: bool
-    checks: dict[str, str]
+    checks: dict[str, Check]
+
+
+WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+"""What a webhook is told of; tests come on demand alone."""
+
+
+class Webhook(TypedDict):
+    """Whom to tell of what."""
+
+    webhook_id: str
+    url: str
+    events: list[WebhookEvent]
+    created_at: str
+
+
+class WebhookList(TypedDict):
+    """Every webhook, oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class QueuedMessage(TypedDict):
+    """A message that a worker sends next."""
+
+    delivery_id: str
+
+
+class DeadLetter(TypedDict):
+    """A message that was given up."""
+
+    delivery_id: str
+    webhook_id: str
+    event: WebhookEvent
+    attempts: int
+    problem: str
+
+
+class DeadLetterList(TypedDict):
+    """Every message that was given up, oldest first."""
+
+    dead_letters: list[DeadLetter]

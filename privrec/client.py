@@ -7,35 +7,55 @@ from privrec.client import Client
             print(item["name"])
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self, Unpack, cast
 from urllib.parse import quote, urlencode
 
 from privrec.answers import (
     BatchAnswer,
+    DeadLetterList,
     ErasureAccepted,
     ErasureStatus,
     Event,
     EventResults,
+    ExperimentStatus,
     Filter,
+    ImportFormat,
+    ImportKind,
+    ImportStatus,
     ItemFields,
     ItemList,
     Liveness,
+    LogConsistency,
+    LogInclusion,
+    ModelComparison,
     ModelDetail,
     ModelList,
     Purpose,
+    QueuedMessage,
     Readiness,
     RecommendationList,
     ShownItem,
+    Startup,
     Task,
+    Webhook,
+    WebhookEvent,
+    WebhookList,
 )
 from privrec.transport import HttpTransport, Transport
-from recsys.errors import StateError
+from recsys.errors import InputError, StateError
 
 TIMEOUT_SECONDS = 30.0
 FIRST_ERROR = 400
 UNAVAILABLE = 503
+PART_BYTES = 1 << 20
+"""As large as a body may be."""
+ATTEMPTS = 3
+"""How often a file is begun or gone on with before it is given up."""
+_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 class ApiError(StateError):
@@ -92,9 +112,10 @@ class Client:
         task: Purpose = "any",
         where: str | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
-        """A customer's list; `where` is a filter as text."""
-        query = {"n": n, "task": task, "filter": where, "exclude": exclude}
+        """A customer's list; `where` is a filter as text, `context` the item whose page it is for."""
+        query = {"n": n, "task": task, "filter": where, "exclude": exclude, "context": context}
         return cast("RecommendationList", self._ask(f"/v1/users/{_segment(user_id)}/recommendations", query))
 
     def basket(
@@ -105,9 +126,11 @@ class Client:
         task: Task = "discover",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> RecommendationList:
         """What goes with a basket that is nobody's."""
-        body = {"items": list(items), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"items": list(items), **wanted}
         return cast("RecommendationList", self._send("POST", "/v1/recommendations", body))
 
     def batch(
@@ -118,9 +141,11 @@ class Client:
         task: Purpose = "any",
         where: Filter | None = None,
         exclude: Sequence[str] = (),
+        context: str | None = None,
     ) -> BatchAnswer:
         """The lists of up to 100 customers, in the order given."""
-        body = {"user_ids": list(user_ids), "n": n, "task": task, "filter": where, "exclude": list(exclude)}
+        wanted = {"n": n, "task": task, "filter": where, "exclude": list(exclude), "context": context}
+        body = {"user_ids": list(user_ids), **wanted}
         return cast("BatchAnswer", self._send("POST", "/v1/recommendations:batch", body))
 
     def similar(self, item_id: str, *, n: int = 20, where: str | None = None, exclude: Sequence[str] = ()) -> ItemList:
@@ -155,6 +180,70 @@ class Client:
         """What became of up to 1000 purchases, in order."""
         return cast("EventResults", self._send("POST", "/v1/events", {"events": list(events)}))
 
+    def import_file(
+        self,
+        path: str | Path,
+        kind: ImportKind,
+        *,
+        columns: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> ImportStatus:
+        """The import of a file that was sent whole, whose rows are worked off from now on: ask `import_status`.
+
+        The ending of its name says which format it has: .csv, .jsonl or .parquet. If connections are lost for good, the
+        error has a note with the import's id, and `send_file` goes on.
+        """
+        path = Path(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        created = self.create_import(
+            kind, _format_of(path), path.stat().st_size, columns=columns, dry_run=dry_run, sha256=digest
+        )
+        try:
+            return self.send_file(created["import_id"], path)
+        except StateError as error:
+            error.add_note(f"go on with send_file({created['import_id']!r}, path)")
+            raise
+
+    def send_file(self, import_id: str, path: str | Path) -> ImportStatus:
+        """The import once the file was sent whole, beginning where an earlier attempt ended."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._send_rest(self.import_status(import_id), Path(path))
+            except ApiError:
+                raise
+            except StateError:  # the connection was lost: the next status says where to go on
+                continue
+        return self._send_rest(self.import_status(import_id), Path(path))
+
+    def create_import(
+        self,
+        kind: ImportKind,
+        format: ImportFormat,  # noqa: A002 - the name of the field
+        size: int,
+        *,
+        columns: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        sha256: str | None = None,
+    ) -> ImportStatus:
+        """An import of a file that is to come; `columns` names the file's columns, by field."""
+        body = {"kind": kind, "format": format, "size": size, "columns": dict(columns or {}), "dry_run": dry_run}
+        return cast("ImportStatus", self._send("POST", "/v1/imports", {**body, "sha256": sha256}))
+
+    def send_part(self, import_id: str, offset: int, part: bytes) -> ImportStatus:
+        """The import with the part of the file that begins at this byte."""
+        headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
+        content = self._content("PATCH", f"/v1/imports/{_segment(import_id)}", part, headers)
+        return cast("ImportStatus", json.loads(content))
+
+    def import_status(self, import_id: str) -> ImportStatus:
+        """How far an import has come, and what became of its rows."""
+        return cast("ImportStatus", self._ask(f"/v1/imports/{_segment(import_id)}"))
+
+    def cancel_import(self, import_id: str) -> ImportStatus:
+        """The import at its end, its file deleted; rows that were taken stay."""
+        return cast("ImportStatus", self._send("DELETE", f"/v1/imports/{_segment(import_id)}"))
+
     def request_erasure(
         self, user_id: str, *, reason: str = "customer request", release: bool = False
     ) -> ErasureAccepted:
@@ -170,9 +259,49 @@ class Client:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""
         return self._content("GET", f"/v1/erasures/{_segment(request_id)}/receipt")
 
+    def log_checkpoint(self) -> str:
+        """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""
+        return self._content("GET", "/v1/log/checkpoint").decode()
+
+    def log_consistency(self, old: int, new: int | None = None) -> LogConsistency:
+        """The proof that the log of the old size is the beginning of the new one, or of the latest."""
+        return cast("LogConsistency", self._ask("/v1/log/consistency", {"from": old, "to": new}))
+
+    def log_inclusion(self, index: int, size: int | None = None) -> LogInclusion:
+        """The proof that a receipt is in the log of this size, or in the latest."""
+        return cast("LogInclusion", self._ask("/v1/log/inclusion", {"index": index, "size": size}))
+
     def models(self) -> ModelList:
         """The model versions, with what each promises."""
         return cast("ModelList", self._ask("/v1/models"))
+
+    def create_webhook(self, url: str, events: Sequence[WebhookEvent]) -> Webhook:
+        """A new webhook; it is told of these events from now on."""
+        return cast("Webhook", self._send("POST", "/v1/webhooks", {"url": url, "events": list(events)}))
+
+    def webhooks(self) -> WebhookList:
+        """Every webhook."""
+        return cast("WebhookList", self._ask("/v1/webhooks"))
+
+    def delete_webhook(self, webhook_id: str) -> Webhook:
+        """The webhook as it was; it is told nothing more."""
+        return cast("Webhook", self._send("DELETE", f"/v1/webhooks/{_segment(webhook_id)}"))
+
+    def test_webhook(self, webhook_id: str) -> QueuedMessage:
+        """The id of a test message to the webhook."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/webhooks/{_segment(webhook_id)}/test"))
+
+    def dead_letters(self) -> DeadLetterList:
+        """The messages that were given up."""
+        return cast("DeadLetterList", self._ask("/v1/dead-letters"))
+
+    def redeliver(self, delivery_id: str) -> QueuedMessage:
+        """The id of a message that was given up, and is tried again."""
+        return cast("QueuedMessage", self._send("POST", f"/v1/dead-letters/{_segment(delivery_id)}/redeliver"))
+
+    def metrics(self) -> str:
+        """The metrics of the process that answers, in the text form of Prometheus; needs the scope `metrics`."""
+        return self._content("GET", "/metrics").decode()
 
     def model(self, version: str) -> ModelDetail:
         """A version, and of how many customers its lists are ready."""
@@ -186,16 +315,42 @@ class Client:
         """The version that is live from now on."""
         return cast("ModelDetail", self._send("POST", f"/v1/models/{_segment(version)}/promote?when={when}"))
 
+    def shadow_model(self, version: str, *, customers: int = 1000, task: Task = "any") -> ModelComparison:
+        """The version beside the live one on a sample of the customers, who see nothing of it."""
+        path = f"/v1/models/{_segment(version)}/shadow?customers={customers}&task={task}"
+        return cast("ModelComparison", self._send("POST", path))
+
+    def experiment(self) -> ExperimentStatus:
+        """The experiment that runs, if one does."""
+        return cast("ExperimentStatus", self._ask("/v1/experiment"))
+
+    def start_experiment(self, name: str, version: str, *, share: int, salt: str | None = None) -> ExperimentStatus:
+        """The experiment: a share of the customers, in per cent, gets the version from now on."""
+        body = {"name": name, "version": version, "share": share, "salt": salt}
+        return cast("ExperimentStatus", self._send("PUT", "/v1/experiment", body))
+
+    def stop_experiment(self) -> ExperimentStatus:
+        """No experiment: everybody gets the live version from now on."""
+        return cast("ExperimentStatus", self._send("DELETE", "/v1/experiment"))
+
     def live(self) -> Liveness:
         """Whether the process answers."""
         return cast("Liveness", self._ask("/health/live"))
 
+    def startup(self) -> Startup:
+        """Whether the process can begin; the checks say what is missing."""
+        return cast("Startup", self._health("/health/startup"))
+
     def ready(self) -> Readiness:
         """Whether lists can be served; the checks say which part is missing."""
-        status, content = self._transport("GET", "/health/ready", self._headers, None)
+        return cast("Readiness", self._health("/health/ready"))
+
+    def _health(self, path: str) -> object:
+        """The checks, whether the answer is yes or no."""
+        status, content = self._transport("GET", path, self._headers, None)
         if status >= FIRST_ERROR and (status != UNAVAILABLE or b'"checks"' not in content):
             raise ApiError(status, content)
-        return cast("Readiness", json.loads(content))
+        return json.loads(content)
 
     def _ask(self, path: str, query: Mapping[str, object] | None = None) -> object:
         given = {name: value for name, value in (query or {}).items() if value is not None}
@@ -205,12 +360,31 @@ class Client:
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> object:
         return json.loads(self._content(method, path, None if body is None else json.dumps(body).encode()))
 
-    def _content(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
-        status, content = self._transport(method, path, headers, body)
+    def _send_rest(self, status: ImportStatus, path: Path) -> ImportStatus:
+        if (size := path.stat().st_size) != status["size"]:
+            msg = f"expected the file of {status['size']} bytes that was announced, got {size}; begin anew: import_file"
+            raise InputError(msg)
+        with path.open("rb") as file:
+            file.seek(status["offset"])
+            while status["state"] == "uploading":
+                status = self.send_part(status["import_id"], status["offset"], file.read(PART_BYTES))
+        return status
+
+    def _content(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = _JSON) -> bytes:
+        sent = self._headers if body is None else {**self._headers, **headers}
+        status, content = self._transport(method, path, sent, body)
         if status >= FIRST_ERROR:
             raise ApiError(status, content)
         return content
+
+
+def _format_of(path: Path) -> ImportFormat:
+    formats: Mapping[str, ImportFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+    found = formats.get(path.suffix.lower())
+    if found is None:
+        msg = "expected a file whose name ends in .csv, .jsonl or .parquet, got another; convert or rename it"
+        raise InputError(msg)
+    return found
 
 
 def _segment(text: str) -> str:

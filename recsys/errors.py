@@ -7,11 +7,13 @@
     │   ├── PrivacyParameterError epsilon or delta make no meaningful promise
     │   └── BudgetExceededError   the ledger has too little left; nothing was drawn
     ├── StateError                the state directory or a server is in the way       exit 5
+    │   ├── ImportConflictError   an import is not, or no longer, where the request takes it to be
     │   ├── StateLockedError      another process owns the state directory
     │   ├── ArtifactError         a model, sum or record is cut, changed or unreadable
     │   ├── LedgerTamperedError   the hash chain of the ledger does not hold
     │   ├── StorageError          the disk or the database refused a write
-    │   └── CacheUnavailableError the cache does not answer
+    │   ├── CacheUnavailableError the cache does not answer
+    │   └── DeliveryError         a webhook's receiver did not take a message
     ├── VerificationError         evidence does not prove what it claims              exit 6
     └── NotFoundError             no such model, receipt, request or customer         exit 7
 
@@ -59,6 +61,10 @@ class VersionConflictError(StateError):
     """A model version is not, or no longer, in a state in which it may be published or made live."""
 
 
+class ImportConflictError(StateError):
+    """An import is not, or no longer, where the request takes it to be; it is as it was."""
+
+
 class StateLockedError(StateError):
     """Another process owns the state directory."""
 
@@ -77,6 +83,10 @@ class StorageError(StateError):
 
 class CacheUnavailableError(StateError):
     """The cache does not answer; it is never the record, so nothing is lost."""
+
+
+class DeliveryError(StateError):
+    """The receiver of a webhook did not take a message; it stays in the queue."""
 
 
 class VerificationError(PrivrecError):

@@ -60,6 +60,14 @@ class CacheFence:
         keys = list(user_keys)
         return not keys or self._promise(lambda: self._cache.forget(keys))
 
+    def is_certified(self) -> bool:
+        """Whether this run of the cache's server is certified, and holds the epoch.
+
+        Raises:
+            CacheUnavailableError: the server does not answer.
+        """
+        return self._is_certified(self._cache.identity())
+
     def certify(self) -> bool:
         """Whether the cache is certified, by this call if need be; False: there is none.
 

@@ -42,6 +42,8 @@ def check_event_id(event_id: str) -> str:
 
 def _checked(text: str, what: str) -> str:
     """The text in normal form, if it keeps the rule."""
+    if text.isascii() and text.isprintable() and 1 <= len(text) <= MAX_ID_BYTES:
+        return text  # as nearly all ids are: what follows would find the same, and take four times as long
     normal = unicodedata.normalize("NFC", text)
     if (found := _fault(normal)) is not None:
         rule = f"expected {what} of 1 to {MAX_ID_BYTES} UTF-8 bytes without control characters"

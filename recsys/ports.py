@@ -5,17 +5,22 @@ contract tests (`tests/contracts`) runs on both. A customer is always a `UserKey
 id.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
+from recsys.evidence.log import Enter
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
+    Backlog,
     CatalogueItem,
     CustomerState,
+    Delivery,
     ErasureRequest,
     ErasureState,
+    Experiment,
     Fence,
     Json,
     ModelVersion,
@@ -23,6 +28,7 @@ from recsys.types import (
     Scope,
     Served,
     UserKey,
+    Webhook,
 )
 
 
@@ -36,6 +42,9 @@ class Pseudonyms(Protocol):
             InputError: the id is empty, longer than 256 UTF-8 bytes, or holds control characters. The id is not
             repeated.
         """
+
+    def draw(self, user_key: UserKey, salt: str) -> float:
+        """A number in [0, 1) that stays with the customer while the salt is the same: a keyed hash of both."""
 
 
 class Commitments(Protocol):
@@ -69,7 +78,14 @@ class Catalogue(Protocol):
         """Every item, by position; those that were deleted keep theirs."""
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace everything but the position of the one with its id; whether it is new."""
+        """Put one item, as `put_items`; whether it is new."""
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace everything but the position of the one with its id, in one transaction.
+
+        Returns:
+            What was there before each of them, in the order given; None for one that is new.
+        """
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, which is made in one transaction with the reading of what was there.
@@ -163,8 +179,11 @@ class Erasures(Protocol):
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
         """Set the state and merge the details. Doing it again changes nothing; going back is refused (StateError)."""
 
-    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back."""
+    def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
+        """Enter the receipt in the log, keep it, and set state RECEIPTED; one that is there stays, and comes back.
+
+        In the same transaction a message is written to every webhook that is told of `erasure.completed`.
+        """
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request.
@@ -178,6 +197,9 @@ class Erasures(Protocol):
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -235,24 +257,47 @@ class Registry(Protocol):
         """The version that is served. One cheap read: it is asked for with every request."""
 
     def served(self) -> Served:
-        """The version that is served, and whose the slots of the cache are. One cheap read, as `live`."""
+        """The version that is served, whose the slots are, and the experiment. One cheap read, as `live`."""
 
     def warm(self, version: str) -> int:
         """The slot of the version, which takes that of the version that is not live if it has none.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.
+            VersionConflictError: an experiment needs both slots; nothing changed.
         """
 
     def promote(self, version: str) -> None:
         """Make the version live, and the one before retired; both have a slot, and none changes its slot.
+
+        It ends an experiment: everybody gets the version.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; the version before stays live.
         """
 
     def withdraw(self, version: str) -> None:
-        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live."""
+        """Delete the factors of a version for good; its manifest stays. If it was live, no version is live.
+
+        It ends an experiment with the version: everybody gets the other one.
+        """
+
+    def begin(self, experiment: Experiment) -> None:
+        """Show the experiment's version to its share of the customers; the same one again changes nothing.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load` of either version; nothing changed.
+            VersionConflictError: another one runs, or the version is the live one or has no slot; nothing changed.
+        """
+
+    def end(self) -> Experiment | None:
+        """The experiment that ended with this call: everybody gets the live version. None if there was none."""
+
+    def spare(self, versions: Collection[str]) -> Experiment | None:
+        """The experiment that ended because one of these versions is in it; None if it goes on, or there is none.
+
+        Everybody gets the live version, or the other one if the live one is among these and the other is not.
+        """
 
 
 class Fences(Protocol):
@@ -317,6 +362,58 @@ class Cache(Protocol):
 
     def ping(self) -> None:
         """Return if the server answers."""
+
+
+class Webhooks(Protocol):
+    """Whom to tell of what happened, and the messages that they have not taken yet.
+
+    A message is written in the transaction of what it tells of (`Erasures.finish`), so that neither is there without
+    the other. None names a customer.
+    """
+
+    def create(self, webhook: Webhook) -> None:
+        """Tell this webhook from now on."""
+
+    def list(self) -> tuple[Webhook, ...]:
+        """Every webhook, oldest first."""
+
+    def delete(self, webhook_id: str) -> None:
+        """Tell it nothing more; its messages go with it.
+
+        Raises:
+            NotFoundError: no such webhook.
+        """
+
+    def test(self, webhook_id: str) -> str:
+        """The id of a message to this webhook that tells of nothing; raises as `delete`."""
+
+    def announce(self, version: str) -> bool:
+        """Whether the live version is another than the one announced before; if so it is told of, in one transaction.
+
+        Promotions are noted in files: to compare afterwards misses none that lasts, whoever made it and died.
+        """
+
+    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, those that wait longest first; none that was given up."""
+
+    def delivered(self, delivery_id: str) -> None:
+        """Forget a message that was taken; doing it again changes nothing."""
+
+    def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
+        """Note an attempt; the next is at this time, or never (None) unless somebody asks for it."""
+
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are to be sent, and how many were given up."""
+
+    def dead(self) -> tuple[Delivery, ...]:
+        """Messages that were given up, oldest first."""
+
+    def redeliver(self, delivery_id: str) -> None:
+        """Try a message that was given up again, from the first attempt.
+
+        Raises:
+            NotFoundError: no such message was given up.
+        """
 
 
 class ApiKeys(Protocol):

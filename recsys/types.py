@@ -62,6 +62,7 @@ class Reason(StrEnum):
     BOUGHT_BEFORE = "bought_before"
     MODEL = "model"
     POPULAR = "popular"
+    SIMILAR_TO_CONTEXT = "similar_to_context"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,11 +183,31 @@ SLOTS = (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """A second version that some of the customers get, beside the live one for the others. Holds nothing of anybody.
+
+    Who gets which is decided by a number that is drawn for each customer with the salt (`ports.Pseudonyms.draw`): a
+    customer stays in one arm as long as the salt is the same.
+    """
+
+    name: str
+    version: str
+    share: int
+    """Of the customers, in per cent, who get the version: 1 to 99."""
+    salt: str
+
+    def shows(self, draw: float) -> bool:
+        """Whether a customer with this draw, in [0, 1), gets the version; a larger share takes nobody out."""
+        return draw < self.share / 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """Which version is served, and which versions have a slot of the cache."""
+    """Which version is served, which versions have a slot of the cache, and the experiment with both, if one runs."""
 
     live: str | None = None
     slots: tuple[str | None, str | None] = (None, None)
+    experiment: Experiment | None = None
 
     def slot_of(self, version: str) -> int | None:
         """The version's slot, if it has one; the live version has."""
@@ -223,6 +244,8 @@ class Recommendations:
     generated_at: datetime
     degraded: bool = False
     """Whether the cache was down, so that the list was computed for this request."""
+    context_used: bool | None = None
+    """Whether the list was moved toward the item of the page; None where no item was given."""
 
 
 class Period(StrEnum):
@@ -324,13 +347,66 @@ class ErasureRequest:
     """What the finished steps found and did; no customer id."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """The erasure requests that are not receipted: how many, and the first two moments that matter (None: none)."""
+
+    pending: int
+    oldest: datetime | None
+    """When the one that waits for longest came."""
+    due: datetime | None
+    """When the first of them is due."""
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook can be told of."""
+
+    ERASURE_COMPLETED = "erasure.completed"
+    MODEL_PROMOTED = "model.promoted"
+    TEST = "webhook.test"
+    """Sent on demand, whatever else the webhook is told of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """Whom to tell of what."""
+
+    webhook_id: str
+    url: str = field(repr=False)
+    """May hold a secret of the receiver's."""
+    events: frozenset[WebhookEvent]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One message to one webhook, kept until the receiver took it."""
+
+    delivery_id: str
+    """The same at every attempt, so that a receiver can tell that it had the message."""
+    webhook_id: str
+    url: str = field(repr=False)
+    event: WebhookEvent
+    body: bytes
+    attempts: int
+    next_at: datetime
+    dead: bool
+    """Given up: it is sent again only when somebody asks for it."""
+    problem: str
+    """Why the last attempt failed, in our words."""
+
+
 class Scope(StrEnum):
     """What an API key may do."""
+
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and every request asks for one
 
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"
     OPERATE = "operate"
+    METRICS = "metrics"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

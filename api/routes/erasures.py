@@ -19,9 +19,17 @@ RequestId = Annotated[
 ]
 RECEIPT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The receipt as it was signed; `privrec verify` checks it with the public key alone.",
+        "description": "The signed receipt in the log; `privrec verify` checks it with the public key alone.",
         "content": {
-            "application/json": {"schema": {"type": "object"}, "example": {"body": {}, "key_id": "", "signature": ""}}
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {
+                    "body": {},
+                    "key_id": "",
+                    "log": {"checkpoint": "", "inclusion": [], "index": 0},
+                    "signature": "",
+                },
+            }
         },
     }
 }
@@ -67,7 +75,7 @@ def erasure_status(serving: Serving, request_id: RequestId) -> ErasureStatus:
     responses={**RECEIPT, **documented([401, 403, 404, 422, 500, 503])},
 )
 def erasure_receipt(serving: Serving, request_id: RequestId) -> Response:
-    """The signed receipt, byte for byte; 404 says whether the request is unknown or not finished."""
+    """The receipt with its place in the log, byte for byte; 404 says whether the request is unknown or not finished."""
     return Response(serving.workspace.erasures.receipt(request_id), media_type="application/json")
 
 

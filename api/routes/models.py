@@ -7,12 +7,13 @@ from fastapi import Path, Query
 
 from api.auth import guarded_router
 from api.errors import documented
-from api.schemas import ModelDetail, ModelList, ModelSummary
+from api.schemas import ModelComparison, ModelDetail, ModelList, ModelSummary
 from api.services import Services, Serving
-from recsys.erasure.promotion import promote, warm
+from recsys.erasure.promotion import promote, refuse_erased, warm
 from recsys.errors import NotFoundError
 from recsys.serving.recommender import Published
-from recsys.types import ModelVersion, Scope
+from recsys.serving.shadow import LARGEST_SAMPLE, SAMPLE, shadow
+from recsys.types import ModelVersion, Scope, Task
 
 router = guarded_router(Scope.OPERATE, tag="models")
 
@@ -85,6 +86,38 @@ def promote_model(
     known = {} if when is When.NOW else {"published": lambda: share_of(serving.recommender.published(version))}
     promote(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums, **known)
     return detail_of(version, serving)
+
+
+@router.post(
+    "/v1/models/{version}/shadow",
+    summary="Compare a version with the live one, and show it to nobody",
+    responses=documented([401, 403, 404, 409, 422, 500, 503]),
+)
+def shadow_model(
+    version: Version,
+    serving: Serving,
+    customers: Annotated[
+        int, Query(ge=1, le=LARGEST_SAMPLE, description="How many customers are in the sample at most.")
+    ] = SAMPLE,
+    task: Annotated[Task, Query(description="Of which lists. Own repeats are the same in both versions' `any`.")] = (
+        Task.ANY
+    ),
+) -> ModelComparison:
+    """Both lists of a sample of the customers, computed beside each other and counted; nothing is kept.
+
+    The version needs neither be published nor have a slot. The numbers are exact, and for the operator alone.
+    """
+    workspace = serving.workspace
+    refuse_erased(version, workspace.registry, workspace.erasures, workspace.sums)
+    found = shadow(
+        version,
+        customers,
+        task=task,
+        registry=workspace.registry,
+        histories=workspace.histories,
+        catalogue=workspace.catalogue,
+    )
+    return ModelComparison.model_validate(found)
 
 
 def share_of(found: Published | None) -> float:

@@ -26,6 +26,7 @@ def recommend(serving: Serving, user_id: UserId, wish: CustomersWish) -> Recomme
     """A ranked list, best first.
 
     A customer who is unknown, or who was erased, gets what is popular, in the same form, with `personalized` false; to
-    buy again, an empty list.
+    buy again, an empty list. On the page of an item (`context`) what goes with it comes before what is popular, whose
+    scores are counts.
     """
     return RecommendationList.model_validate(serving.storefront.recommend(user_id, wish))

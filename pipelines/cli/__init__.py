@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, ledger, operate, privacy
+from pipelines.cli import audit, data, experiments, ledger, log, operate, privacy, verify, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -37,14 +37,17 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
-    privacy.verify,
+    verify.verify,
 )
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(ledger.ledger, name="ledger")
+app.add_typer(log.log, name="log")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
+app.add_typer(experiments.experiment, name="experiment")
 app.add_typer(operate.keys, name="keys")
+app.add_typer(webhooks.webhooks, name="webhooks")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from pipelines.cli import options
 from pipelines.console import bar, console, print_json, print_table, status_console
-from recsys.types import Json, Scope
+from recsys.types import Json, Scope, Task
 
 
 def demo(
@@ -40,18 +40,30 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: PRIVREC_PORT; default: 8000]")] = None,
     with_worker: Annotated[
         bool,
-        typer.Option("--worker/--no-worker", help="Finish erasures in this process; --no-worker: in `privrec worker`."),
+        typer.Option(
+            "--worker/--no-worker",
+            help="Finish erasures and imports in this process; --no-worker: in `privrec worker`.",
+        ),
     ] = True,
     state_dir: options.StateDir = None,
 ) -> None:
     """Serve the HTTP API, with documentation at /docs. Needs an API key: privrec keys create.
 
-    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it.
+    Without PRIVREC_REDIS_URL a Valkey server is started beside it, on a private socket, and stopped with it. Lists are
+    published while it serves already: those that are not there yet are computed on request.
     """
     from contextlib import ExitStack
 
-    from pipelines.erase import recommender
-    from pipelines.serve import check_port, end_on_sigterm, environment, free_port, run_api, worker_thread
+    from pipelines.serve import (
+        check_port,
+        end_on_sigterm,
+        environment,
+        free_port,
+        publisher_thread,
+        run_api,
+        worker_thread,
+    )
+    from pipelines.webhooks import sender_thread
     from recsys.store.workspace import open_workspace
 
     settings = options.settings(state_dir)
@@ -61,11 +73,10 @@ def serve(
     end_on_sigterm()
     with ExitStack() as stack:
         workspace = stack.enter_context(open_workspace(settings, lock=with_worker, start_cache=with_worker))
-        if with_worker and workspace.registry.live():
-            with status_console.status("publishing every customer's lists"):
-                recommender(workspace).publish()
         if with_worker:
+            stack.enter_context(publisher_thread(workspace))
             stack.enter_context(worker_thread(workspace))
+            stack.enter_context(sender_thread(workspace))
         status_console.print(f"listening on http://{host}:{port} (documentation: /docs)")
         run_api(host, port, environment(workspace))
 
@@ -75,19 +86,25 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Finish what is pending and end.")] = False,
     state_dir: options.StateDir = None,
 ) -> None:
-    """Finish erasure requests as they come. Run one beside `privrec serve --no-worker`."""
+    """Finish erasure requests and imports as they come, and send webhooks; beside `privrec serve --no-worker`."""
     from pipelines.erase import worker as make_worker
-    from pipelines.serve import stop_on_signals, work
+    from pipelines.imports import Importer
+    from pipelines.serve import import_thread, stop_on_signals, work
+    from pipelines.webhooks import Sender, sender_thread
+    from recsys.store.https_post import HttpsPoster
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
         if once:
+            imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             finished = make_worker(workspace).run()
-            console.print(f"finished {len(finished)} erasures")
+            Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
+            console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
         stop = threading.Event()
         stop_on_signals(stop)
-        work(workspace, stop)
+        with sender_thread(workspace), import_thread(workspace):
+            work(workspace, stop)
 
 
 models = typer.Typer(
@@ -202,6 +219,28 @@ def publish_model(
     with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("publishing", 0) as advance:
         customers = publish(workspace, version, advance)
     console.print(f"published {customers:,} customers with version {version}")
+
+
+@models.command("shadow")
+def shadow_model(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    customers: Annotated[int, typer.Option(min=1, max=10_000, help="How many are in the sample at most.")] = 1_000,
+    task: Annotated[Task, typer.Option(help="Of which lists; own repeats are the same in both versions.")] = Task.ANY,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare a version's lists with the live one's for a sample of the customers; nobody is shown them.
+
+    The figures are exact, and so for the operator alone.
+    """
+    from pipelines.versions import compare_unseen, show_comparison
+    from recsys.store.workspace import open_workspace
+
+    settings = options.settings(state_dir)
+    with open_workspace(settings, lock=False, start_cache=False) as workspace, bar("comparing", customers) as advance:
+        found = compare_unseen(workspace, version, customers, task=task, progress=advance)
+    show_comparison(found, as_json=as_json)
 
 
 keys = typer.Typer(

@@ -1,4 +1,4 @@
-"""Commands about erasures: erase, verify."""
+"""The command that erases a customer."""
 
 from pathlib import Path
 from typing import Annotated
@@ -44,36 +44,6 @@ def erase(
         _show_receipt(signed, receipt)
 
 
-def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of a receipt or of a privacy report.")],
-    *,
-    public_key: Annotated[Path, typer.Option(help="The installation's public key, a PEM file.")],
-    as_json: options.AsJson = False,
-) -> None:
-    """Check an erasure receipt or a privacy report with the public key alone: no store, no server.
-
-    Exit code 6 if a single byte was changed.
-    """
-    from recsys.evidence.document import read_signed
-    from recsys.evidence.privacy_report import REPORT_NAME, REPORT_TYPE
-    from recsys.evidence.receipt import RECEIPT_NAME, RECEIPT_TYPE
-    from recsys.evidence.signing import read_public_key
-
-    types = {RECEIPT_TYPE: RECEIPT_NAME, REPORT_TYPE: REPORT_NAME}
-    body = read_signed(_bytes(file), read_public_key(_bytes(public_key)), types)
-    is_receipt = body["type"] == RECEIPT_TYPE
-    if as_json:
-        print_json({"valid": True, "receipt" if is_receipt else "report": body})
-        return
-    what = (
-        f"request {body['request_id']}, completed {body['completed_at']}"
-        if is_receipt
-        else f"privacy report of version {body['version']}, registered {body['created_at']}"
-    )
-    console.print(f"[bold green]valid[/bold green]: {what}")
-    console.print(f"[dim]{body['statement']}[/dim]")
-
-
 def _acknowledge(request_id: str, salt: str, receipt: Path | None, *, as_json: bool) -> None:
     if as_json:
         path = str(receipt) if receipt else None
@@ -94,13 +64,3 @@ def _show_receipt(signed: bytes, receipt: Path | None) -> None:
     console.print("erased", end="; ")
     check = f"privrec verify {receipt} --public-key KEY"
     console.out(f"check it anywhere: {check}  (the key: privrec keys public)", highlight=False)
-
-
-def _bytes(path: Path) -> bytes:
-    from recsys.errors import InputError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        msg = f"expected to read {path}, got: {error.strerror}; check the path"
-        raise InputError(msg) from error

@@ -31,7 +31,7 @@ def json_rows(path: Path) -> Iterator[Row]:
     for line in _lines(path):
         if line.strip():
             number += 1
-            yield _row(line, number)
+            yield json_row(line, number)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -46,7 +46,8 @@ def _lines(path: Path) -> Iterator[str]:
             yield line.decode("utf-8" if number else "utf-8-sig")
 
 
-def _row(line: str, number: int) -> Row:
+def json_row(line: str, number: int) -> Row:
+    """The row in a line; raises as `json_rows`."""
     try:
         found = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_unique)
     except (ValueError, RecursionError):

@@ -1,14 +1,18 @@
-"""Which versions may be published and made live: none that was made with a customer who was erased since."""
+"""Which versions may be published, compared and made live: none that was made with a customer who was erased since."""
 
 from collections.abc import Callable, Mapping
 
 from recsys.errors import VersionConflictError
 from recsys.ports import Erasures, Registry, Sums
-from recsys.types import ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import ErasureRequest, ErasureState, Experiment, Json, UserKey
 
 WARM = 0.95
 """The share of customers whose lists must be ready before a version is made live: some buy something at any time, and
 their lists are out of date in both slots until they are asked for or published again."""
+PUBLISH = "publish it first: privrec models publish"
+PUBLISH_OR_PROMOTE = (
+    "publish it first (privrec models publish), or promote it now, so that lists are computed when asked for"
+)
 
 
 def warm(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) -> None:
@@ -18,7 +22,7 @@ def warm(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) ->
         VersionConflictError: a customer was erased who is in the version; nothing changed.
         NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
     """
-    _refuse_erased(version, registry, erasures, sums)
+    refuse_erased(version, registry, erasures, sums)
     registry.warm(version)
 
 
@@ -46,18 +50,50 @@ def promote(
 
     Tested by: tests/recsys/erasure/test_promotion.py::test_a_version_with_an_erased_customer_is_not_promoted_again
     """
-    _refuse_erased(version, registry, erasures, sums)
-    share = 1.0 if version == registry.live() else published()
-    if share < WARM:
-        msg = (
-            f"expected a version whose lists are ready for {WARM:.0%} of the customers, got {share:.0%}; "
-            "publish it first (privrec models publish), or promote it now, so that lists are computed when asked for"
-        )
-        raise VersionConflictError(msg)
+    refuse_erased(version, registry, erasures, sums)
+    if version != registry.live():
+        _refuse_cold(published(), PUBLISH_OR_PROMOTE)
     registry.promote(version)
 
 
-def _refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+def begin(
+    experiment: Experiment, *, registry: Registry, erasures: Erasures, sums: Sums, published: Callable[[], float]
+) -> None:
+    """Show the experiment's version to its share of the customers, and the live one to the others.
+
+    Args:
+        experiment: which version, and to whom
+        registry: where it is
+        erasures: who was erased
+        sums: what it was made from
+        published: the share of customers whose lists of the version are ready
+
+    Raises:
+        VersionConflictError: a customer was erased who is in the version, too few lists are ready, another experiment
+            runs, or the version is the live one; nothing changed.
+        NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
+    """
+    if experiment == registry.served().experiment:
+        return
+    refuse_erased(experiment.version, registry, erasures, sums)
+    _refuse_cold(published(), PUBLISH)
+    registry.begin(experiment)
+
+
+def _refuse_cold(share: float, way_out: str) -> None:
+    """Return if the lists of enough customers are ready."""
+    if share < WARM:
+        msg = f"expected a version whose lists are ready for {WARM:.0%} of the customers, got {share:.0%}; {way_out}"
+        raise VersionConflictError(msg)
+
+
+def refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+    """Return if nobody was erased who is in the version, or if it is live already.
+
+    Raises:
+        VersionConflictError: somebody was.
+        NotFoundError, ArtifactError: as `Registry.load`.
+    """
     _, described = registry.load(version)
     with_erased = _erased_from(version, erasures) or _suppressed_in(described.sum_id, erasures, sums)
     if with_erased and version != registry.live():

@@ -5,8 +5,8 @@
     released     each affected version is released again (if the request spends budget), unlearned and withdrawn (if it
                  is a function of an exact sum), withdrawn (if it makes no promise otherwise), or stays, bounded by its
                  (epsilon, delta)
-    purged       the cached lists are deleted and read back
-    receipted    the receipt is signed and kept
+    purged       the cached lists are deleted and read back, and no older file of purchases lies in the store
+    receipted    the receipt is signed, entered in the log and kept
 
 Every step can be repeated, and a worker that died is followed by one that goes on where the queue says.
 """
@@ -15,14 +15,18 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Protocol, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
+from recsys.data.import_job import ImportKind
 from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
+from recsys.evidence.log import enter
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
+from recsys.intake import Imports
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
 from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
@@ -32,6 +36,8 @@ SALT_BYTES = 16
 MAX_REASON = 500
 TOMBSTONE_BYTES = 1
 """What the cache holds in the place of an erased customer's lists."""
+
+NO_UPLOADS = "no file of purchases from before the request is left"
 
 RELEASED = "superseded by a release from the sum without the customer"
 UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
@@ -109,6 +115,10 @@ class ErasureStores(Protocol):
     @property
     def fence(self) -> CacheFence:
         """What keeps promises about cached lists."""
+
+    @property
+    def imports(self) -> Imports:
+        """The files that are taken in."""
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -207,6 +217,8 @@ class ErasureWorker:
             for version in versions
             if version.version in made_with
         ]
+        # Whoever is shown a version that the customer is in gets the other one of an experiment, if it is clean.
+        self._stores.registry.spare([str(version) for version in made_with])
         # How many lists stays out of the receipt: the number of customers is private.
         made = any(version.config.get("purpose") == _purpose(request) for version in self._stores.registry.versions())
         published = made and self._publish() > 0
@@ -270,12 +282,27 @@ class ErasureWorker:
         if any(len(self._stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS):
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
-        done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back"}
+        self._check_uploads(request)
+        done: dict[str, Json] = {"at": self._now(), "cache": "deleted and read back", "uploads": NO_UPLOADS}
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
 
+    def _check_uploads(self, request: ErasureRequest) -> None:
+        """Nothing, if no file of purchases lies in the store that is older than the request.
+
+        A row of it may be the customer's, and who works it off refuses that row; but it lies there until then. One that
+        came later is the shop's own doing, like a purchase that is posted after the acknowledgement.
+        """
+        lying = (job for job in self._stores.imports.lying() if job.kind is ImportKind.PURCHASES)
+        if any(job.created_at <= request.received_at for job in lying):
+            msg = (
+                "expected no uploaded file from before the request, got one; cancel that import, or run again in a day"
+            )
+            raise StateError(msg)
+
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
-        receipt = write_receipt(request, completed_at=self._stores.clock(), signing_key=self._stores.signing_key)
-        self._stores.erasures.finish(request.request_id, receipt, {})
+        key = self._stores.signing_key
+        signed = write_receipt(request, completed_at=self._stores.clock(), signing_key=key)
+        self._stores.erasures.finish(request.request_id, partial(enter, signed, signing_key=key), {})
 
     def _now(self) -> str:
         return isoformat(self._stores.clock())

@@ -1,5 +1,6 @@
 """One spelling for every JSON value, so that equal values have equal bytes, digests and signatures."""
 
+import base64
 import hashlib
 import json
 
@@ -31,3 +32,21 @@ def digest(data: bytes) -> str:
 def json_digest(value: Json) -> str:
     """The SHA-256 of the value's canonical bytes, in hex."""
     return digest(canonical_json(value))
+
+
+def to_base64(data: bytes) -> str:
+    """The bytes in base64."""
+    return base64.b64encode(data).decode()
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes that have this spelling in base64.
+
+    Raises:
+        ValueError: there are none. The last letter has spare bits: a careless reader takes several spellings for one.
+    """
+    data = base64.b64decode(text, validate=True)
+    if to_base64(data) != text:
+        msg = "expected base64 as it is written, got another spelling; use the text as it was"
+        raise ValueError(msg)
+    return data

@@ -22,18 +22,31 @@ def read_signed(data: bytes, public_key: Ed25519PublicKey, types: Mapping[str, s
     Raises:
         VerificationError: the bytes are something else; one changed byte is enough.
     """
-    body = verify(_canonical_document(data, " or ".join(types.values())), public_key)
+    return signed_body(canonical_document(data, " or ".join(types.values())), public_key, types)
+
+
+def signed_body(document: Document, public_key: Ed25519PublicKey, types: Mapping[str, str]) -> Document:
+    """The body of the document, once it is found to be signed by this key and of one of the types.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    body = verify(document, public_key)
     if body.get("type") not in types:
         msg = (
             f"expected a document of type {' or '.join(types)}, got {body.get('type')!r}; "
-            f"it is signed, but it is not {' or '.join(types.values())}"
+            f"it is signed, but it is not {' or '.join(dict.fromkeys(types.values()))}"
         )
         raise VerificationError(msg)
     return body
 
 
-def _canonical_document(data: bytes, what: str) -> Document:
-    """The JSON object that these bytes, but for a new line at their end, are the canonical bytes of."""
+def canonical_document(data: bytes, what: str) -> Document:
+    """The JSON object that these bytes, but for a new line at their end, are the canonical bytes of.
+
+    Raises:
+        VerificationError: there is none; `what` says what was expected.
+    """
     try:
         document = json.loads(data)
         canonical = canonical_json(document)

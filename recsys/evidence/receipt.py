@@ -1,8 +1,9 @@
-"""The erasure receipt: what was removed where, signed, with no customer id inside."""
+"""The erasure receipt: what was removed where, signed and entered in the log, with no customer id inside."""
 
 import hashlib
 import hmac
 import unicodedata
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -10,11 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from recsys.clock import isoformat
 from recsys.evidence.canonical import canonical_json
-from recsys.evidence.document import read_signed
+from recsys.evidence.document import canonical_document, signed_body
+from recsys.evidence.log import Logged, verify_logged
 from recsys.evidence.signing import Document, sign
 from recsys.types import ErasureRequest, Json
 
-RECEIPT_TYPE = "privrec.erasure-receipt.v1"
+RECEIPT_TYPE = "privrec.erasure-receipt.v2"
+UNLOGGED_TYPE = "privrec.erasure-receipt.v1"
+"""Of receipts that were signed before there was a log; they stay valid, and say so."""
 RECEIPT_NAME = "an erasure receipt"
 STATEMENT = (
     "The customer's purchase history and data key were destroyed and the customer's term was subtracted from "
@@ -35,8 +39,16 @@ def subject_commitment(user_id: str, salt: bytes) -> str:
     return hmac.new(salt, unicodedata.normalize("NFC", user_id).encode(), hashlib.sha256).hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """A receipt that was found to hold, and where it is in the log; nowhere, if it is older than the log."""
+
+    body: Document
+    logged: Logged | None
+
+
 def write_receipt(request: ErasureRequest, *, completed_at: datetime, signing_key: Ed25519PrivateKey) -> bytes:
-    """The signed receipt of a finished erasure, as canonical JSON bytes."""
+    """The signed receipt of a finished erasure, as canonical JSON bytes, to be entered in the log."""
     body: Document = {
         "type": RECEIPT_TYPE,
         "request_id": request.request_id,
@@ -51,11 +63,25 @@ def write_receipt(request: ErasureRequest, *, completed_at: datetime, signing_ke
     return canonical_json(sign(body, signing_key))
 
 
-def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
-    """The body of the receipt, once it is found to be canonical and signed by this key.
+def read_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Receipt:
+    """The receipt, once its bytes, its signature, and the log's checkpoint and inclusion proof are found to hold.
+
+    Guarantees:
+        - A receipt with any one byte changed, cut or put in is refused.
+
+    Tested by: tests/recsys/evidence/test_receipt.py::test_changing_any_single_byte_fails
 
     Raises:
-        VerificationError: the bytes are not the canonical bytes of a receipt signed by this key; one changed byte is
-        enough.
+        VerificationError: one of them does not; the message says which.
     """
-    return read_signed(receipt, public_key, {RECEIPT_TYPE: RECEIPT_NAME})
+    document = canonical_document(receipt, RECEIPT_NAME)
+    signed: Document = {name: value for name, value in document.items() if name != "log"}
+    body = signed_body(signed, public_key, {RECEIPT_TYPE: RECEIPT_NAME, UNLOGGED_TYPE: RECEIPT_NAME})
+    if body["type"] == UNLOGGED_TYPE and "log" not in document:
+        return Receipt(body=body, logged=None)
+    return Receipt(body=body, logged=verify_logged(document.get("log"), canonical_json(signed), public_key))
+
+
+def verify_receipt(receipt: bytes, public_key: Ed25519PublicKey) -> Document:
+    """What the receipt says, once it is found to hold; raises as `read_receipt`."""
+    return read_receipt(receipt, public_key).body

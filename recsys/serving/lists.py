@@ -1,7 +1,7 @@
 """The lists of a batch of customers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,7 +16,10 @@ from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
 LIST_LENGTH = 100
-"""How many items a cached list holds: the most that a request can ask for."""
+"""The most items that a request can ask for."""
+KEPT_LENGTH = 24
+"""How many items of each list are kept in the cache. A longer list is computed on request: it is seldom asked for, and
+kept for everybody it would double what a customer takes of the cache's memory."""
 BY_BOUGHT = (Reason.MODEL, Reason.BOUGHT_BEFORE)
 """The reason, by whether the item was bought before."""
 
@@ -33,12 +36,22 @@ class CachedLists:
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
 
+    def kept(self) -> "CachedLists":
+        """As the cache keeps them."""
+        return replace(self, lists={task: rows[:KEPT_LENGTH] for task, rows in self.lists.items()})
+
 
 def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
     """(n_customers, n_items): the habits in each customer's history; 0 for what was never bought."""
     purchases = np.concatenate([EMPTY_HISTORY.purchases, *(history.purchases for history in histories)])
     rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
     return habits(purchases, rows, (len(histories), n_items))
+
+
+def grown_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:
+    """As `own_habits`, and wider where something was bought that came after these items."""
+    newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
+    return own_habits(histories, max(n_items, newest + 1))
 
 
 def personal_lists(

@@ -102,6 +102,21 @@ class Ranker:
         never = np.zeros(found.items.shape, dtype=np.bool_)
         return {Task.ANY: self._with_repeats(found, own), Task.DISCOVER: Ranked(found.items, found.scores, never)}
 
+    def folded(self, items: NDArray[np.integer]) -> Scores:
+        """(n_factors,): the vector of whoever bought these items; zeros if the model knows nothing of any of them."""
+        return self.fold_in.vector(items[items < len(self.model.item_ids)])
+
+    def search_for(self, vector: Scores) -> tuple[TopK, Scores, np.float32]:
+        """What to search in, for which vector, and the highest score of all items; -inf if none is known.
+
+        It is by popularity where the model says the same, 0, about all items.
+        """
+        highest = _highest(self.search, vector)
+        if highest > 0 or (self.model.factors @ vector).any():
+            return self.search, vector, highest
+        one = np.ones(1, dtype=np.float32)
+        return self.popular, one, _highest(self.popular, one)
+
     def _known(self, own: sp.csr_matrix) -> sp.csr_matrix:
         """The habits in items that are not newer than the model."""
         n_known = len(self.model.item_ids)
@@ -145,6 +160,11 @@ class Ranker:
         keys = np.sort(keys, axis=1)[:, : self.length]
         found_items = items_of(keys)  # EMPTY is -1 in either
         return Ranked(found_items >> 1, scores_of(keys), (found_items & 1 > 0) & (found_items >= 0))
+
+
+def _highest(search: TopK, vector: Scores) -> np.float32:
+    _, best = search.top_k(vector, 1)
+    return best[0] if len(best) else NOBODY
 
 
 def _customers(own: sp.csr_matrix) -> Positions:

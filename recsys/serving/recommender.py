@@ -1,8 +1,8 @@
 """Recommendations for a customer, purchases as they come in, and publishing to the cache.
 
 Rules:
-    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served. Both
-       are read with every request.
+    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served, and
+       which other one to whom. Both are read with every request.
     2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to
        be new. Lists are written under a permit that is older than all that they were computed from (recsys/fence.py),
        so that a process with a lease may serve them without asking SQL.
@@ -24,11 +24,10 @@ from recsys.clock import Clock
 from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
-from recsys.models.factors import ItemFactors
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
-from recsys.serving.lists import LIST_LENGTH, CachedLists, Row, own_habits, personal_lists, popular_list
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
+from recsys.serving.loaded import LoadedModel
 from recsys.serving.published import Edition, sealed_values
-from recsys.serving.ranker import Ranker
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
 from recsys.types import (
@@ -38,6 +37,7 @@ from recsys.types import (
     Purchase,
     Recommendation,
     Recommendations,
+    Served,
     Task,
     UserKey,
 )
@@ -55,18 +55,6 @@ Customer = tuple[UserKey, int, History]
 
 Progress = Callable[[int], None]
 """Told how many customers were finished since it was last told."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model that is served or published, read once per version."""
-
-    version: str
-    factors: ItemFactors
-    popular: tuple[Row, ...]
-    ranker: Ranker
-    slot: int
-    """Of the cache: where its lists lie."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +94,7 @@ class Recommender:
         self._seals = seals
         self._fence = fence
         self._clock = clock
-        self._loaded: LoadedModel | None = None
+        self._loaded: Mapping[str, LoadedModel] = {}
         self._items: tuple[tuple[str, str], ...] = ()
         self._starts: tuple[str, ...] = ()
         self._positions: dict[str, int] = {}
@@ -122,12 +110,12 @@ class Recommender:
             raise InputError(msg)
         user_key = self._pseudonyms.user_key(user_id)
         state = self._histories.state(user_key)
-        model = self._live_model()
+        model = self.model_for(user_key)
         if model is None:
             return self._answer((), task=task, personalized=False, version=None)
         if state.suppressed or not state.known:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
-        found = self._personal(user_key, state, model)
+        found = self._personal(user_key, state, model, n)
         if found is None:
             return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
         lists, degraded = found
@@ -137,8 +125,18 @@ class Recommender:
         return replace(answer, generated_at=lists.generated_at)
 
     def live(self) -> LoadedModel | None:
-        """The model that is served; None while there is none."""
-        return self._live_model()
+        """The model that is served to whom no experiment is shown; None while there is none."""
+        return self._served(self._registry.served())
+
+    def model_for(self, user_key: UserKey) -> LoadedModel | None:
+        """The model that is served to the customer; None while there is none.
+
+        It is a matter of the key alone: who is unknown or was erased is in an arm like everybody else.
+        """
+        served = self._registry.served()
+        experiment = served.experiment
+        shown = experiment is not None and experiment.shows(self._pseudonyms.draw(user_key, experiment.salt))
+        return self._served(served, experiment.version if experiment and shown else None)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
@@ -178,7 +176,7 @@ class Recommender:
             StateError: the version has no slot.
             CacheUnavailableError: the cache went away; what was written stays valid, run it again.
         """
-        model = self._live_model() if version is None else self._model(version)
+        model = self.live() if version is None else self._model(version)
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
@@ -229,11 +227,16 @@ class Recommender:
         headers = self._cache.headers([key for key, _, _ in batch], slot)
         return [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
 
-    def _personal(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> tuple[CachedLists, bool] | None:
-        """The customer's lists, and whether the cache is down; None if the customer was suppressed a moment ago."""
+    def _personal(
+        self, user_key: UserKey, state: CustomerState, model: LoadedModel, n: int
+    ) -> tuple[CachedLists, bool] | None:
+        """The customer's lists, of n items or more where there are so many, and whether the cache is down.
+
+        None if the customer was suppressed a moment ago.
+        """
         permit, degraded = None, False
         try:
-            cached = self._cached(user_key, model.slot)
+            cached = self._cached(user_key, model.slot) if n <= KEPT_LENGTH else None
             if cached and (cached.version, cached.revision) == (model.version, state.revision):
                 return cached, False
             permit = self._cache.permit()
@@ -264,7 +267,9 @@ class Recommender:
         self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
         rows = [(item, told(score), reason) for item, score, reason in lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]]
         answer = render_answer(rows, self._starts, version=lists.version, generated_at=lists.generated_at)
-        return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists, answer=answer)
+        return seal_lists(
+            self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
+        )
 
     def _sealed(
         self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
@@ -274,7 +279,7 @@ class Recommender:
             self._refresh_items()
         edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
         keys = [(user_key, revision) for user_key, revision, _ in customers]
-        return sealed_values(self._seals, edition, model.ranker, keys, own)
+        return sealed_values(self._seals, edition, replace(model.ranker, length=KEPT_LENGTH), keys, own)
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
@@ -291,18 +296,19 @@ class Recommender:
 
     def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
         """The customers' habits; the catalogue may have grown since the model was made."""
-        histories = [history for _, _, history in customers]
-        newest = max((int(history.purchases["item"].max()) for history in histories if len(history)), default=-1)
-        return own_habits(histories, max(len(model.factors.item_ids), newest + 1))
+        return grown_habits([history for _, _, history in customers], len(model.factors.item_ids))
 
-    def _live_model(self) -> LoadedModel | None:
-        """The live model, loaded when the live pointer has moved."""
-        served, loaded = self._registry.served(), self._loaded
-        if served.live is None:
+    def _served(self, served: Served, version: str | None = None) -> LoadedModel | None:
+        """The version's model, or the live one, loaded when the pointer has moved; kept are those in the slots."""
+        wanted = version or served.live
+        if wanted is None:
             return None
-        if loaded is None or (loaded.version, loaded.slot) != (served.live, served.slot_of(served.live)):
-            loaded = self._loaded = self._model(served.live)
-        return loaded
+        model = self._loaded.get(wanted)
+        if model is None or model.slot != served.slot_of(wanted):
+            model = self._model(wanted)
+            others = {each: other for each, other in self._loaded.items() if each in served.slots}
+            self._loaded = {**others, wanted: model}
+        return model
 
     def _model(self, version: str) -> LoadedModel:
         slot = self._registry.served().slot_of(version)
@@ -313,7 +319,7 @@ class Recommender:
             raise StateError(msg)
         factors, _ = self._registry.load(version)
         self._refresh_items()
-        return LoadedModel(version, factors, popular_list(factors), Ranker.of(factors, length=LIST_LENGTH), slot)
+        return LoadedModel.of(version, factors, slot)
 
     def _know(self, rows: Sequence[Row]) -> None:
         """Read the catalogue again if it has grown by one of the rows' items."""

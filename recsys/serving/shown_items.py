@@ -38,8 +38,7 @@ class ShownItems:
     def covers(self, answer: bytes) -> bool:
         """Whether every item of the answer is in the shop, under the name that the answer gives it."""
         _, *items = answer.split(BEGIN)
-        shown = self._shown
-        return all(item.partition(END)[0] in shown for item in items)
+        return self._shown.issuperset([item.partition(END)[0] for item in items])
 
 
 def _shown(item: CatalogueItem) -> bytes | None:

@@ -26,11 +26,15 @@ KEY_BYTES = 32
 SALT_BYTES = 16
 NONCE_BYTES = 12
 """Random nonces are safe for 2^32 messages under one AES-GCM key (NIST SP 800-38D, 8.3)."""
+DRAW_BYTES = 6
+DRAWS = 256**DRAW_BYTES
+"""How many numbers can be drawn: a float holds each of them exactly."""
 
 
 class Purpose(StrEnum):
     """What a derived key is for: no two purposes share a key."""
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and keys are looked up many times a request
     PSEUDONYM = "pseudonym"
     DATA_KEY = "data-key"
     SUM = "sum"
@@ -39,6 +43,8 @@ class Purpose(StrEnum):
     API_KEY = "api-key"
     FINGERPRINT = "fingerprint"
     COMMITMENT = "commitment"
+    DRAW = "draw"
+    UPLOAD = "upload"
 
 
 class KeyRing:
@@ -49,6 +55,7 @@ class KeyRing:
         self.signing_key = signing_key
         self._keys = {purpose: _derive(store_key, purpose) for purpose in Purpose}
         self._ciphers = {purpose: AESGCM(key) for purpose, key in self._keys.items()}
+        self._hashes = {purpose: blake2b(key=key, digest_size=16) for purpose, key in self._keys.items()}
 
     @classmethod
     def ephemeral(cls) -> "KeyRing":
@@ -89,9 +96,21 @@ class KeyRing:
         """
         return UserKey(self.keyed_hash(Purpose.PSEUDONYM, check_user_id(user_id).encode()))
 
+    def draw(self, user_key: UserKey, salt: str) -> float:
+        """A number in [0, 1) that stays with the customer while the salt is the same; says nothing without the key.
+
+        Guarantees:
+            - Draws are spread evenly, and those of two salts have nothing to do with each other.
+
+        Tested by: tests/recsys/store/test_keys.py::test_draws_are_even_and_another_salt_draws_anew
+        """
+        return int.from_bytes(self.keyed_hash(Purpose.DRAW, user_key + salt.encode())[:DRAW_BYTES], "big") / DRAWS
+
     def keyed_hash(self, purpose: Purpose, data: bytes) -> bytes:
         """16 bytes that only this installation can compute from the data (BLAKE2b, keyed)."""
-        return blake2b(data, key=self._keys[purpose], digest_size=16).digest()
+        keyed = self._hashes[purpose].copy()  # half the time of hashing the key again
+        keyed.update(data)
+        return keyed.digest()
 
     def commitment(self, data: bytes, salt: bytes) -> str:
         """What stands for private data in a published document: HMAC-SHA256 of salt and data under a key of its own.

@@ -4,22 +4,39 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.evidence.log import Enter
+from recsys.evidence.merkle import Node, covering
 from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
+from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
+from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
 from recsys.store.rules import (
     advanced,
     check_sums_cover,
+    completed,
     holds_suppressed,
     is_erased,
+    log_is_cut,
     merge_items,
     no_receipt,
     no_request,
     no_sum,
+    put_among,
     sum_exists,
 )
-from recsys.types import CatalogueItem, CustomerState, ErasureRequest, ErasureState, Json, UserKey
+from recsys.types import (
+    Backlog,
+    CatalogueItem,
+    CustomerState,
+    ErasureRequest,
+    ErasureState,
+    Json,
+    UserKey,
+    WebhookEvent,
+)
 
 __all__ = [
     "MemoryApiKeys",
@@ -28,10 +45,13 @@ __all__ = [
     "MemoryErasures",
     "MemoryFences",
     "MemoryHistories",
+    "MemoryImports",
     "MemoryLedgerLog",
+    "MemoryReceiptLog",
     "MemoryRegistry",
     "MemoryState",
     "MemorySums",
+    "MemoryWebhooks",
 ]
 
 
@@ -45,6 +65,9 @@ class MemoryState:
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
     receipts: dict[str, bytes] = field(default_factory=dict)
+    nodes: dict[Node, bytes] = field(default_factory=dict)
+    checkpoints: list[str] = field(default_factory=list)
+    outbox: Outbox = field(default_factory=Outbox)
     writing: threading.RLock = field(default_factory=threading.RLock)
 
     def request(self, request_id: str) -> ErasureRequest:
@@ -77,11 +100,15 @@ class MemoryCatalogue:
         return tuple(self._items.values())
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace the one with its id; whether it is new."""
+        """Put one item; whether it is new."""
+        return self.put_items([item]) == [None]
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace the one with its id; what was there before each."""
         with self._writing:
-            new = item.item_id not in self._items
-            self._keep({**self._items, item.item_id: item})
-            return new
+            before, after = put_among(self._items, items)
+            self._keep(after)
+            return before
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, or NotFoundError."""
@@ -174,9 +201,9 @@ class MemorySums:
 class MemoryErasures:
     """Satisfies `ports.Erasures`."""
 
-    def __init__(self, state: MemoryState | None = None) -> None:
+    def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
         """Share the state, or have one of its own."""
-        self._state = state or MemoryState()
+        self._state, self._clock = state or MemoryState(), clock
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
@@ -207,11 +234,19 @@ class MemoryErasures:
             changed = advanced(self._state.request(request_id), state, details)
             self._state.requests[request_id] = (changed, self._state.requests[request_id][1])
 
-    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """The receipt that is kept from now on: this one, or the one that was there already."""
-        with self._state.writing:
-            self.advance(request_id, ErasureState.RECEIPTED, details)
-            return self._state.receipts.setdefault(request_id, receipt)
+    def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
+        """The receipt that is kept and logged from now on: this one, or the one that was there already."""
+        state, log = self._state, MemoryReceiptLog(self._state)
+        with state.writing:
+            if request_id not in state.receipts:
+                size, _ = log.latest()
+                entry = enter(size, log.nodes(covering((0, size))))
+                self.advance(request_id, ErasureState.RECEIPTED, details)
+                state.nodes.update(entry.nodes)
+                state.checkpoints.append(entry.checkpoint)
+                state.receipts[request_id] = entry.receipt
+                state.outbox.write(WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
+            return state.receipts[request_id]
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request, or NotFoundError."""
@@ -224,6 +259,13 @@ class MemoryErasures:
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are not receipted, oldest first, each with its customer."""
         return tuple(pair for pair in self._state.requests.values() if pair[0].state is not ErasureState.RECEIPTED)
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted."""
+        requests = [request for request, _ in self.pending()]
+        oldest = min((request.received_at for request in requests), default=None)
+        due = min((request.due_at for request in requests), default=None)
+        return Backlog(pending=len(requests), oldest=oldest, due=due)
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt, or NotFoundError."""
@@ -240,3 +282,22 @@ class MemoryErasures:
         self._state.histories.pop(user_key, None)
         for terms in self._state.terms.values():
             terms.pop(user_key, None)
+
+
+class MemoryReceiptLog:
+    """Satisfies `evidence.log.ReceiptLog`."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        """Share the state, or have one of its own."""
+        self._state = state or MemoryState()
+
+    def latest(self) -> tuple[int, str]:
+        """How many receipts there are, and the checkpoint that was signed with the last."""
+        checkpoints = self._state.checkpoints
+        return len(checkpoints), checkpoints[-1] if checkpoints else ""
+
+    def nodes(self, wanted: Sequence[Node]) -> dict[Node, bytes]:
+        """The hashes of complete subtrees, or ArtifactError."""
+        if not self._state.nodes.keys() >= set(wanted):
+            raise log_is_cut()
+        return {node: self._state.nodes[node] for node in wanted}

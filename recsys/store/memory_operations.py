@@ -1,15 +1,17 @@
 """The ports of operations in memory: ledger, registry, fence and API keys. Import them from `recsys.store.memory`."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 
 from recsys.clock import Clock, utc_now
 from recsys.models.factors import ItemFactors
 from recsys.store.keys import KeyRing
-from recsys.store.registry import Pointer, check_names, no_report, status_of, unknown, withdrawn
+from recsys.store.pointer import Pointer
+from recsys.store.registry import check_names, no_report, status_of, unknown, withdrawn
 from recsys.store.rules import no_key, not_next
 from recsys.store.secret import hash_secret, new_api_key
-from recsys.types import ApiKey, Fence, Json, ModelVersion, Scope, Served
+from recsys.types import ApiKey, Experiment, Fence, Json, ModelVersion, Scope, Served
 
 
 class MemoryLedgerLog:
@@ -75,8 +77,8 @@ class MemoryRegistry:
         return self._pointer.live
 
     def served(self) -> Served:
-        """The version that is served, and whose the slots of the cache are."""
-        return Served(live=self._pointer.live, slots=self._pointer.slots)
+        """The version that is served, whose the slots are, and the experiment."""
+        return self._pointer.served
 
     def warm(self, version: str) -> int:
         """The slot of the version, which takes that of the version that is not live if it has none."""
@@ -94,6 +96,23 @@ class MemoryRegistry:
         self._described(version)
         self._models[version] = None
         self._pointer = self._pointer.without(version)
+
+    def begin(self, experiment: Experiment) -> None:
+        """Show the experiment's version to its share of the customers; the same one again changes nothing."""
+        self.load(experiment.version)
+        self._pointer = self._pointer.begun(experiment)
+
+    def end(self) -> Experiment | None:
+        """The experiment that ended with this call; None if there was none."""
+        return self._replace(self._pointer.ended())
+
+    def spare(self, versions: Collection[str]) -> Experiment | None:
+        """The experiment that ended because one of these versions is in it; None if it goes on, or there is none."""
+        return self._replace(self._pointer.spared(versions))
+
+    def _replace(self, pointer: Pointer) -> Experiment | None:
+        before, self._pointer = self._pointer, pointer
+        return before.experiment if pointer != before else None
 
     def _described(self, version: str) -> ModelVersion:
         if version not in self._versions:

@@ -7,7 +7,7 @@ from typing import Self
 
 from recsys.errors import StateError
 from recsys.store.redis_address import RedisAddress
-from recsys.store.wire import Answer, Wire, encode, unavailable
+from recsys.store.wire import Answer, Taker, Wire, encode, unavailable
 
 MAX_WAITING = 10_000
 """Requests that may wait at once: a second of what one process can answer, and a bound on what a stall can pile up."""
@@ -58,12 +58,22 @@ class PipelinedRedis:
         """The value at the name, later, or None.
 
         Raises:
-            CacheUnavailableError: there is no connection, or too many requests wait. The future raises it too: when the
-                answer is an error, comes too late, or the connection breaks.
+            CacheUnavailableError: as `bring`. The future raises it too.
         """
+        return self._connected().send(_get(name))
+
+    def bring(self, name: bytes, taker: Taker) -> None:
+        """Bring the taker the value at the name, or the error: it was one, came too late, or the connection broke.
+
+        Raises:
+            CacheUnavailableError: there is no connection, or too many requests wait; the taker is told nothing.
+        """
+        self._connected().put(_get(name), taker)
+
+    def _connected(self) -> Wire:
         if self._wire is None:
             raise unavailable(got="no connection")
-        return self._wire.send(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name))
+        return self._wire
 
     async def _keep_connected(self) -> None:
         loop, attempt = asyncio.get_running_loop(), 0
@@ -103,6 +113,10 @@ class PipelinedRedis:
     def _delay(self, attempt: int) -> float:
         longest = min(FIRST_DELAY * 2.0 ** min(attempt, 20), LONGEST_DELAY)
         return self._random.uniform(longest / 2, longest)
+
+
+def _get(name: bytes) -> bytes:
+    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name)
 
 
 def server_id(info: bytes) -> str:

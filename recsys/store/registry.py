@@ -4,7 +4,8 @@
     models/<version>/model.safetensors    its digest stands in the manifest
     models/<version>/privacy-report.json  signed; made with the version, and kept when the factors are gone
     models/<version>/withdrawn            there once the factors are gone for good
-    models/LIVE                           the live version, those that were live before, and whose the cache's slots are
+    models/LIVE                           the live version, those that were live before, whose the cache's slots are,
+                                          and the experiment with both
     models/LIVE.lock                      held by the process that changes LIVE
 
 Nothing in a model belongs to one customer; its files are readable by their owner only all the same.
@@ -14,9 +15,9 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,41 +27,13 @@ from recsys.evidence.canonical import canonical_json, digest
 from recsys.evidence.manifest import name_version, read_manifest, write_manifest
 from recsys.models.factors import ItemFactors
 from recsys.store.files import file_errors, replace_file, sweep, sync_directory, temporary_name, write_new
-from recsys.types import ModelStatus, ModelVersion, Served
+from recsys.store.pointer import Pointer
+from recsys.types import Experiment, Json, ModelStatus, ModelVersion, Served
 
 MANIFEST, MODEL, WITHDRAWN, LIVE = "manifest.json", "model.safetensors", "withdrawn", "LIVE"
 REPORT = "privacy-report.json"
 VERSION = re.compile(r"[0-9a-f]{32}")
 """What a version's name looks like: nothing else becomes part of a path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """Which version is live, and which ones were."""
-
-    live: str | None = None
-    retired: tuple[str, ...] = ()
-    slots: tuple[str | None, str | None] = (None, None)
-    """Whose lists each slot of the cache is for."""
-
-    def to(self, version: str) -> "Pointer":
-        """The pointer once the version is live; the one before keeps its slot."""
-        before = {*self.retired, *([self.live] if self.live else [])}
-        return Pointer(version, tuple(sorted(before - {version})), self.warming(version).slots)
-
-    def warming(self, version: str) -> "Pointer":
-        """The pointer once the version has a slot: the one that is not the live version's."""
-        if version in self.slots:
-            return self
-        first, second = self.slots
-        return replace(self, slots=(first, version) if self.live and first == self.live else (version, second))
-
-    def without(self, version: str) -> "Pointer":
-        """The pointer once the version is gone: none is live if it was."""
-        first, second = (None if each == version else each for each in self.slots)
-        if self.live != version:
-            return replace(self, slots=(first, second))
-        return Pointer(None, tuple(sorted({*self.retired, version})), (first, second))
 
 
 class FileRegistry:
@@ -141,15 +114,15 @@ class FileRegistry:
         return self._pointer().live
 
     def served(self) -> Served:
-        """The version that is served, and whose the slots of the cache are: one small file is read."""
-        pointer = self._pointer()
-        return Served(live=pointer.live, slots=pointer.slots)
+        """The version that is served, whose the slots are, and the experiment: one small file is read."""
+        return self._pointer().served
 
     def warm(self, version: str) -> int:
         """The slot of the version, which takes that of the version that is not live if it has none.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.
+            VersionConflictError: an experiment needs both slots; nothing changed.
         """
         with self._changing():
             self.load(version)
@@ -158,7 +131,7 @@ class FileRegistry:
             return pointer.slots.index(version)
 
     def promote(self, version: str) -> None:
-        """Make the version live, and the one before retired.
+        """Make the version live, and the one before retired; it ends an experiment.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; the version before stays live.
@@ -170,6 +143,8 @@ class FileRegistry:
     def withdraw(self, version: str) -> None:
         """Delete the factors of a version for good; its manifest stays. If it was live, no version is live.
 
+        It ends an experiment with the version: everybody gets the other one.
+
         Raises:
             NotFoundError: no such version.
         """
@@ -180,6 +155,34 @@ class FileRegistry:
             with file_errors("the model's withdrawal"):
                 replace_file(self._directory / version / WITHDRAWN, b"")
                 _delete_model(self._directory / version)
+
+    def begin(self, experiment: Experiment) -> None:
+        """Show the experiment's version to its share of the customers; the same one again changes nothing.
+
+        Raises:
+            NotFoundError, ArtifactError: as `load` of its version; nothing changed.
+            VersionConflictError: another one runs, or the version is the live one or has no slot; nothing changed.
+        """
+        with self._changing():
+            self.load(experiment.version)
+            self._point(self._pointer().begun(experiment))
+
+    def end(self) -> Experiment | None:
+        """The experiment that ended with this call: everybody gets the live version. None if there was none."""
+        with self._changing():
+            return self._replace(before := self._pointer(), before.ended())
+
+    def spare(self, versions: Collection[str]) -> Experiment | None:
+        """The experiment that ended because one of these versions is in it; None if it goes on, or there is none."""
+        with self._changing():
+            return self._replace(before := self._pointer(), before.spared(versions))
+
+    def _replace(self, before: Pointer, after: Pointer) -> Experiment | None:
+        """The experiment that the new pointer has ended."""
+        if after == before:
+            return None
+        self._point(after)
+        return before.experiment
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -215,9 +218,13 @@ class FileRegistry:
         return Pointer()
 
     def _point(self, pointer: Pointer) -> None:
-        data = canonical_json(
-            {"live": pointer.live, "retired": list(pointer.retired), "slots": list(pointer.slots)},
-        )
+        document: dict[str, Json] = {
+            "live": pointer.live,
+            "retired": list(pointer.retired),
+            "slots": list(pointer.slots),
+            "experiment": asdict(pointer.experiment) if pointer.experiment else None,
+        }
+        data = canonical_json(document)
         with file_errors("which model is live"):
             replace_file(self._directory / LIVE, data)
 
@@ -268,7 +275,9 @@ def _parse_pointer(data: bytes) -> Pointer:
         document = json.loads(data)
         # Before there were slots, every list lay where the first one is.
         first, second = document.get("slots", [document["live"], None])
-        return Pointer(document["live"], tuple(document["retired"]), (first, second))
+        found = document.get("experiment")
+        experiment = Experiment(**found) if found else None
+        return Pointer(document["live"], tuple(document["retired"]), (first, second), experiment)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"expected names of model versions in models/{LIVE}, got something else; delete it and promote a version"
         raise ArtifactError(msg) from error

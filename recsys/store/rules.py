@@ -2,11 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
-from recsys.errors import InputError, NotFoundError, StateError
-from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json
+from recsys.clock import isoformat
+from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
+from recsys.evidence.canonical import canonical_json
+from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
 ORDER = tuple(ErasureState)
+
+MAX_LYING = 20
+"""Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
+MIN_PART_BYTES = 4096
+"""Of every part but the last: a bound on the number of files."""
 
 
 def merge_items(known: Mapping[str, CatalogueItem], items: Iterable[CatalogueItem]) -> dict[str, CatalogueItem]:
@@ -16,6 +25,18 @@ def merge_items(known: Mapping[str, CatalogueItem], items: Iterable[CatalogueIte
         old = merged.get(item.item_id, item)
         merged[item.item_id] = replace(old, name=item.name or old.name, category=item.category or old.category)
     return merged
+
+
+def put_among(
+    known: Mapping[str, CatalogueItem], items: Iterable[CatalogueItem]
+) -> tuple[list[CatalogueItem | None], dict[str, CatalogueItem]]:
+    """What was there before each item was put in, one after the other, and the catalogue once all are in."""
+    after = dict(known)
+    before: list[CatalogueItem | None] = []
+    for item in items:
+        before.append(after.get(item.item_id))
+        after[item.item_id] = item
+    return before, after
 
 
 def advanced(request: ErasureRequest, state: ErasureState, details: Mapping[str, Json]) -> ErasureRequest:
@@ -67,6 +88,12 @@ def no_receipt(request: ErasureRequest) -> NotFoundError:
     return NotFoundError(msg)
 
 
+def log_is_cut() -> ArtifactError:
+    """The error for hashes that the log of receipts must have, and does not."""
+    msg = "expected every hash of the log of receipts, one is missing; restore the database from its latest backup"
+    return ArtifactError(msg)
+
+
 def no_sum() -> NotFoundError:
     """The error for a sum that does not exist."""
     msg = "expected the id of a sum, got one that there is none of; train a model to make one"
@@ -91,7 +118,94 @@ def not_next(index: Json, expected: int) -> StateError:
     return StateError(msg)
 
 
+def message(event: WebhookEvent, now: datetime, data: Mapping[str, Json]) -> bytes:
+    """What a webhook is sent: the form of Standard Webhooks, in canonical JSON."""
+    return canonical_json({"type": event.value, "timestamp": isoformat(now), "data": dict(data)})
+
+
+def completed(request_id: str) -> dict[str, Json]:
+    """What is told of a finished erasure."""
+    return {"request_id": request_id, "state": ErasureState.RECEIPTED.value}
+
+
+def promoted(version: str) -> dict[str, Json]:
+    """What is told of a version that became live."""
+    return {"version": version}
+
+
+def no_webhook() -> NotFoundError:
+    """The error for a webhook that does not exist."""
+    msg = "expected the id of a webhook, got one that there is none of; list the webhooks and take an id from there"
+    return NotFoundError(msg)
+
+
+def no_dead_letter() -> NotFoundError:
+    """The error for a message that was not given up."""
+    msg = "expected the id of a message that was given up, got another; list the dead letters and take an id from there"
+    return NotFoundError(msg)
+
+
 def no_key() -> NotFoundError:
     """The error for an API key that does not exist."""
     msg = "expected the id of an API key, got one that there is none of; list the keys and take an id from there"
     return NotFoundError(msg)
+
+
+def check_room(n_lying: int) -> None:
+    """Nothing, if one more import may begin.
+
+    Raises:
+        ImportConflictError: too many are open.
+    """
+    if n_lying >= MAX_LYING:
+        msg = f"expected at most {MAX_LYING} open imports, got one more; wait until one ends, or cancel one"
+        raise ImportConflictError(msg)
+
+
+def with_part(job: ImportJob, offset: int, size: int) -> ImportJob:
+    """The import with a part of this size that begins at this byte of the file.
+
+    Raises:
+        ImportConflictError: it takes no parts any more, or not this one.
+    """
+    if job.state is not ImportState.UPLOADING:
+        msg = f"expected an import that is uploading, got one that is {job.state}; send nothing more"
+        raise ImportConflictError(msg)
+    if offset != job.offset:
+        msg = f"expected the part that begins at byte {job.offset}, got that at byte {offset}; go on at {job.offset}"
+        raise ImportConflictError(msg)
+    left = job.size - job.offset
+    if not min(MIN_PART_BYTES, left) <= size <= left:
+        least = f"a part of {min(MIN_PART_BYTES, left)} to {left} bytes"
+        msg = f"expected {least}, got {size}; send it so, or begin anew with the file's true size"
+        raise ImportConflictError(msg)
+    return job.with_part(size)
+
+
+def with_report(job: ImportJob, report: ImportReport) -> ImportJob:
+    """The import that is worked off, with what became of its rows.
+
+    Raises:
+        ImportConflictError: it is not worked off, or no longer.
+    """
+    if job.state is not ImportState.WORKING:
+        msg = f"expected an import that is worked off, got one that is {job.state}; leave the rest of its rows"
+        raise ImportConflictError(msg)
+    return replace(job, report=report)
+
+
+def closed(job: ImportJob, state: ImportState, error: str) -> ImportJob:
+    """The import at its end, which the first one decides."""
+    return replace(job, state=state, error=error) if job.is_open else job
+
+
+def no_import() -> NotFoundError:
+    """The error for an import that does not exist."""
+    msg = "expected the id of an import, got another; use the id that the import was created with"
+    return NotFoundError(msg)
+
+
+def no_parts() -> ArtifactError:
+    """The error for parts of a file that are not there, or no longer."""
+    msg = "expected every part of the upload in the state directory, got one missing; send the file again"
+    return ArtifactError(msg)

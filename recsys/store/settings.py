@@ -35,6 +35,17 @@ class Settings(BaseSettings):
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)
     """The memory of the embedded cache; beyond it the lists that were not read for longest go."""
+    import_max_mb: int = Field(default=256, ge=1)
+    """The largest file that is taken in over HTTP; a Parquet file is read whole into memory."""
+    erasure_backlog_limit: int = Field(default=10_000, ge=0)
+    """With more erasures pending than this an API process says that it is not ready."""
+    drain_seconds: float = Field(default=1.0, ge=0)
+    """After SIGTERM an API process answers for so long, but is not ready; more than the load balancer's interval."""
+    traces_url: str | None = Field(default=None, repr=False)
+    """Where OpenTelemetry spans go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`; without it nowhere."""
+
+    webhooks_local: bool = False
+    """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 import hiredis
 
@@ -11,6 +11,23 @@ from recsys.errors import CacheUnavailableError
 
 Word: TypeAlias = bytes | str
 Answer: TypeAlias = asyncio.Future[bytes | None]
+
+
+class Taker(Protocol):
+    """Takes what comes of a request, within the turn of the loop in which it comes. A future is one.
+
+    It must not raise, for answers to other requests come after it, and it is done once it took something.
+    """
+
+    def done(self) -> bool:
+        """Whether nothing is to be brought any more."""
+
+    def set_result(self, result: bytes | None, /) -> None:
+        """Take the answer."""
+
+    def set_exception(self, error: CacheUnavailableError, /) -> None:
+        """Take the reason why there is none."""
+
 
 STALL_TIMEOUTS = 4
 """A connection whose oldest request waits this many time-outs is given up: the server hangs, or nobody is there."""
@@ -43,7 +60,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, *, timeout: float, max_waiting: int) -> None:
         """A wire of the loop: a request waits at most `timeout` seconds, and at most `max_waiting` of them wait."""
         self._loop, self._timeout, self._max_waiting = loop, timeout, max_waiting
-        self._waiting: deque[tuple[float, Answer]] = deque()
+        self._waiting: deque[tuple[float, Taker]] = deque()
         self._outgoing: list[bytes] = []
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
@@ -56,7 +73,13 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # a stream's; uvloop has classes of its own
 
     def send(self, request: bytes) -> Answer:
-        """The answer to the request, later; requests of one turn of the loop travel together.
+        """The answer to the request, later; raises as `put`."""
+        answer: Answer = self._loop.create_future()
+        self.put(request, answer)
+        return answer
+
+    def put(self, request: bytes, taker: Taker) -> None:
+        """Bring the taker the answer to the request; requests of one turn of the loop travel together.
 
         Raises:
             CacheUnavailableError: the connection is gone, or too many requests wait already.
@@ -65,15 +88,13 @@ class Wire(asyncio.Protocol):
             raise unavailable(got="no connection")
         if len(self._waiting) >= self._max_waiting:
             raise unavailable(got=f"{self._max_waiting} requests that wait already")
-        answer: Answer = self._loop.create_future()
         deadline = self._loop.time() + self._timeout
-        self._waiting.append((deadline, answer))
+        self._waiting.append((deadline, taker))
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(request)
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look_at_clock)
-        return answer
 
     def data_received(self, data: bytes) -> None:
         """Give every complete answer to the request at the head of the queue."""
@@ -111,13 +132,13 @@ class Wire(asyncio.Protocol):
         if not self._waiting:
             self.drop("an answer that nobody asked for")
             return
-        _, answer = self._waiting.popleft()
-        if answer.done():
+        _, taker = self._waiting.popleft()
+        if taker.done():
             return
         if reply is None or isinstance(reply, bytes):
-            answer.set_result(reply)
+            taker.set_result(reply)
         else:
-            _fail(answer, "an error" if isinstance(reply, hiredis.ReplyError) else "an answer of another kind")
+            _fail(taker, "an error" if isinstance(reply, hiredis.ReplyError) else "an answer of another kind")
 
     def _look_at_clock(self) -> None:
         """Fail what waited too long. The time-out is one for all, so that the deadlines stand in order."""
@@ -131,13 +152,13 @@ class Wire(asyncio.Protocol):
 
     def _fail_overdue(self, now: float) -> float | None:
         """When to look again; None if nothing waits."""
-        for deadline, answer in self._waiting:
+        for deadline, taker in self._waiting:
             if deadline > now:
                 return deadline
-            _fail(answer, "a time-out")
+            _fail(taker, "a time-out")
         return now + self._timeout if self._waiting else None
 
 
-def _fail(answer: Answer, got: str) -> None:
-    if not answer.done():
-        answer.set_exception(unavailable(got=got))
+def _fail(taker: Taker, got: str) -> None:
+    if not taker.done():
+        taker.set_exception(unavailable(got=got))

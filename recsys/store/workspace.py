@@ -1,7 +1,7 @@
 """An installation, opened: every port over its database, files and cache, under its keys."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,9 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
+from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
+from recsys.intake import Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -24,6 +26,7 @@ from recsys.ports import (
     Pseudonyms,
     Registry,
     Sums,
+    Webhooks,
 )
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
@@ -37,10 +40,13 @@ from recsys.store.memory import (
     MemoryErasures,
     MemoryFences,
     MemoryHistories,
+    MemoryImports,
     MemoryLedgerLog,
+    MemoryReceiptLog,
     MemoryRegistry,
     MemoryState,
     MemorySums,
+    MemoryWebhooks,
 )
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -50,13 +56,18 @@ from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import bind_keys, check_schema, migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
+from recsys.store.sql.webhooks import SqlWebhooks
+from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
 MODELS = "models"
+UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +80,18 @@ class Workspace:
     histories: Histories
     sums: Sums
     erasures: Erasures
+    receipt_log: ReceiptLog
     fences: Fences
     ledger_log: LedgerLog
     registry: Registry
     cache: Cache
     api_keys: ApiKeys
+    imports: Imports
+    webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
+    check_schema: Callable[[], None] = lambda: None
+    """Raises StateError while the database has another schema than this version of privrec."""
 
     @property
     def fence(self) -> CacheFence:
@@ -130,7 +146,10 @@ def open_workspace(
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock)
+        imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
+        if lock:
+            imports.sweep()
+        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports)
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -142,12 +161,15 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         catalogue=MemoryCatalogue(),
         histories=MemoryHistories(state),
         sums=MemorySums(state),
-        erasures=MemoryErasures(state),
+        erasures=MemoryErasures(state, clock),
+        receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
         registry=MemoryRegistry(),
         cache=MemoryCache(),
         api_keys=MemoryApiKeys(ring, clock),
+        imports=MemoryImports(),
+        webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
     )
@@ -156,7 +178,13 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
 
 
 def _sql_workspace(
-    settings: Settings, ring: KeyRing, engine: Engine, registry: Registry, cache: Cache, clock: Clock
+    settings: Settings,
+    ring: KeyRing,
+    engine: Engine,
+    registry: Registry,
+    cache: Cache,
+    clock: Clock,
+    imports: Imports,
 ) -> Workspace:
     return Workspace(
         settings=settings,
@@ -164,13 +192,17 @@ def _sql_workspace(
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, clock),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         registry=registry,
         cache=cache,
         api_keys=SqlApiKeys(engine, ring, clock),
+        imports=imports,
+        webhooks=SqlWebhooks(engine, clock),
         clock=clock,
+        check_schema=check_schema(engine),
     )
 
 

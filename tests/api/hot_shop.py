@@ -6,16 +6,15 @@ from functools import partial
 
 import httpx2
 from starlette.testclient import TestClient
-from starlette.types import Scope as Connection
 
 from api.app import create_app
-from api.hot_path import HotPath, read_certificate
+from api.hot_path import Asked, HotPath, read_certificate
 from api.known_keys import KnownKeys
 from api.lease import LeaseKeeper
 from api.rate_limit import TokenBuckets
 from recsys.errors import CacheUnavailableError
 from recsys.store.secret import hash_secret
-from recsys.store.wire import Answer
+from recsys.store.wire import Answer, Taker
 from recsys.store.workspace import Workspace
 from recsys.types import Scope, UserKey
 from tests.api.shop import Shop, open_shop
@@ -33,12 +32,16 @@ class MemoryReader:
 
     def get(self, name: bytes) -> Answer:
         answer: Answer = asyncio.get_running_loop().create_future()
-        try:
-            key = self.moved.get(name[:-1], name[:-1])
-            answer.set_result(self.workspace.cache.get(UserKey(key), name[-1]))
-        except CacheUnavailableError as error:
-            answer.set_exception(error)
+        self.bring(name, answer)
         return answer
+
+    def bring(self, name: bytes, taker: Taker) -> None:
+        key = self.moved.get(name[:-1], name[:-1])
+        loop = asyncio.get_running_loop()
+        try:
+            loop.call_soon(taker.set_result, self.workspace.cache.get(UserKey(key), name[-1]))
+        except CacheUnavailableError as error:
+            loop.call_soon(taker.set_exception, error)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +50,8 @@ class CountedPath(HotPath):
 
     hits: list[bytes] = field(default_factory=list)
 
-    async def answer(self, scope: Connection) -> bytes | None:
-        body = await HotPath.answer(self, scope)
+    def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
+        body = HotPath.finished(self, asked, value)
         if body is not None:
             self.hits.append(body)
         return body

@@ -16,6 +16,7 @@ from recsys.models.factors import ItemFactors
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import CatalogueItem, ErasureState, ModelVersion, Scope
+from tests.contracts.entries import entering
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEAS = tuple(f"tea-{number}" for number in range(12))
@@ -142,7 +143,7 @@ class Shop:
         erasures.erase_customer(request_id, {}, {"sums": 0})
         erasures.advance(request_id, ErasureState.RELEASED, {})
         erasures.advance(request_id, ErasureState.PURGED, {})
-        erasures.finish(request_id, receipt, {})
+        erasures.finish(request_id, entering(receipt, self.workspace.signing_key), {})
 
 
 def open_shop() -> Shop:

@@ -17,25 +17,54 @@ ROUTES = {
     ("PATCH", "/v1/items/tea-0"): Scope.WRITE,
     ("DELETE", "/v1/items/tea-0"): Scope.WRITE,
     ("POST", "/v1/events"): Scope.WRITE,
+    ("POST", "/v1/imports"): Scope.WRITE,
+    ("PATCH", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("GET", f"/v1/imports/{VERSION}"): Scope.WRITE,
+    ("DELETE", f"/v1/imports/{VERSION}"): Scope.WRITE,
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
+    ("GET", "/v1/log/checkpoint"): Scope.AUDIT,
+    ("GET", "/v1/log/consistency"): Scope.AUDIT,
+    ("GET", "/v1/log/inclusion"): Scope.AUDIT,
     ("GET", "/v1/models"): Scope.OPERATE,
+    ("POST", "/v1/webhooks"): Scope.OPERATE,
+    ("GET", "/v1/webhooks"): Scope.OPERATE,
+    ("DELETE", "/v1/webhooks/0f"): Scope.OPERATE,
+    ("POST", "/v1/webhooks/0f/test"): Scope.OPERATE,
+    ("GET", "/v1/dead-letters"): Scope.OPERATE,
+    ("POST", "/v1/dead-letters/0f/redeliver"): Scope.OPERATE,
+    ("GET", "/metrics"): Scope.METRICS,
     ("GET", f"/v1/models/{VERSION}"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/publish"): Scope.OPERATE,
     ("POST", f"/v1/models/{VERSION}/promote"): Scope.OPERATE,
+    ("POST", f"/v1/models/{VERSION}/shadow"): Scope.OPERATE,
+    ("GET", "/v1/experiment"): Scope.OPERATE,
+    ("PUT", "/v1/experiment"): Scope.OPERATE,
+    ("DELETE", "/v1/experiment"): Scope.OPERATE,
 }
-OPEN = ("/health/live", "/health/ready", "/docs", "/openapi.json")
+OPEN = ("/health/live", "/health/startup", "/health/ready", "/docs", "/openapi.json")
 
 
 def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
     documented = {
-        (method.upper(), path.format(user_id="ada-lovelace", request_id="0f", item_id="tea-0", version=VERSION))
+        (
+            method.upper(),
+            path.format(
+                user_id="ada-lovelace",
+                request_id="0f",
+                item_id="tea-0",
+                webhook_id="0f",
+                delivery_id="0f",
+                version=VERSION,
+                import_id=VERSION,
+            ),
+        )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }
 
-    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/ready")}
+    assert documented == {*ROUTES, ("GET", "/health/live"), ("GET", "/health/startup"), ("GET", "/health/ready")}
 
 
 @pytest.mark.parametrize(("route", "scope"), list(product(ROUTES, Scope)))

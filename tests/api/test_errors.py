@@ -18,11 +18,13 @@ STATUS = {
     "BudgetExceededError": (409, "privacy_refused"),
     "StateError": (503, "unavailable"),
     "VersionConflictError": (409, "version_conflict"),
+    "ImportConflictError": (409, "import_conflict"),
     "StateLockedError": (503, "unavailable"),
     "ArtifactError": (503, "unavailable"),
     "LedgerTamperedError": (503, "unavailable"),
     "StorageError": (503, "unavailable"),
     "CacheUnavailableError": (503, "unavailable"),
+    "DeliveryError": (503, "unavailable"),
     "VerificationError": (500, "internal"),
     "NotFoundError": (404, "not_found"),
 }

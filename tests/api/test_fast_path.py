@@ -71,7 +71,7 @@ def credentials(street: HotShop) -> dict[str, dict[str, str]]:
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 CREDENTIALS = ("bearer", "lower", "header", "both", "basic", "empty", "none", "wrong", "scope")
-QUERIES = ("", "?n=20", "?task=any", "?n=3", "?n=0", "?", "?%FF")
+QUERIES = ("", "?n=20", "?task=any", "?n=3", "?n=0", "?", "?%FF", "?context=tea-0")
 
 
 def check_alike(street: HotShop, method: str, user_id: str, credential: str, query: str, body: bytes = b"") -> None:

@@ -13,7 +13,7 @@ from starlette.types import Scope as Connection
 from api import fast_path
 from api.app import create_app
 from api.fast_path import FastApplication
-from api.hot_path import HotPath
+from api.hot_path import HOT, HotPath
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
@@ -105,6 +105,10 @@ def test_a_list_comes_by_the_fast_path_until_its_customer_is_erased(street: Stre
 def test_what_was_there_before_the_first_request_is_not_walked_by_the_garbage_collector(street: Street) -> None:
     assert gc.get_freeze_count() > 10_000
     assert street.ask("nobody").status_code == 200
+
+
+def test_the_servers_connections_are_handed_the_way_to_finished_answers(street: Street) -> None:
+    assert street.client.app_state[HOT] is street.hot
 
 
 def test_an_epoch_that_was_raised_ends_the_hits_within_a_second(street: Street) -> None:

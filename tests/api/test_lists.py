@@ -189,6 +189,33 @@ def test_a_basket_that_is_none_is_refused(shop: Shop, body: dict[str, Any]) -> N
     assert shop.send("POST", "/v1/recommendations", **body).status_code == 422
 
 
+def test_a_page_moves_every_kind_of_list_and_the_answer_says_so(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="coffee-5"))
+    page = {"task": "discover", "context": "tea-1"}  # all teas and coffees fit alike there, and teas come first
+    one = shop.recommend(n="4", **page)
+    many = shop.send("POST", "/v1/recommendations:batch", user_ids=["ada-lovelace", "nobody"], n=4, **page).json()
+    basket = shop.send("POST", "/v1/recommendations", items=["coffee-5"], n=4, **page).json()
+
+    assert item_ids(shop.recommend(n="4", task="discover")) == ["coffee-0", "coffee-1", "coffee-2", "coffee-3"]
+    assert many["results"] == [one, shop.recommend("nobody", n="4", **page)]
+    assert [answer["personalized"] for answer in (one, basket, many["results"][1])] == [True, True, False]
+    for answer in (one, basket, many["results"][1]):
+        assert item_ids(answer) == ["tea-0", "tea-2", "tea-3", "tea-4"]
+        assert {item["reason"] for item in answer["items"]} == {"similar_to_context"}
+        assert answer["context_used"] is True
+
+
+def test_a_page_that_moves_nothing_is_no_fault(shop: Shop) -> None:
+    assert shop.recommend(context="nothing") == {**shop.recommend(), "context_used": False}
+    assert "context_used" not in shop.recommend()
+
+
+@pytest.mark.parametrize("context", ["", "a\n", "x" * 257])
+def test_a_page_whose_item_cannot_be_one_is_refused(shop: Shop, context: str) -> None:
+    assert shop.ask(context=context).status_code == 422
+    assert shop.send("POST", "/v1/recommendations", items=[], context=context).status_code == 422
+
+
 def test_many_customers_get_what_each_would_get(shop: Shop) -> None:
     shop.statuses(event("1", "ada-lovelace", "tea-2"), event("2", "bo", "coffee-2"))
     users = ["bo", "nobody", "ada-lovelace", "bo"]

@@ -116,3 +116,26 @@ def test_a_customer_who_is_erased_is_in_neither_slot() -> None:
         street.renew()
         assert not street.is_hit()
         assert street.ask().json()["personalized"] is False
+
+
+def test_a_version_is_compared_with_the_live_one_and_the_answer_says_that_this_is_not_private(shop: Shop) -> None:
+    version = candidate(shop)
+    shop.statuses(event("1"), event("2", "bo"), event("3", "cy"))
+    before = shop.recommend()
+    found = shop.send("POST", f"/v1/models/{version}/shadow?customers=2", Scope.OPERATE).json()
+    assert (found["live"], found["version"], found["customers"]) == (shop.version, version, 2)
+    assert (found["overlap20"], found["first_differs"]) == (1.0, 0.0)
+    assert found["coverage_live"] == found["coverage_version"] > 0.5
+    assert found["counted"] == "internal, not private"
+    assert shop.recommend() == before
+
+
+def test_a_comparison_that_cannot_be_made_is_refused(shop: Shop) -> None:
+    version = candidate(shop)
+    path = f"/v1/models/{version}/shadow"
+    for n in (0, 10_001):
+        assert shop.send("POST", f"{path}?customers={n}", Scope.OPERATE).status_code == 422
+    assert shop.send("POST", f"/v1/models/{UNKNOWN}/shadow", Scope.OPERATE).status_code == 404
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": [version]}})
+    assert shop.send("POST", path, Scope.OPERATE).status_code == 409

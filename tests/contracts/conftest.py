@@ -30,10 +30,14 @@ from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
+from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
+from recsys.store.sql.webhooks import SqlWebhooks
+from recsys.store.uploads import UploadedParts
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
@@ -52,12 +56,12 @@ def ports(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]
     with make_database(tmp_path) as url:
         engine = open_engine(url)
         try:
-            yield sql_workspace(engine)
+            yield sql_workspace(engine, tmp_path)
         finally:
             engine.dispose()
 
 
-def sql_workspace(engine: Engine) -> Workspace:
+def sql_workspace(engine: Engine, directory: Path) -> Workspace:
     ring = KeyRing.ephemeral()
     return replace(
         memory_workspace(clock=lambda: NOON),
@@ -65,10 +69,13 @@ def sql_workspace(engine: Engine) -> Workspace:
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
         sums=SqlSums(engine, ring),
-        erasures=SqlErasures(engine, ring),
+        erasures=SqlErasures(engine, ring, lambda: NOON),
+        receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
+        imports=SqlImports(engine, UploadedParts(directory / "uploads", ring)),
+        webhooks=SqlWebhooks(engine, lambda: NOON),
     )
 
 

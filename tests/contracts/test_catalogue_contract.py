@@ -110,3 +110,12 @@ def test_a_write_that_changes_nothing_is_no_news(ports: Workspace) -> None:
     ports.catalogue.add_items([item("tea")])
     ports.catalogue.change_item("tea", lambda old: old)
     assert ports.catalogue.changed_since(revision) == (revision, ())
+
+
+def test_items_are_put_together_and_each_says_what_was_there_before(ports: Workspace) -> None:
+    ports.catalogue.add_items([item("bread"), item("tea")])
+    before = ports.catalogue.put_items([TEA, item("new"), item("bread"), item("new", name="Newer")])
+
+    assert before == [item("tea"), None, item("bread"), item("new")]
+    assert ports.catalogue.items() == (item("bread"), TEA, item("new", name="Newer"))
+    assert ports.catalogue.put_items([]) == []

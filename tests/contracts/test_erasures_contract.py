@@ -1,13 +1,17 @@
 """What every queue of erasures keeps."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.errors import NotFoundError, StateError
 from recsys.store.workspace import Workspace
-from recsys.types import CustomerState, ErasureRequest, ErasureState, UserKey
+from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey
+from tests.contracts.conftest import NOON
+from tests.contracts.entries import entering
 
 STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
 
@@ -32,7 +36,7 @@ def finish(ports: Workspace, request_id: str, receipt: bytes) -> bytes:
     ports.erasures.erase_customer(request_id, {}, {})
     for state in STEPS[1:]:
         ports.erasures.advance(request_id, state, {})
-    return ports.erasures.finish(request_id, receipt, {"log": 1})
+    return ports.erasures.finish(request_id, entering(receipt), {"log": 1})
 
 
 def test_suppression_holds_from_the_moment_of_the_request(
@@ -138,7 +142,7 @@ def test_no_step_can_be_left_out(known: Workspace, state: ErasureState) -> None:
 
 def test_a_receipt_is_refused_before_the_steps_are_done(known: Workspace) -> None:
     with pytest.raises(StateError):
-        known.erasures.finish("r", b"receipt", {})
+        known.erasures.finish("r", entering(b"receipt"), {})
     with pytest.raises(NotFoundError, match="suppressed so far"):
         known.erasures.receipt("r")
 
@@ -148,7 +152,7 @@ def test_the_first_receipt_stays(
 ) -> None:
     ports.erasures.suppress(erasure_request("r"), customer(1))
     assert finish(ports, "r", b"first") == b"first"
-    assert ports.erasures.finish("r", b"second", {"log": 2}) == b"first"
+    assert ports.erasures.finish("r", entering(b"second"), {"log": 2}) == b"first"
     assert ports.erasures.receipt("r") == b"first"
     assert ports.erasures.request("r").details == {"log": 1}
 
@@ -189,3 +193,21 @@ def test_whoever_was_ever_suppressed_is_listed_in_the_order_of_keys(
         ports.erasures.suppress(erasure_request(f"r{number}"), customer(number))
     finish(ports, "r1", b"receipt")
     assert list(ports.erasures.suppressed()) == [customer(1), customer(2), customer(3)]
+
+
+def test_the_backlog_is_what_is_not_receipted(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    assert ports.erasures.backlog() == Backlog(pending=0, oldest=None, due=None)
+    for number, days in enumerate((3, 1, 2)):
+        came = NOON - timedelta(days=days)
+        asked = replace(erasure_request(str(number)), received_at=came, due_at=came + timedelta(days=30))
+        ports.erasures.suppress(asked, customer(number))
+
+    assert ports.erasures.backlog() == Backlog(
+        pending=3, oldest=NOON - timedelta(days=3), due=NOON + timedelta(days=27)
+    )
+    finish(ports, "0", b"receipt")
+    assert ports.erasures.backlog() == Backlog(
+        pending=2, oldest=NOON - timedelta(days=2), due=NOON + timedelta(days=28)
+    )

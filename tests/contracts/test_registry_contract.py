@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from recsys.errors import ArtifactError, NotFoundError
+from recsys.errors import ArtifactError, NotFoundError, VersionConflictError
 from recsys.models.factors import ItemFactors
 from recsys.ports import Registry
 from recsys.store.memory import MemoryRegistry
 from recsys.store.registry import FileRegistry
-from recsys.types import ModelStatus, ModelVersion, Served
+from recsys.types import Experiment, ModelStatus, ModelVersion, Served
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -180,3 +180,99 @@ def test_a_version_with_another_models_factors_is_refused(
     with pytest.raises(ArtifactError):
         registry.save(make_model(1)[0], make_model(0)[1])
     assert registry.versions() == ()
+
+
+def compared(version: str, **changes: Any) -> Experiment:
+    return replace(Experiment(name="more-factors", version=version, share=20, salt="5a" * 8), **changes)
+
+
+@pytest.fixture
+def running(registry: Registry, saved: list[ModelVersion]) -> tuple[str, str, str]:
+    """The live version, the one that an experiment shows beside it, and another one."""
+    live, beside, other = (version.version for version in saved)
+    registry.promote(live)
+    registry.warm(beside)
+    registry.begin(compared(beside))
+    return live, beside, other
+
+
+def test_an_experiment_shows_a_version_beside_the_live_one_until_it_is_stopped(
+    registry: Registry, running: tuple[str, str, str]
+) -> None:
+    live, beside, _ = running
+    registry.begin(compared(beside))
+    assert registry.served() == Served(live=live, slots=(live, beside), experiment=compared(beside))
+    assert (registry.end(), registry.end()) == (compared(beside), None)
+    assert registry.served() == Served(live=live, slots=(live, beside))
+
+
+def test_an_experiment_needs_a_live_version_and_another_one_with_a_slot(
+    registry: Registry, saved: list[ModelVersion]
+) -> None:
+    first, second, third = (version.version for version in saved)
+    registry.warm(first)
+    with pytest.raises(VersionConflictError, match="privrec models publish"):
+        registry.begin(compared(first))
+    registry.promote(first)
+    registry.warm(second)
+    for version in (first, third):
+        with pytest.raises(VersionConflictError, match="privrec models publish"):
+            registry.begin(compared(version))
+    with pytest.raises(NotFoundError):
+        registry.begin(compared("0" * 32))
+    assert registry.served().experiment is None
+
+
+def test_while_an_experiment_runs_no_other_begins_and_no_slot_is_taken(
+    registry: Registry, running: tuple[str, str, str]
+) -> None:
+    live, beside, other = running
+    before = registry.served()
+    for changes in ({"share": 30}, {"salt": "a5" * 8}, {"name": "another"}):
+        with pytest.raises(VersionConflictError, match="privrec experiment stop"):
+            registry.begin(compared(beside, **changes))
+    with pytest.raises(VersionConflictError, match="privrec experiment stop"):
+        registry.warm(other)
+    assert [registry.warm(version) for version in (live, beside)] == [0, 1]
+    assert registry.served() == before
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["live", "beside", "other"])
+def test_a_promotion_ends_an_experiment(registry: Registry, running: tuple[str, str, str], place: int) -> None:
+    registry.promote(running[place])
+    assert (registry.live(), registry.served().experiment) == (running[place], None)
+
+
+def test_a_withdrawal_of_one_version_of_an_experiment_leaves_everybody_the_other(
+    registry: Registry, running: tuple[str, str, str]
+) -> None:
+    live, beside, other = running
+    registry.withdraw(other)
+    assert registry.served().experiment == compared(beside)
+    registry.withdraw(live)
+    assert registry.served() == Served(live=beside, slots=(None, beside))
+    registry.warm(running[1])
+    registry.withdraw(beside)
+    assert registry.served() == Served()
+
+
+def test_a_withdrawal_of_the_version_beside_leaves_everybody_the_live_one(
+    registry: Registry, running: tuple[str, str, str]
+) -> None:
+    live, beside, _ = running
+    registry.withdraw(beside)
+    assert registry.served() == Served(live=live, slots=(live, None))
+
+
+def test_whoever_is_compared_on_a_version_that_is_to_be_spared_gets_another_one_if_there_is_one(
+    registry: Registry, running: tuple[str, str, str]
+) -> None:
+    live, beside, other = running
+    assert registry.spare([other]) is None
+    assert registry.served().experiment == compared(beside)
+    for versions, left in (([beside], live), ([live, beside], live), ([live, other], beside)):
+        assert registry.spare(versions) == compared(beside)
+        assert (registry.live(), registry.served().experiment) == (left, None)
+        assert registry.spare(versions) is None
+        registry.promote(live)
+        registry.begin(compared(beside))

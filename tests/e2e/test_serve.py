@@ -74,7 +74,7 @@ def test_an_erasure_is_finished_by_the_server_itself_and_sigterm_leaves_nothing_
         assert shop.recommend(ADA)["personalized"] is False
         assert_receipt_holds(wait_for(lambda: shop.receipt(request_id)), request_id)
         assert spends(trained) == [*FIRST_RELEASE, "gram"]
-        assert shop.recommend(BEN)["version"] == contents(trained)["live"]
+        assert_serves_soon(shop, str(contents(trained)["live"]))
 
         socket, cache = cache_of(trained)
         assert server.end(signal.SIGTERM) == 0
@@ -84,6 +84,31 @@ def test_an_erasure_is_finished_by_the_server_itself_and_sigterm_leaves_nothing_
     assert not list(trained.glob("lock.*"))
     assert len(contents(trained)["histories"]) == N_CUSTOMERS - 1
     assert_nothing_is_told(server)
+
+
+NOT_SERVED = {"alembic", "dp_accounting", "implicit", "matplotlib", "opacus", "pandas", "pyarrow", "torch"}
+"""What trains, accounts or migrates: each takes a good part of a server's start, and none of it answers a request."""
+NOT_SERVED_PARTS = {
+    "recsys.audit",
+    "recsys.privacy.accounting",
+    "recsys.training",
+    "scipy.optimize",
+    "scipy.signal",
+    "scipy.stats",
+}
+
+
+def test_a_server_loads_nothing_that_trains(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with serving(tmp_path / "log") as (server, shop):
+        assert shop.buy(BEN, shop.recommend(BEN, task="discover")["items"][0]["item_id"]) == "accepted"
+        assert shop.recommend(BEN)["personalized"] is True
+        wait_for(lambda: "lists published" in server.printed or None)
+    loaded = set(re.findall(r"^import time: .* ([\w.]+)$", server.printed, re.MULTILINE))
+
+    assert {"api.routes.recommendations", "numpy", "recsys.models.top_k"} <= loaded
+    assert {name.partition(".")[0] for name in loaded} & NOT_SERVED == set()
+    assert loaded & NOT_SERVED_PARTS == set()
 
 
 def test_an_acknowledged_erasure_survives_kill_9_and_is_finished_by_the_next_server(
@@ -115,7 +140,7 @@ def test_api_and_worker_share_a_postgresql_database_and_a_cache(
         done("train", "--data", purchases, *QUANTITIES, *TRAINED)
         assert done("publish", "--json").json["customers"] == N_CUSTOMERS
         with serving(tmp_path / "log", "--no-worker") as (server, shop):
-            assert_erased_by_the_worker_alone(shop)
+            assert_erased_by_the_worker_alone(shop, fresh)
             assert server.end(signal.SIGTERM) == 0
         assert len(contents(fresh)["histories"]) == N_CUSTOMERS - 1
         assert spends(fresh) == [*FIRST_RELEASE, "gram"]
@@ -123,7 +148,13 @@ def test_api_and_worker_share_a_postgresql_database_and_a_cache(
     assert_nothing_is_told(server)
 
 
-def assert_erased_by_the_worker_alone(shop: Shop) -> None:
+def assert_serves_soon(shop: Shop, version: str) -> None:
+    """The version is what is served, once the lease on the lists of the one before has run out."""
+    after = wait_for(lambda: answer if (answer := shop.recommend(BEN))["version"] == version else None)
+    assert (after["personalized"], after["degraded"]) == (True, False)
+
+
+def assert_erased_by_the_worker_alone(shop: Shop, state_dir: Path) -> None:
     """The API acknowledges and suppresses; the rest waits for the worker, whose release the API then serves."""
     before = shop.recommend(ADA)
     assert (before["personalized"], before["degraded"]) == (True, False)
@@ -131,10 +162,10 @@ def assert_erased_by_the_worker_alone(shop: Shop) -> None:
     assert shop.recommend(ADA)["personalized"] is False
     assert shop.answer("GET", f"/v1/erasures/{request_id}")["state"] == ErasureState.SUPPRESSED
     assert shop.receipt(request_id) is None
-    assert done("worker", "--once").out == "finished 1 erasures\n"
+    assert done("worker", "--once").out == "finished 1 erasures and 0 imports\n"
     receipt = shop.receipt(request_id)
     assert receipt is not None
     assert_receipt_holds(receipt, request_id)
-    after = shop.recommend(BEN)
-    assert (after["personalized"], after["degraded"]) == (True, False)
-    assert after["version"] != before["version"]
+    live = str(contents(state_dir)["live"])
+    assert live != before["version"]
+    assert_serves_soon(shop, live)

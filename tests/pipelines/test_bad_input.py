@@ -225,6 +225,10 @@ def test_an_epsilon_that_promises_nothing_is_refused(epsilon: str, unchanged: Pa
         assert_refused(privrec(*words, "--epsilon", epsilon), 4, "epsilon > 0", f"got {float(epsilon)}")
 
 
+def test_an_erasable_model_under_noise_is_refused(unchanged: Path) -> None:
+    assert_refused(privrec("train", "--erasable"), 3, "epsilon inf for an erasable model", "leave --erasable out")
+
+
 @pytest.mark.parametrize("delta", ["0", "1", "nan", "-0.1"])
 def test_a_delta_that_is_no_chance_is_refused(delta: str, unchanged: Path) -> None:
     for words in (("train",), ("evaluate",), ("ledger", "budget", "--epsilon", "9")):
@@ -296,7 +300,7 @@ def test_a_cache_that_is_down_costs_time_and_nothing_else(
     with TestClient(create_app(Settings.load()), headers={"X-API-Key": secret}) as api:
         answer = ask(api).json()
         assert (answer["personalized"], answer["degraded"]) == (True, True)
-        assert api.get("/health/ready").json()["checks"]["cache"] == "degraded"
+        assert api.get("/health/ready").json()["checks"]["cache"]["state"] == "degraded"
         assert api.post("/v1/erasures", json={"user_id": ADA}).status_code == 202
         assert not personal(api)
     assert_refused(privrec("publish"), 5, "PRIVREC_REDIS_URL")

@@ -29,9 +29,12 @@ COMMANDS = {
     "erase",
     "verify",
     "ledger",
+    "log",
     "audit",
     "models",
+    "experiment",
     "keys",
+    "webhooks",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}
 
@@ -105,6 +108,7 @@ def test_an_error_is_json_where_the_output_is(fresh: Path) -> None:
         ("ledger",),
         ("ledger", "verify"),
         ("models",),
+        ("experiment", "show"),
         ("keys", "list"),
         ("keys", "create", "till", "--scope", "write"),
         ("audit", "canaries", "--trainings", "8"),

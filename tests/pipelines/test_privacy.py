@@ -151,7 +151,7 @@ def test_a_refused_release_keeps_the_salt_in_sight_and_holds_up_no_one_else(
     done("erase", BEN, "--receipt", receipt)
     done("verify", receipt, "--public-key", key)
     done("ledger", "budget", "--epsilon", "12", "--note", "decided by the board")
-    assert done("worker", "--once").out == "finished 1 erasures\n"
+    assert done("worker", "--once").out == "finished 1 erasures and 0 imports\n"
     assert {request.state.value for request in contents(trained)["requests"]} == {"receipted"}
 
 

@@ -4,21 +4,28 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines import serve
 from pipelines.api_process import running_api
-from pipelines.erase import desk
-from pipelines.serve import check_port, environment, free_port, work, worker_thread
+from pipelines.erase import desk, recommender
+from pipelines.serve import check_port, environment, free_port, publish, publisher_thread, work, worker_thread
+from recsys.data.import_job import ImportKind, ImportState
 from recsys.errors import StateError
 from recsys.store.memory import MemoryCache
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace
-from recsys.types import ErasureState
+from recsys.types import CatalogueItem, ErasureState, Purchase
+from tests.api.shop import ITEM_IDS, tea_and_coffee
+from tests.api.shop import publish as publish_model
 from tests.pipelines.shell import MAIL, NOBODY
+from tests.pipelines.test_imports import send
 
 PATIENCE = 20.0
 
@@ -63,7 +70,7 @@ def test_the_thread_finishes_what_is_asked_for_before_and_while_it_runs(monkeypa
         wait_for_receipts(workspace)
         desk(workspace).request("somebody else")
         wait_for_receipts(workspace)
-    assert "erasure-worker" not in [thread.name for thread in threading.enumerate()]
+    assert {"work", "work_imports"} & {thread.name for thread in threading.enumerate()} == set()
 
 
 def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
@@ -86,6 +93,74 @@ def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
     assert MAIL not in logged
 
 
+def lists_of(workspace: Workspace, user_id: str) -> bytes | None:
+    return workspace.cache.get(workspace.keys.user_key(user_id))
+
+
+def a_shop(workspace: Workspace, user_ids: Iterable[str]) -> Workspace:
+    workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in ITEM_IDS])
+    publish_model(workspace, tea_and_coffee())
+    bought = Purchase(event_id="1", item_id="tea-1", timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    recommender(workspace).record({user_id: [bought] for user_id in user_ids})
+    return workspace
+
+
+def test_a_server_publishes_beside_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    workspace = a_shop(memory_workspace(), ["ada"])
+    stale = lists_of(workspace, "ada")
+    with publisher_thread(workspace):
+        deadline = time.monotonic() + PATIENCE
+        while lists_of(workspace, "ada") == stale and time.monotonic() < deadline:
+            time.sleep(0.005)
+    assert len(lists_of(workspace, "ada") or b"") > len(stale or b"")
+    assert "publish" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_publishing_is_tried_again_until_the_cache_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    workspace = replace(memory_workspace(wait=lambda _: None), cache=(cache := MemoryCache()))
+    a_shop(workspace, [MAIL])
+    cache.down = True
+    logged, deadline = "", time.monotonic() + PATIENCE
+    with publisher_thread(workspace):
+        while "lists published" not in logged and time.monotonic() < deadline:
+            time.sleep(0.005)
+            logged += capsys.readouterr().err
+            cache.down = cache.down and "lists not published" not in logged
+    assert "expected the cache to answer" in logged
+    assert "lists published" in logged
+    assert MAIL not in logged
+    assert lists_of(workspace, MAIL)
+
+
+def test_a_server_that_ends_does_not_wait_for_the_last_customer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr("recsys.serving.recommender.PUBLISH_BATCH", 1)
+    workspace, stop = a_shop(memory_workspace(), ["ada", "bo", "cy"]), threading.Event()
+    put = workspace.cache.put
+    written = []
+
+    def stopped_after_the_first(*given: Any) -> int:
+        stop.set()
+        written.append(given)
+        return put(*given)
+
+    monkeypatch.setattr(workspace.cache, "put", stopped_after_the_first)
+    publish(workspace, stop)
+    assert len(written) == 1
+
+
+def test_without_a_live_model_there_is_nothing_to_publish(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.0)
+    publish(memory_workspace(), threading.Event())
+    assert capsys.readouterr().err == ""
+
+
 def test_the_worker_stops_on_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop = threading.Event()
@@ -105,3 +180,16 @@ def test_a_server_that_cannot_start_is_an_error_that_says_how_to_see_why(tmp_pat
     nowhere = memory_workspace(Settings.load(state_dir=tmp_path / "no parent" / "state"))
     with pytest.raises(StateError, match="privrec serve"), running_api(nowhere):
         pytest.fail("the server started")
+
+
+def test_the_thread_works_off_imports_beside_erasures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    workspace = memory_workspace(wait=lambda _: None)
+    import_id = send(workspace, "item_id,name\ntea,Tea\n", kind=ImportKind.CATALOGUE)
+    deadline = time.monotonic() + PATIENCE
+    with worker_thread(workspace):
+        while workspace.imports.lying() and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    assert workspace.imports.job(import_id).state is ImportState.DONE
+    assert workspace.catalogue.items() == (CatalogueItem(item_id="tea", name="Tea"),)

@@ -1,5 +1,6 @@
 """The client: a method for every route, the types of the document, and what happens when connections are lost."""
 
+import hashlib
 import inspect
 import json
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Literal, NotRequired, TypeAlias, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
@@ -18,6 +20,7 @@ from privrec.client import ApiError, Client
 from recsys.errors import InputError, StateError
 from recsys.types import Scope
 from tests.api.shop import Shop, event, open_shop
+from tests.api.test_experiments import published
 
 RECEIPT = b'{"body":{},"key_id":"k","signature":"s"}'
 OPERATIONS: dict[str, tuple[str, str]] = {
@@ -31,17 +34,42 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "change_item": ("patch", "/v1/items/{item_id}"),
     "delete_item": ("delete", "/v1/items/{item_id}"),
     "post_events": ("post", "/v1/events"),
+    "create_import": ("post", "/v1/imports"),
+    "send_part": ("patch", "/v1/imports/{import_id}"),
+    "import_status": ("get", "/v1/imports/{import_id}"),
+    "cancel_import": ("delete", "/v1/imports/{import_id}"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
+    "log_checkpoint": ("get", "/v1/log/checkpoint"),
+    "log_consistency": ("get", "/v1/log/consistency"),
+    "log_inclusion": ("get", "/v1/log/inclusion"),
     "models": ("get", "/v1/models"),
+    "create_webhook": ("post", "/v1/webhooks"),
+    "webhooks": ("get", "/v1/webhooks"),
+    "delete_webhook": ("delete", "/v1/webhooks/{webhook_id}"),
+    "test_webhook": ("post", "/v1/webhooks/{webhook_id}/test"),
+    "dead_letters": ("get", "/v1/dead-letters"),
+    "redeliver": ("post", "/v1/dead-letters/{delivery_id}/redeliver"),
+    "metrics": ("get", "/metrics"),
     "model": ("get", "/v1/models/{version}"),
     "publish_model": ("post", "/v1/models/{version}/publish"),
     "promote_model": ("post", "/v1/models/{version}/promote"),
+    "shadow_model": ("post", "/v1/models/{version}/shadow"),
+    "experiment": ("get", "/v1/experiment"),
+    "start_experiment": ("put", "/v1/experiment"),
+    "stop_experiment": ("delete", "/v1/experiment"),
     "live": ("get", "/health/live"),
+    "startup": ("get", "/health/startup"),
     "ready": ("get", "/health/ready"),
 }
 """The method for each operation of the document."""
+TOGETHER = {"close", "import_file", "send_file"}
+"""Methods that are no operation, or several."""
+CALLED = {"where": "filter", "offset": "Upload-Offset", "old": "from", "new": "to"}
+"""What the document calls a parameter that Python or the shop would not call so."""
+PLAIN_ANSWERS = {"receipt": bytes, "metrics": str, "log_checkpoint": str}
+"""What is handed on as it came."""
 
 
 class Wire:
@@ -144,15 +172,13 @@ def operation(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def body_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    content = operation(document, name).get("requestBody", {"content": {"application/json": {"schema": {}}}})
-    return resolved(document, content["content"]["application/json"]["schema"])
+    content = operation(document, name).get("requestBody", {"content": {}})["content"]
+    return resolved(document, content.get("application/json", {"schema": {}})["schema"])
 
 
 def test_there_is_a_method_for_every_operation_of_the_document(document: dict[str, Any]) -> None:
     documented = {(method, path) for path, methods in document["paths"].items() for method in methods}
-    public = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")} - {
-        "close"
-    }
+    public = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")} - TOGETHER
 
     assert set(OPERATIONS.values()) == documented
     assert set(OPERATIONS) == public
@@ -162,18 +188,18 @@ def test_there_is_a_method_for_every_operation_of_the_document(document: dict[st
 def test_a_method_takes_every_parameter_and_field_of_its_operation(document: dict[str, Any], name: str) -> None:
     parameters = {parameter["name"] for parameter in operation(document, name).get("parameters", [])}
     fields = set(body_of(document, name).get("properties", {}))
-    taken = set(inspect.signature(getattr(Client, name)).parameters) - {"self"}
+    taken = set(inspect.signature(getattr(Client, name)).parameters) - {"self", "part"}
     if "fields" in taken:
         taken = taken - {"fields"} | set(answers.ItemFields.__annotations__)
-    called = {"filter" if parameter == "where" else parameter for parameter in taken}
+    called = {CALLED.get(parameter, parameter) for parameter in taken}
 
     assert called == parameters | fields
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_answer_has_the_type_of_the_document(document: dict[str, Any], name: str) -> None:
-    if name == "receipt":
-        assert inspect.signature(Client.receipt).return_annotation is bytes
+    if name in PLAIN_ANSWERS:
+        assert inspect.signature(getattr(Client, name)).return_annotation is PLAIN_ANSWERS[name]
         return
     answered = operation(document, name)["responses"]
     success = next(answered[status] for status in answered if status.startswith("2"))
@@ -220,28 +246,52 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     followed = client.erasure(request_id)
     shop.finish_erasure(request_id, RECEIPT)
     item_id = "a/ü&?"
+    webhook = client.create_webhook("https://hooks.example/in", ["erasure.completed"])
+    tested = client.test_webhook(webhook["webhook_id"])
+    shop.workspace.webhooks.failed(tested["delivery_id"], "it is down", None)
     version = str(shop.workspace.registry.live())
+    created = client.create_import("purchases", "csv", 5, columns={"user_id": "u"}, dry_run=True, sha256="0" * 64)
+    import_id = created["import_id"]
     return {
+        "create_import": created,
+        "send_part": client.send_part(import_id, 0, b"a,b,c"),
+        "import_status": client.import_status(import_id),
+        "cancel_import": client.cancel_import(import_id),
         "post_events": posted,
         "request_erasure": accepted,
         "erasure": followed,
         "receipt": client.receipt(request_id),
         "recommendations": client.recommendations(
-            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"]
+            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"], context="coffee-1"
         ),
-        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"]),
-        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again"),
+        "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"], context="none"),
+        "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again", context="tea-1"),
         "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
         "popular": client.popular(n=2, category="none"),
         "put_item": client.put_item(item_id, name="Ü", price=3, attributes={"b": "2"}),
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
+        "log_checkpoint": client.log_checkpoint(),
+        "log_consistency": client.log_consistency(0, 1),
+        "log_inclusion": client.log_inclusion(0),
         "models": client.models(),
+        "create_webhook": webhook,
+        "test_webhook": tested,
+        "webhooks": client.webhooks(),
+        "dead_letters": client.dead_letters(),
+        "redeliver": client.redeliver(tested["delivery_id"]),
+        "delete_webhook": client.delete_webhook(webhook["webhook_id"]),
+        "metrics": client.metrics(),
         "model": client.model(version),
         "publish_model": client.publish_model(version),
         "promote_model": client.promote_model(version, when="now"),
+        "shadow_model": client.shadow_model(version, customers=10),
+        "start_experiment": client.start_experiment("more", published(shop), share=20),
+        "experiment": client.experiment(),
+        "stop_experiment": client.stop_experiment(),
         "live": client.live(),
+        "startup": client.startup(),
         "ready": client.ready(),
     }
 
@@ -258,6 +308,8 @@ def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Clien
     assert [item["item_id"] for item in found["basket"]["items"]] == ["tea-2", "tea-3"]
     assert [len(answer["items"]) for answer in found["batch"]["results"]] == [1, 0]
     assert found["popular"]["items"] == []
+    assert found["send_part"] == found["import_status"] == {**found["create_import"], "offset": 5, "state": "working"}
+    assert found["cancel_import"]["state"] == "cancelled"
     assert found["delete_item"] == {
         "item_id": "a/ü&?",
         "name": "Ü",
@@ -266,6 +318,66 @@ def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Clien
         "stock": None,
         "attributes": {"b": "2"},
     }
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of two parts and a bit."""
+    (path := tmp_path / "purchases.csv").write_bytes(bytes(range(256)) * 8192 + b"\n")
+    return path
+
+
+def test_a_file_is_sent_in_parts_with_its_digest(client: Client, shop: Shop, large: Path) -> None:
+    sent = client.import_file(large, "purchases", columns={"user_id": "u"}, dry_run=True)
+    job = shop.workspace.imports.job(sent["import_id"])
+
+    assert sent["state"] == "working"
+    assert b"".join(shop.workspace.imports.content(job.import_id)) == large.read_bytes()
+    assert (job.format, job.columns, job.dry_run) == ("csv", {"user_id": "u"}, True)
+    assert job.sha256 == hashlib.sha256(large.read_bytes()).hexdigest()
+
+
+class Losing(Wire):
+    """A wire that loses these answers, and then works."""
+
+    def __init__(self, shop: Shop, lost: set[int]) -> None:
+        super().__init__(shop)
+        self._lost = lost
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+        answer = super().__call__(method, path, headers, body)
+        if len(self.sent) in self._lost:
+            raise StateError
+        return answer
+
+
+def test_a_file_goes_on_where_the_connection_was_lost(shop: Shop, large: Path) -> None:
+    _, secret = shop.workspace.api_keys.create("all", frozenset(Scope))
+    client = Client("http://shop.example", secret, transport=Losing(shop, {3, 6}))
+    sent = client.import_file(large, "purchases")
+
+    assert b"".join(shop.workspace.imports.content(sent["import_id"])) == large.read_bytes()
+
+
+def test_a_file_that_was_given_up_says_how_to_go_on(shop: Shop, large: Path) -> None:
+    _, secret = shop.workspace.api_keys.create("all", frozenset(Scope))
+    client = Client("http://shop.example", secret, transport=Losing(shop, {2, 3, 4}))
+    with pytest.raises(StateError) as lost:
+        client.import_file(large, "purchases")
+    [job] = shop.workspace.imports.lying()
+
+    assert lost.value.__notes__ == [f"go on with send_file('{job.import_id}', path)"]
+    assert client.send_file(job.import_id, large)["state"] == "working"
+
+
+def test_another_file_than_the_announced_one_is_noticed(client: Client, large: Path) -> None:
+    created = client.create_import("purchases", "csv", large.stat().st_size + 5000)
+    with pytest.raises(InputError, match="of 2102153 bytes that was announced, got 2097153"):
+        client.send_file(created["import_id"], large)
+    with pytest.raises(InputError, match=r"ends in \.csv, \.jsonl or \.parquet"):
+        client.import_file(large.rename(large.with_suffix(".xlsx")), "purchases")
+    with pytest.raises(ApiError, match="status 404"):
+        client.send_file("0" * 32, large.with_suffix(".xlsx"))
 
 
 def test_a_refusal_is_an_error_with_status_code_and_request_id(client: Client) -> None:
@@ -280,7 +392,9 @@ def test_a_refusal_is_an_error_with_status_code_and_request_id(client: Client) -
 def test_a_shop_that_is_not_ready_says_what_is_missing(client: Client, shop: Shop) -> None:
     shop.workspace.registry.withdraw(shop.version)
 
-    assert client.ready() == {"ready": False, "checks": {"database": "ok", "model": "none", "cache": "ok"}}
+    answer = client.ready()
+    assert (answer["ready"], answer["checks"]["model"]["state"]) == (False, "none")
+    assert client.startup()["started"] is True
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 1}', b"\xff"])

@@ -15,6 +15,7 @@ PLANTED = {
     "doors": ("api/planted.py", "import pipelines"),
     "client": ("privrec/planted.py", "import recsys.ports"),
     "rooms": ("recsys/evidence/planted.py", "import recsys.store"),
+    "verifier": ("recsys/evidence/planted_too.py", "import numpy"),
     "frameworks": ("recsys/models/planted.py", "import sqlalchemy"),
     "adapters": ("pipelines/planted.py", "import redis"),
     "implicit": ("recsys/data/planted.py", "import implicit"),

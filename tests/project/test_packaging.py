@@ -97,7 +97,7 @@ def test_neither_the_demo_nor_the_development_extra_reaches_torch(pyproject: Map
         }
         return set(names) | (reached(own) if own else set())
 
-    assert reached({"dev"}) == {"dev", "demo", "embedded", "plot", "postgres"}
+    assert reached({"dev"}) == {"dev", "demo", "embedded", "otel", "plot", "postgres"}
 
 
 def test_every_direct_requirement_is_pinned_by_the_constraints_to_a_version_that_fits(

@@ -1,17 +1,21 @@
 """The public catalogue in SQL."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 
 from recsys.serving.products import no_item
-from recsys.store.rules import merge_items
+from recsys.store.chunks import chunks
+from recsys.store.rules import merge_items, put_among
 from recsys.store.sql.engine import insert_all, writing
 from recsys.store.sql.tables import items as table
 from recsys.types import CatalogueItem
+
+PAGE = 500
+"""Items asked for by name at once: below every driver's limit of parameters."""
 
 
 class SqlCatalogue:
@@ -37,14 +41,19 @@ class SqlCatalogue:
             return tuple(item for _, item in _read(connection, _SELECT))
 
     def put_item(self, item: CatalogueItem) -> bool:
-        """Add the item, or replace the one with its id; whether it is new."""
+        """Put one item; whether it is new."""
+        return self.put_items([item]) == [None]
+
+    def put_items(self, items: Sequence[CatalogueItem]) -> list[CatalogueItem | None]:
+        """Add each item, or replace the one with its id; what was there before each."""
         with writing(self._engine) as connection:
-            before = _one(connection, item.item_id)
-            if before is None:
-                _insert(connection, [item], at=connection.scalar(_COUNT) or 0)
-            elif before != item:
-                _update(connection, [item])
-            return before is None
+            known = _some(connection, {item.item_id for item in items})
+            before, after = put_among(known, items)
+            new = [item for item_id, item in after.items() if item_id not in known]
+            _update(connection, [item for item_id, item in after.items() if item != known.get(item_id, item)])
+            if new:
+                _insert(connection, new, at=connection.scalar(_COUNT) or 0)
+            return before
 
     def change_item(self, item_id: str, change: Callable[[CatalogueItem], CatalogueItem]) -> CatalogueItem:
         """The item after the change, or NotFoundError."""
@@ -83,6 +92,11 @@ def _following(connection: Connection) -> int:
 
 def _one(connection: Connection, item_id: str) -> CatalogueItem | None:
     return next((item for _, item in _read(connection, _SELECT.where(table.c.item_id == item_id))), None)
+
+
+def _some(connection: Connection, item_ids: Collection[str]) -> dict[str, CatalogueItem]:
+    pages = (_SELECT.where(table.c.item_id.in_(page)) for page in chunks(item_ids, PAGE))
+    return {item.item_id: item for page in pages for _, item in _read(connection, page)}
 
 
 def _read(connection: Connection, query: Select[Any]) -> Iterable[tuple[int, CatalogueItem]]:

@@ -7,22 +7,25 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Row, bindparam, func, select
 
-from recsys.clock import isoformat
+from recsys.clock import Clock, isoformat, utc_now
 from recsys.evidence.canonical import canonical_json
+from recsys.evidence.log import Enter
 from recsys.store.keys import KeyRing
-from recsys.store.rules import advanced, check_sums_cover, is_erased, no_receipt, no_request, no_sum
+from recsys.store.rules import advanced, check_sums_cover, completed, is_erased, no_receipt, no_request, no_sum
 from recsys.store.sql.engine import truncate_log, writing
+from recsys.store.sql.receipt_log import append
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
-from recsys.types import ErasureRequest, ErasureState, Json, UserKey
+from recsys.store.sql.webhooks import enqueue
+from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey, WebhookEvent
 
 
 class SqlErasures:
     """Satisfies `ports.Erasures`."""
 
-    def __init__(self, engine: Engine, ring: KeyRing) -> None:
+    def __init__(self, engine: Engine, ring: KeyRing, clock: Clock = utc_now) -> None:
         """Use the database of the engine and the keys that its sums are sealed under."""
-        self._engine, self._ring = engine, ring
+        self._engine, self._ring, self._clock = engine, ring, clock
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
@@ -57,8 +60,8 @@ class SqlErasures:
         with writing(self._engine) as connection:
             _set(connection, advanced(_request(_row_of(connection, request_id)), state, details))
 
-    def finish(self, request_id: str, receipt: bytes, details: Mapping[str, Json]) -> bytes:
-        """Keep the receipt and set state RECEIPTED; a receipt that is there already stays, and is what comes back.
+    def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
+        """Enter the receipt in the log, keep it, and set state RECEIPTED; one that is there already stays.
 
         Raises:
             StateError: a step was left out.
@@ -69,7 +72,9 @@ class SqlErasures:
             row = _row_of(connection, request_id)
             if row.receipt is not None:
                 return bytes(row.receipt)
+            receipt = append(connection, enter)
             _set(connection, advanced(_request(row), ErasureState.RECEIPTED, details), receipt=receipt)
+            enqueue(connection, WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
         return receipt
 
     def request(self, request_id: str) -> ErasureRequest:
@@ -91,6 +96,14 @@ class SqlErasures:
         query = _OLDEST_FIRST.where(erasures.c.state != ErasureState.RECEIPTED)
         with self._engine.connect() as connection:
             return tuple((_request(row), UserKey(row.user_key)) for row in connection.execute(query))
+
+    def backlog(self) -> Backlog:
+        """How much is not receipted; times are kept in one spelling, which sorts as they do."""
+        received, due = func.min(erasures.c.received_at), func.min(erasures.c.due_at)
+        query = select(func.count(), received, due).where(erasures.c.state != ErasureState.RECEIPTED)
+        with self._engine.connect() as connection:
+            pending, oldest, first = connection.execute(query).one()
+        return Backlog(pending=pending, oldest=_moment(oldest), due=_moment(first))
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -160,6 +173,10 @@ def _request(row: Row[Any]) -> ErasureRequest:
         release=row.release,
         details=cast("dict[str, Json]", json.loads(row.details)),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 _OLDEST_FIRST = select(erasures).order_by(erasures.c.sequence)

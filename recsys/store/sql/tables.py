@@ -83,6 +83,23 @@ erasures = Table(
     Column("receipt", LargeBinary),
 )
 
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""The complete subtrees of the log of receipts: rows are added and never changed."""
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+"""What was signed each time the log grew."""
+
 ledger = Table(
     "ledger",
     metadata,
@@ -110,3 +127,38 @@ fence = Table(
     Column("identity", Text, nullable=False),
 )
 """One row, or none before it is first changed: which run of the cache's server is trusted."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("import_id", Text, nullable=False, unique=True),
+    Column("data_key", LargeBinary),
+    Column("job", Text, nullable=False),
+)
+"""`data_key` is the only key of the parts of the file, and there as long as they may lie in the state directory."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("webhook_id", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("events", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Text, nullable=False),
+    Column("dead", Boolean, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+"""Messages that were not taken yet; one that was taken is deleted. None names a customer."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from recsys.errors import VerificationError
 from recsys.evidence.canonical import canonical_json
-from recsys.evidence.receipt import subject_commitment, verify_receipt, write_receipt
+from recsys.evidence.log import enter
+from recsys.evidence.merkle import Node, completed, covering, leaf_hash
+from recsys.evidence.receipt import UNLOGGED_TYPE, read_receipt, subject_commitment, verify_receipt, write_receipt
 from recsys.evidence.signing import sign
-from recsys.types import ErasureRequest, ErasureState
+from recsys.types import ErasureRequest, ErasureState, Json
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SALT = b"salt" * 4
@@ -31,7 +34,19 @@ REQUEST = ErasureRequest(
     release=True,
     details={"models": ["one", "two"], "events": 17},
 )
-RECEIPT = write_receipt(REQUEST, completed_at=NOON + timedelta(seconds=2), signing_key=KEY)
+SIGNED = write_receipt(REQUEST, completed_at=NOON + timedelta(seconds=2), signing_key=KEY)
+OTHERS = [leaf_hash(bytes([number])) for number in range(5)]
+
+
+def logged(signed: bytes, size: int = len(OTHERS)) -> bytes:
+    """The receipt as it is handed out, the next one in a log of others."""
+    nodes: dict[Node, bytes] = {}
+    for number in range(size):
+        nodes |= completed(number, OTHERS[number], nodes)
+    return enter(signed, size, nodes, signing_key=KEY).receipt
+
+
+RECEIPT = logged(SIGNED)
 
 
 def test_a_receipt_says_what_was_done_and_when() -> None:
@@ -40,6 +55,57 @@ def test_a_receipt_says_what_was_done_and_when() -> None:
     assert body["steps"] == {"models": ["one", "two"], "events": 17}
     assert body["received_at"] == "2026-01-31T12:00:00.000Z"
     assert body["completed_at"] == "2026-01-31T12:00:02.000Z"
+
+
+def test_a_receipt_says_where_it_is_in_the_log() -> None:
+    place = read_receipt(RECEIPT, KEY.public_key()).logged
+    assert place is not None
+    assert (place.index, place.checkpoint.size) == (len(OTHERS), len(OTHERS) + 1)
+
+
+def test_a_receipt_from_before_the_log_still_holds_and_is_nowhere_in_it() -> None:
+    body = json.loads(SIGNED)["body"] | {"type": UNLOGGED_TYPE}
+    old = read_receipt(canonical_json(sign(body, KEY)), KEY.public_key())
+    assert (old.body, old.logged) == (body, None)
+
+
+def test_a_receipt_without_its_place_in_the_log_is_refused() -> None:
+    with pytest.raises(VerificationError, match="place in the log"):
+        read_receipt(SIGNED, KEY.public_key())
+
+
+def test_a_receipt_in_a_long_log_has_at_most_four_kilobytes() -> None:
+    """Three models, each released again, the longest reason of letters, and a million receipts before it."""
+    outcome: dict[str, Json] = {
+        "version": "0f" * 16,
+        "trainer": "gram",
+        "epsilon": 3.9999999999999996,
+        "outcome": "superseded by a training on the purchases without the customer: its trainer keeps no sum",
+        "superseded_by": "f0" * 16,
+    }
+    steps: dict[str, Json] = {
+        "erased": {
+            "at": "2026-01-31T12:00:00.000Z",
+            "history": "destroyed",
+            "data_key": "destroyed",
+            "sums": [{"sum_id": "0f" * 16, "subtracted": True}] * 3,
+            "versions": ["0f" * 16] * 3,
+        },
+        "released": {
+            "at": "2026-01-31T12:00:00.000Z",
+            "versions": [outcome, outcome, outcome],
+            "lists_published": True,
+        },
+        "purged": {"at": "2026-01-31T12:00:00.000Z", "cache": "deleted and read back"},
+    }
+    request = replace(REQUEST, request_id="0" * 36, details=steps)
+    signed = write_receipt(request, completed_at=NOON, signing_key=KEY)
+    frontier = {node: bytes(32) for node in covering((0, 2**20 - 1))}
+    receipt = enter(signed, 2**20 - 1, frontier, signing_key=KEY).receipt
+    place = read_receipt(receipt, KEY.public_key()).logged
+    assert place is not None
+    assert place.checkpoint.size == 2**20
+    assert len(receipt) <= 4096
 
 
 def test_a_receipt_does_not_name_the_customer() -> None:
@@ -54,10 +120,11 @@ def test_changing_any_single_byte_fails(position: int, difference: int) -> None:
         verify_receipt(bytes(changed), KEY.public_key())
 
 
-def test_no_other_letter_at_the_signatures_end_means_the_same() -> None:
-    # Base64 leaves four bits of the last letter unused: a careless reader takes sixteen letters for one.
+@pytest.mark.parametrize("end", [b'=="}', b'=",', b'="],', b"=\\n\\n", b'=\\n",'])
+def test_no_other_letter_at_the_end_of_a_signature_or_a_hash_means_the_same(end: bytes) -> None:
+    # Base64 leaves two or four bits of the last letter unused: a careless reader takes several letters for one.
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-    last = RECEIPT.index(b'=="}') - 1
+    last = RECEIPT.index(end) - 1
     for letter in set(alphabet) - {RECEIPT[last]}:
         with pytest.raises(VerificationError):
             verify_receipt(RECEIPT[:last] + bytes([letter]) + RECEIPT[last + 1 :], KEY.public_key())

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.fence_schedules import ACTORS, Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited, World, play
+from benchmarks.fence_schedules import ACTORS, play
+from benchmarks.fence_schemes import Deleting, Fenced, Halved, Unnamed, Unstamped, Unwaited
+from benchmarks.fence_world import World
 from benchmarks.stepped import CrashError, Stage
 
 SCHEDULES = 2000
@@ -29,9 +31,10 @@ def test_nothing_is_served_that_an_acknowledgement_ruled_out(stage: Stage) -> No
 
 
 def test_the_schedules_are_about_something(stage: Stage) -> None:
-    """Lists are served by leases, erasures and purchases are acknowledged, servers are certified more than once."""
+    """Lists of both arms are served by leases, erasures and purchases acknowledged, servers certified again."""
     worlds = [play(stage, Fenced, seed) for seed in range(ENOUGH)]
     assert sum(world.served for world in worlds) > ENOUGH
+    assert sum(world.compared for world in worlds) > ENOUGH / 10
     assert sum(len(world.erased) for world in worlds) > ENOUGH / 2
     assert sum(max(world.counted.values()) > 1 for world in worlds) > ENOUGH / 4
     assert sum(world.fences.read().epoch > 2 for world in worlds) > ENOUGH / 4

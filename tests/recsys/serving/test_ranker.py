@@ -12,8 +12,9 @@ from recsys.models.factors import ItemFactors
 from recsys.models.list_order import EMPTY
 from recsys.models.ranking import model_scores
 from recsys.models.repeat import with_own_repeats
+from recsys.serving.masked import own_rows
 from recsys.serving.ranker import Ranked, Ranker
-from recsys.types import Task
+from recsys.types import Reason, Task
 
 N_ITEMS, N_FACTORS, NEWER, LENGTH = 400, 8, 3, 10
 
@@ -131,3 +132,19 @@ def test_a_model_without_factors_lists_what_is_popular_and_was_bought(model: Ite
 def test_nobody_has_no_lists(model: ItemFactors) -> None:
     lists = ranker_of(model, pruned=True).lists(sp.csr_matrix((0, N_ITEMS), dtype=np.float32))
     assert all(lists[task].items.shape == (0, LENGTH) for task in Task)
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_a_list_under_a_mask_that_allows_all_has_the_same_bits(
+    model: ItemFactors, own: sp.csr_matrix, pruned: bool
+) -> None:
+    ranker, everything = ranker_of(model, pruned=pruned), np.ones(own.shape[1], dtype=np.bool_)
+    lists = ranker.lists(own)
+
+    for customer in range(own.shape[0]):
+        for task, found in lists.items():
+            rows = own_rows(ranker, own[customer], everything, LENGTH, task=task)
+            kept = found.items[customer] != EMPTY
+            assert [item for item, _, _ in rows] == found.items[customer][kept].tolist()
+            assert [score for _, score, _ in rows] == found.scores[customer][kept].tolist()
+            assert [reason is Reason.BOUGHT_BEFORE for _, _, reason in rows] == found.bought[customer][kept].tolist()

@@ -9,10 +9,10 @@ import pytest
 
 from recsys.errors import InputError
 from recsys.models.factors import ItemFactors
-from recsys.serving.lists import LIST_LENGTH, CachedLists
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists
 from recsys.serving.sealed_lists import COUNT, HEADER, ROW, Kind, generation_of, seal_document, to_document
 from recsys.types import CatalogueItem, EventStatus, Reason, Task
-from tests.recsys.serving.shop import POPULAR, TEAS, Shop, ids, tea_and_coffee
+from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, tea_and_coffee
 
 OTHER_STRENGTH = 2.0
 
@@ -34,6 +34,18 @@ def plant(shop: Shop, value: bytes, user_id: str = "ada") -> None:
     permit = shop.cache.permit()
     assert permit is not None
     assert shop.cache.put(replace(permit, stamp=2**40), [(shop.key(user_id), value)]) == 1
+
+
+def one_taste(items: tuple[str, ...]) -> ItemFactors:
+    """A model that prefers low positions, whatever was bought."""
+    falling = np.linspace(1, 0.5, len(items), dtype=np.float32)
+    return ItemFactors(
+        item_ids=items,
+        encoder=falling[:, None],
+        factors=falling[:, None],
+        item_weights=np.ones(len(items), dtype=np.float32),
+        popularity=falling,
+    )
 
 
 # Without a model, and how lists look.
@@ -86,6 +98,22 @@ def test_a_length_out_of_range_is_refused(shop: Shop, n: int) -> None:
 def test_a_list_is_as_long_as_asked_for_or_as_there_are_items(shop: Shop, n: int) -> None:
     assert len(shop.recommend("ada", n=n).items) == min(n, 12)
     assert len(shop.recommend("nobody", n=n).items) == min(n, 12)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_more_than_the_cache_keeps_of_a_list_is_computed(empty_shop: Shop, published: bool) -> None:
+    more = tuple(f"item {position}" for position in range(2 * KEPT_LENGTH))
+    empty_shop.workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in more])
+    items = TEAS + COFFEES + more
+    empty_shop.release(one_taste(items))
+    empty_shop.buy("ada", items[40])
+    if published:
+        assert empty_shop.recommender.publish() == 1
+    longest = empty_shop.recommend("ada", n=len(items))
+    assert ids(longest) == [items[40], *(item for item in items if item != items[40])]
+    assert [len(rows) for rows in cached(empty_shop).lists.values()] == [KEPT_LENGTH, KEPT_LENGTH]
+    for n in (1, KEPT_LENGTH, KEPT_LENGTH + 1):
+        assert empty_shop.recommend("ada", n=n).items == longest.items[:n]
 
 
 def test_an_id_that_cannot_be_one_is_refused_and_not_repeated(shop: Shop) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -160,3 +161,20 @@ def test_a_commitment_needs_the_key_the_salt_and_the_data(data: bytes, salt: byt
 def test_a_salt_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(InputError, match="salt of 16 bytes"):
         RING.commitment(b"data", bytes(size))
+
+
+def test_draws_are_even_and_another_salt_draws_anew() -> None:
+    """2,000 customers of a fixed ring: no counts are further than 4 standard deviations from even."""
+    ring = KeyRing(b"k" * 32, RING.signing_key)
+    keys = [ring.user_key(f"customer-{number}") for number in range(2000)]
+    draws = np.array([[ring.draw(key, salt) for key in keys] for salt in ("5a" * 8, "a5" * 8)])
+    assert ((draws >= 0) & (draws < 1)).all()
+    assert [ring.draw(key, "5a" * 8) for key in keys] == draws[0].tolist()
+    for counts in (np.histogram(draws[0], 10, (0, 1))[0], np.histogram(draws[1][draws[0] < 0.5], 10, (0, 1))[0]):
+        even = counts.sum() / 10
+        assert (abs(counts - even) < 4 * even**0.5).all()
+
+
+def test_a_draw_needs_the_key() -> None:
+    key, rings = RING.user_key("ada"), [KeyRing(byte * 32, RING.signing_key) for byte in (b"k", b"l")]
+    assert len({ring.draw(key, "salt") for ring in rings}) == len(rings)

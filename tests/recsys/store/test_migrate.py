@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, inspect, text
 
 from recsys.errors import StateError
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine, writing
-from recsys.store.sql.migrate import bind_keys, migrate
+from recsys.store.sql.migrate import REVISIONS, SCRIPTS, bind_keys, check_schema, migrate
 from recsys.store.sql.tables import metadata
 
 
@@ -18,6 +20,14 @@ def test_a_migrated_database_has_the_tables_of_the_code(engine: Engine) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     assert set(metadata.tables) < set(inspect(engine).get_table_names())
+
+
+def test_the_names_of_the_files_say_the_revisions_in_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
+    assert scripts.get_heads() == [REVISIONS[-1]]
 
 
 def test_migrating_again_writes_nothing(engine: Engine) -> None:
@@ -77,3 +87,13 @@ def test_asking_for_what_changed_goes_by_the_index_of_revisions(state_dir: Path)
 
     assert "USING INDEX ix_items_revision" in str(plan)
     engine.dispose()
+
+
+def test_a_schema_that_changes_under_a_running_process_is_noticed(engine: Engine) -> None:
+    check = check_schema(engine)
+    check()
+    for version, words in (("9999", "newer privrec"), ("0001", "an older one")):
+        with writing(engine) as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        with pytest.raises(StateError, match=words):
+            check()

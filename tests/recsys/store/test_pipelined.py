@@ -55,6 +55,29 @@ async def error_of(client: PipelinedRedis, name: bytes = b"name") -> CacheUnavai
     return caught.value
 
 
+class Taken:
+    """Takes one answer, whether or not somebody waits for it still; a second one is a fault."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = asyncio.get_running_loop().create_future()
+        self.took = False
+
+    def done(self) -> bool:
+        return self.took
+
+    def set_result(self, result: bytes | None) -> None:
+        self.take(lambda: self.answer.set_result(result))
+
+    def set_exception(self, error: CacheUnavailableError) -> None:
+        self.take(lambda: self.answer.set_exception(error))
+
+    def take(self, settle: Callable[[], None]) -> None:
+        assert not self.took
+        self.took = True
+        if not self.answer.done():
+            settle()
+
+
 class Customer:
     """Sends bursts of requests, gives some of them up, and counts what came of the others."""
 
@@ -77,10 +100,15 @@ class Customer:
         return [b"%b:%d:%d" % (kind, self.seed, first + number) for number, kind in enumerate(kinds)]
 
     def ask(self, name: bytes) -> Answer | None:
+        """The answer later: as a future, or brought to a taker that is done when it took something, and not before."""
         try:
-            return self.client.get(name)
+            if self.random.random() < 0.5:
+                return self.client.get(name)
+            taker = Taken()
+            self.client.bring(name, taker)
         except CacheUnavailableError:
             return None
+        return taker.answer
 
     def judge(self, name: bytes, answer: Answer) -> str:
         if answer.cancelled():

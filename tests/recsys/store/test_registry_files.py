@@ -1,5 +1,6 @@
 """The registry's files: a damaged one is refused, and the live model stays."""
 
+import json
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from recsys.errors import ArtifactError, StorageError
 from recsys.models.factors import ItemFactors
 from recsys.ports import Registry
 from recsys.store.registry import FileRegistry
-from recsys.types import ModelStatus, ModelVersion
+from recsys.types import Experiment, ModelStatus, ModelVersion, Served
 
 
 @pytest.fixture
@@ -100,6 +101,22 @@ def test_a_pointer_that_is_no_pointer_is_refused(directory: Path, two: tuple[Fil
     (directory / "LIVE").write_bytes(b"[]")
     with pytest.raises(ArtifactError, match="delete it"):
         registry.live()
+
+
+def test_a_pointer_from_before_there_were_slots_and_experiments_is_read(
+    directory: Path, two: tuple[FileRegistry, str, str]
+) -> None:
+    registry, live, _ = two
+    (directory / "LIVE").write_text(json.dumps({"live": live, "retired": []}))
+    assert registry.served() == Served(live=live, slots=(live, None))
+
+
+def test_another_process_sees_an_experiment(directory: Path, two: tuple[FileRegistry, str, str]) -> None:
+    registry, _, candidate = two
+    experiment = Experiment(name="more-factors", version=candidate, share=20, salt="5a" * 8)
+    registry.warm(candidate)
+    registry.begin(experiment)
+    assert FileRegistry(directory, owner=False).served().experiment == experiment
 
 
 def test_another_process_sees_what_was_promoted(directory: Path, two: tuple[FileRegistry, str, str]) -> None:

@@ -1,0 +1,118 @@
+"""Webhooks and their messages in memory."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from recsys.clock import Clock, utc_now
+from recsys.store.rules import message, no_dead_letter, no_webhook, promoted
+from recsys.types import Delivery, Json, Webhook, WebhookEvent
+
+
+@dataclass
+class Outbox:
+    """What webhooks and erasures share, as they share a database elsewhere."""
+
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    announced: str | None = None
+
+    def write(self, event: WebhookEvent, data: Mapping[str, Json], now: datetime) -> None:
+        """Write a message to every webhook that is told of the event."""
+        for webhook in self.webhooks.values():
+            if event in webhook.events:
+                self.write_to(webhook, event, data, now)
+
+    def write_to(self, webhook: Webhook, event: WebhookEvent, data: Mapping[str, Json], now: datetime) -> str:
+        """The id of a message to this webhook."""
+        delivery = Delivery(
+            delivery_id=str(uuid.uuid4()),
+            webhook_id=webhook.webhook_id,
+            url=webhook.url,
+            event=event,
+            body=message(event, now, data),
+            attempts=0,
+            next_at=now,
+            dead=False,
+            problem="",
+        )
+        self.deliveries[delivery.delivery_id] = delivery
+        return delivery.delivery_id
+
+
+class MemoryWebhooks:
+    """Satisfies `ports.Webhooks`."""
+
+    def __init__(self, outbox: Outbox | None = None, clock: Clock = utc_now) -> None:
+        """Work on this outbox."""
+        self._outbox, self._clock = outbox or Outbox(), clock
+
+    def create(self, webhook: Webhook) -> None:
+        """Tell this webhook from now on."""
+        self._outbox.webhooks[webhook.webhook_id] = webhook
+
+    def list(self) -> tuple[Webhook, ...]:
+        """Every webhook, oldest first."""
+        return tuple(self._outbox.webhooks.values())
+
+    def delete(self, webhook_id: str) -> None:
+        """Tell it nothing more; NotFoundError if there is none."""
+        self._webhook(webhook_id)
+        del self._outbox.webhooks[webhook_id]
+        kept = {name: each for name, each in self._outbox.deliveries.items() if each.webhook_id != webhook_id}
+        self._outbox.deliveries = kept
+
+    def test(self, webhook_id: str) -> str:
+        """The id of a message that tells of nothing; NotFoundError if there is no such webhook."""
+        return self._outbox.write_to(self._webhook(webhook_id), WebhookEvent.TEST, {}, self._clock())
+
+    def announce(self, version: str) -> bool:
+        """Whether the live version is another than the one announced before; if so it is told of."""
+        if self._outbox.announced == version:
+            return False
+        self._outbox.announced = version
+        self._outbox.write(WebhookEvent.MODEL_PROMOTED, promoted(version), self._clock())
+        return True
+
+    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, those that wait longest first."""
+        found = [each for each in self._outbox.deliveries.values() if not each.dead and each.next_at <= now]
+        return tuple(sorted(found, key=lambda each: each.next_at)[:limit])
+
+    def delivered(self, delivery_id: str) -> None:
+        """Forget a message that was taken."""
+        self._outbox.deliveries.pop(delivery_id, None)
+
+    def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
+        """Note an attempt, and when the next one is."""
+        before = self._outbox.deliveries.get(delivery_id)
+        if before is not None:
+            self._outbox.deliveries[delivery_id] = replace(
+                before,
+                attempts=before.attempts + 1,
+                problem=problem,
+                dead=next_at is None,
+                next_at=next_at or before.next_at,
+            )
+
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are to be sent, and how many were given up."""
+        given_up = len(self.dead())
+        return len(self._outbox.deliveries) - given_up, given_up
+
+    def dead(self) -> tuple[Delivery, ...]:
+        """Messages that were given up, oldest first."""
+        return tuple(each for each in self._outbox.deliveries.values() if each.dead)
+
+    def redeliver(self, delivery_id: str) -> None:
+        """Try a message that was given up again; NotFoundError if it was not given up."""
+        found = self._outbox.deliveries.get(delivery_id)
+        if found is None or not found.dead:
+            raise no_dead_letter()
+        self._outbox.deliveries[delivery_id] = replace(found, attempts=0, dead=False, next_at=self._clock())
+
+    def _webhook(self, webhook_id: str) -> Webhook:
+        if webhook_id not in self._outbox.webhooks:
+            raise no_webhook()
+        return self._outbox.webhooks[webhook_id]

@@ -1,0 +1,171 @@
+"""Webhooks in SQL, and the outbox: a message is written by the transaction of what it tells of."""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, func, select
+
+from recsys.clock import Clock, isoformat, utc_now
+from recsys.store.rules import message, no_dead_letter, no_webhook, promoted
+from recsys.store.sql.engine import insert_all, next_sequence, writing
+from recsys.store.sql.tables import deliveries, installation, webhooks
+from recsys.types import Delivery, Json, Webhook, WebhookEvent
+
+ANNOUNCED = "announced_version"
+"""Under this name the installation keeps which live version was told of last."""
+
+
+class SqlWebhooks:
+    """Satisfies `ports.Webhooks`."""
+
+    def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
+        """Use the database of the engine."""
+        self._engine, self._clock = engine, clock
+
+    def create(self, webhook: Webhook) -> None:
+        """Tell this webhook from now on."""
+        with writing(self._engine) as connection:
+            row = _row(webhook) | {"sequence": next_sequence(connection, webhooks.c.sequence)}
+            insert_all(connection, webhooks, [row])
+
+    def list(self) -> tuple[Webhook, ...]:
+        """Every webhook, oldest first."""
+        with self._engine.connect() as connection:
+            return tuple(map(_webhook, connection.execute(select(webhooks).order_by(webhooks.c.sequence))))
+
+    def delete(self, webhook_id: str) -> None:
+        """Tell it nothing more; NotFoundError if there is none."""
+        with writing(self._engine) as connection:
+            connection.execute(deliveries.delete().where(deliveries.c.webhook_id == webhook_id))
+            if connection.execute(webhooks.delete().where(webhooks.c.webhook_id == webhook_id)).rowcount != 1:
+                raise no_webhook()
+
+    def test(self, webhook_id: str) -> str:
+        """The id of a message that tells of nothing; NotFoundError if there is no such webhook."""
+        with writing(self._engine) as connection:
+            if connection.execute(select(webhooks).where(webhooks.c.webhook_id == webhook_id)).first() is None:
+                raise no_webhook()
+            [delivery_id] = _write(connection, [webhook_id], WebhookEvent.TEST, {}, self._clock())
+        return delivery_id
+
+    def announce(self, version: str) -> bool:
+        """Whether the live version is another than the one announced before; if so it is told of."""
+        stored = installation.c.name == ANNOUNCED
+        with self._engine.connect() as connection:
+            if connection.scalar(select(installation.c.value).where(stored)) == version:
+                return False
+        with writing(self._engine) as connection:
+            connection.execute(installation.delete().where(stored))
+            connection.execute(installation.insert().values(name=ANNOUNCED, value=version))
+            enqueue(connection, WebhookEvent.MODEL_PROMOTED, promoted(version), self._clock())
+        return True
+
+    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, those that wait longest first; times sort as they are spelled."""
+        query = _messages().where(~deliveries.c.dead, deliveries.c.next_at <= isoformat(now))
+        with self._engine.connect() as connection:
+            ordered = query.order_by(deliveries.c.next_at, deliveries.c.sequence).limit(limit)
+            return tuple(map(_delivery, connection.execute(ordered)))
+
+    def delivered(self, delivery_id: str) -> None:
+        """Forget a message that was taken."""
+        with writing(self._engine) as connection:
+            connection.execute(deliveries.delete().where(deliveries.c.delivery_id == delivery_id))
+
+    def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
+        """Note an attempt, and when the next one is."""
+        values = {"attempts": deliveries.c.attempts + 1, "problem": problem, "dead": next_at is None}
+        later = {"next_at": isoformat(next_at)} if next_at else {}
+        with writing(self._engine) as connection:
+            found = deliveries.c.delivery_id == delivery_id
+            connection.execute(deliveries.update().where(found).values(values | later))
+
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are to be sent, and how many were given up."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(deliveries.c.dead, func.count()).group_by(deliveries.c.dead))
+            counts = {bool(dead): int(count) for dead, count in rows}
+        return counts.get(False, 0), counts.get(True, 0)
+
+    def dead(self) -> tuple[Delivery, ...]:
+        """Messages that were given up, oldest first."""
+        query = _messages().where(deliveries.c.dead).order_by(deliveries.c.sequence)
+        with self._engine.connect() as connection:
+            return tuple(map(_delivery, connection.execute(query)))
+
+    def redeliver(self, delivery_id: str) -> None:
+        """Try a message that was given up again; NotFoundError if it was not given up."""
+        found = (deliveries.c.delivery_id == delivery_id) & deliveries.c.dead
+        values = {"attempts": 0, "dead": False, "next_at": isoformat(self._clock())}
+        with writing(self._engine) as connection:
+            if connection.execute(deliveries.update().where(found).values(values)).rowcount != 1:
+                raise no_dead_letter()
+
+
+def enqueue(connection: Connection, event: WebhookEvent, data: Mapping[str, Json], now: datetime) -> None:
+    """Write a message to every webhook that is told of the event, in this transaction."""
+    rows = connection.execute(select(webhooks).order_by(webhooks.c.sequence))
+    told = [webhook.webhook_id for webhook in map(_webhook, rows) if event in webhook.events]
+    _write(connection, told, event, data, now)
+
+
+def _write(
+    connection: Connection, told: Iterable[str], event: WebhookEvent, data: Mapping[str, Json], now: datetime
+) -> list[str]:
+    """The ids of the messages."""
+    first = next_sequence(connection, deliveries.c.sequence)
+    rows: list[dict[str, Any]] = [
+        {
+            "sequence": sequence,
+            "delivery_id": str(uuid.uuid4()),
+            "webhook_id": webhook_id,
+            "event": event.value,
+            "body": message(event, now, data),
+            "attempts": 0,
+            "next_at": isoformat(now),
+            "dead": False,
+            "problem": "",
+        }
+        for sequence, webhook_id in enumerate(told, first)
+    ]
+    insert_all(connection, deliveries, rows)
+    return [row["delivery_id"] for row in rows]
+
+
+def _messages() -> Select[Any]:
+    return select(deliveries, webhooks.c.url).join(webhooks, webhooks.c.webhook_id == deliveries.c.webhook_id)
+
+
+def _row(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "webhook_id": webhook.webhook_id,
+        "url": webhook.url,
+        "events": json.dumps(sorted(webhook.events)),
+        "created_at": isoformat(webhook.created_at),
+    }
+
+
+def _webhook(row: Row[Any]) -> Webhook:
+    return Webhook(
+        webhook_id=row.webhook_id,
+        url=row.url,
+        events=frozenset(map(WebhookEvent, json.loads(row.events))),
+        created_at=datetime.fromisoformat(row.created_at),
+    )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        delivery_id=row.delivery_id,
+        webhook_id=row.webhook_id,
+        url=row.url,
+        event=WebhookEvent(row.event),
+        body=bytes(row.body),
+        attempts=row.attempts,
+        next_at=datetime.fromisoformat(row.next_at),
+        dead=row.dead,
+        problem=row.problem,
+    )
