@@ -286,7 +286,7 @@ class Registry(Protocol):
         """Show the experiment's version to its share of the customers; the same one again changes nothing.
 
         Raises:
-            NotFoundError, ArtifactError: as `load` of either version; nothing changed.
+            NotFoundError, ArtifactError: as `load` of its version; nothing changed.
             VersionConflictError: another one runs, or the version is the live one or has no slot; nothing changed.
         """
 

@@ -72,12 +72,22 @@ def begin(
         VersionConflictError: a customer was erased who is in the version, too few lists are ready, another experiment
             runs, or the version is the live one; nothing changed.
         NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
+
+    Guarantees:
+        - No experiment runs on with a version that a customer is in whose erasure was worked on.
+
+    Tested by: tests/recsys/erasure/test_experiments.py::test_an_erasure_while_an_experiment_is_started_wins
     """
     if experiment == registry.served().experiment:
         return
     refuse_erased(experiment.version, registry, erasures, sums)
     _refuse_cold(published(), PUBLISH)
     registry.begin(experiment)
+    try:  # again: an erasure that came meanwhile may have found no experiment to end
+        refuse_erased(experiment.version, registry, erasures, sums)
+    except VersionConflictError:
+        registry.spare([experiment.version])
+        raise
 
 
 def _refuse_cold(share: float, way_out: str) -> None:

@@ -107,7 +107,9 @@ def test_the_live_version_and_a_second_experiment_are_refused_and_publishing_a_t
         body = {"name": "more", "version": version, "share": 50, **changed}
         refused = shop.send("PUT", "/v1/experiment", Scope.OPERATE, **body)
         assert (refused.status_code, "stop it first" in refused.json()["error"]["message"]) == (409, True)
-    assert shop.send("POST", f"/v1/models/{version}/publish", Scope.OPERATE).status_code == 200
+    for published_again, status in ((version, 200), (candidate(shop, 2), 409)):
+        answer = shop.send("POST", f"/v1/models/{published_again}/publish", Scope.OPERATE)
+        assert answer.status_code == status
     assert shop.get("/v1/experiment", Scope.OPERATE).json()["experiment"]["share"] == 50
 
 

@@ -12,10 +12,10 @@ from tests.api.shop import Shop, event, tea_and_coffee
 UNKNOWN = "0f" * 16
 
 
-def candidate(shop: Shop) -> str:
-    """A version that is registered, and neither published nor live."""
+def candidate(shop: Shop, more: int = 1) -> str:
+    """A version that is registered, and neither published nor live; another number gives another one."""
     factors, live = tea_and_coffee(), shop.workspace.registry.versions()[0]
-    factors = replace(factors, popularity=factors.popularity + 1)
+    factors = replace(factors, popularity=factors.popularity + more)
     version = name_version(replace(live, version="", status=ModelStatus.CANDIDATE, model_digest=factors.digest))
     shop.workspace.registry.save(factors, version)
     return version.version

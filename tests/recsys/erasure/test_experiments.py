@@ -107,6 +107,21 @@ def test_an_acknowledged_erasure_is_enough_to_refuse_an_experiment(shop: Shop) -
         compared(shop, version)
 
 
+def test_an_erasure_while_an_experiment_is_started_wins(shop: Shop) -> None:
+    first, version = live(shop), second(shop)
+    experiment = Experiment(name="more", version=version, share=50, salt="5a" * 8)
+    shop.workspace.registry.warm(version)
+    stores = shop.workspace
+
+    def published() -> float:
+        shop.erase(ADA)
+        return 1.0
+
+    with pytest.raises(VersionConflictError, match="train again"):
+        begin(experiment, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=published)
+    assert (live(shop), running(shop)) == (first, None)
+
+
 def test_an_experiment_that_runs_already_is_not_looked_at_again(shop: Shop) -> None:
     experiment = compared(shop, second(shop))
     stores = shop.workspace
