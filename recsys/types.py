@@ -372,6 +372,11 @@ class ModelVersion:
     metrics: Mapping[str, Json] = field(default_factory=dict)
     status: ModelStatus = ModelStatus.CANDIDATE
 
+    @property
+    def certificate(self) -> Json:
+        """How far it can be from the model of its exact sum; None where it is not a function of one alone."""
+        return self.config.get("certificate")
+
 
 class ErasureState(StrEnum):
     """How far an erasure has come. The states are passed in this order, and each step can be repeated."""

@@ -25,7 +25,9 @@ STATEMENT = (
     "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
     "until it is retired. A model released again draws its Gram, and the matrices beside it, anew from the sum "
     "without the customer; which items it covers, their weights, their popularity and its directions stay as "
-    "released with the sum's first model, bounded by that release's (epsilon, delta). A trainer that keeps no sum is "
+    "released with the sum's first model, bounded by that release's (epsilon, delta). A model without noise that "
+    "keeps its exact sum is withdrawn, and the one in its place is a function of the sum without the customer alone: "
+    "its certificate bounds how far its space of items is from the exact one. A trainer that keeps no sum is "
     "trained again instead, on the purchases without the customer. Not covered: answers already sent, copies outside "
     "this installation, and backups of the key file."
 )
