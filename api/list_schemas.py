@@ -5,7 +5,16 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from api.filters import FilterBody
-from api.schemas import Incoming, ItemId, Moment, Outgoing, RecommendationList, RecommendedItem, UserId
+from api.schemas import (
+    Incoming,
+    ItemId,
+    Moment,
+    Outgoing,
+    RecommendationId,
+    RecommendationList,
+    RecommendedItem,
+    UserId,
+)
 from recsys.serving.lists import LIST_LENGTH
 from recsys.serving.storefront import MAX_BASKET
 from recsys.types import Purpose, Task
@@ -30,6 +39,7 @@ class ItemList(Outgoing):
                 "items": [{"item_id": "sku-7", "name": "Green tea", "score": 0.81, "reason": "model"}],
                 "version": "4f2a",
                 "generated_at": "2026-01-31T12:00:00.000Z",
+                "recommendation_id": "Qm9vIXQhZS1saX4B0lYAq3Yx0vH8b1c2d3e4f5g6",
             }
         }
     )
@@ -37,6 +47,7 @@ class ItemList(Outgoing):
     items: list[RecommendedItem]
     version: str | None = Field(description="The model that made the list; null while no model is live.")
     generated_at: Moment
+    recommendation_id: RecommendationId
 
 
 class Wanted(Incoming):

@@ -104,6 +104,20 @@ class ErrorEnvelope(Outgoing):
     error: ErrorBody
 
 
+RecommendationId = Annotated[
+    str | None,
+    Field(
+        description="What `POST /v1/feedback` names. Of a list, not of a request: a list that is kept keeps it until "
+        "it is made anew. Nothing in it is about the customer. Null where no model made the list."
+    ),
+]
+
+
+MAX_LIST_ID = 64
+"""Longer than any id of a list: what is longer is not read."""
+ListId = Annotated[str, Field(max_length=MAX_LIST_ID, description="The `recommendation_id` of an answer.")]
+
+
 class RecommendedItem(Outgoing):
     """One item of a list."""
 
@@ -126,6 +140,7 @@ class RecommendationList(Outgoing):
     )
     generated_at: Moment
     degraded: bool = Field(description="Whether the cache was down, so that the list was computed for this request.")
+    recommendation_id: RecommendationId
     context_used: bool | None = Field(
         default=None,
         exclude_if=lambda used: used is None,
@@ -160,6 +175,9 @@ class EventRow(Incoming):
         allow_inf_nan=False,
         description="Zero or less is a return: counted, and not taken as a purchase.",
     )
+    recommendation_id: ListId | None = Field(
+        default=None, description="Of the list that led to it, if one did: the purchase counts as feedback about it."
+    )
 
 
 class EventBatch(Incoming):
@@ -176,6 +194,11 @@ class EventResult(Outgoing):
     status: EventStatus
     error: str | None = Field(
         default=None, exclude_if=lambda error: error is None, description="What to do about it, if anything."
+    )
+    attributed: bool | None = Field(
+        default=None,
+        exclude_if=lambda attributed: attributed is None,
+        description="Whether it counts for the list that the row names, if it names one.",
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
+from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
 from recsys.serving.storefront import Storefront
@@ -24,6 +25,7 @@ class Services:
     recommender: Recommender
     storefront: Storefront
     desk: ErasureDesk
+    feedback: FeedbackDesk
     shown: ShownItems
     known_keys: KnownKeys
     buckets: TokenBuckets
@@ -48,6 +50,9 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         clock=workspace.clock,
         due_days=due_days,
     )
+    feedback = FeedbackDesk(
+        seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock
+    )
     storefront = Storefront(
         recommender=recommender,
         pseudonyms=workspace.keys,
@@ -61,6 +66,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         recommender=recommender,
         storefront=storefront,
         desk=desk,
+        feedback=feedback,
         shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),
         buckets=TokenBuckets(rate=settings.requests_per_second, burst=settings.requests_burst),

@@ -29,6 +29,7 @@ from pipelines.serve import APP
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.serving.lists import CachedLists, Row
+from recsys.serving.recommendation_ids import ID_LENGTH
 from recsys.serving.rendered import item_starts, render_answer
 from recsys.serving.sealed_lists import seal_lists
 from recsys.store.settings import Settings
@@ -135,7 +136,7 @@ def lists_of(customer: int, version: str, length: int) -> CachedLists:
         ((customer * 31 + place * 7) % N_ITEMS, round(1 / (place + 2), 4), Reason.MODEL) for place in range(length)
     )
     lists: dict[Task, tuple[Row, ...]] = {Task.ANY: rows, Task.DISCOVER: ()}
-    return CachedLists(version=version, revision=1, generated_at=MADE, lists=lists)
+    return CachedLists(version=version, revision=1, serial=bytes(8), generated_at=MADE, lists=lists)
 
 
 def memory_per_customer(workspace: Workspace, redis: Redis, version: str, size: Size) -> dict[str, float]:
@@ -163,7 +164,7 @@ def fill(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
 
     def answer(customer: int) -> bytes:
         rows = lists_of(customer, version, SHOWN).lists[Task.ANY]
-        return render_answer(rows, starts, version=version, generated_at=MADE)
+        return render_answer(rows, starts, version=version, generated_at=MADE, recommendation_id="r" * ID_LENGTH)
 
     put(workspace, version, size, answer, KEPT)
     with redis.pipeline(transaction=False) as pipeline:

@@ -6,6 +6,8 @@ Purpose: TypeAlias = Literal["any", "discover", "buy_again"]
 Task: TypeAlias = Literal["any", "discover"]
 Reason: TypeAlias = Literal["bought_before", "model", "popular", "similar_to_context"]
 EventStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "return", "suppressed", "invalid"]
+FeedbackStatus: TypeAlias = Literal["accepted", "duplicate", "conflict", "unknown", "invalid"]
+FeedbackType: TypeAlias = Literal["impression", "click", "purchase"]
 ExportKind: TypeAlias = Literal["catalogue", "recommendations"]
 ExportState: TypeAlias = Literal["working", "done", "failed", "cancelled", "expired", "withdrawn"]
 ImportKind: TypeAlias = Literal["purchases", "catalogue"]
@@ -32,6 +34,7 @@ class RecommendationList(TypedDict):
     version: str | None
     generated_at: str
     degraded: bool
+    recommendation_id: str | None
     context_used: NotRequired[bool | None]
 
 
@@ -47,6 +50,7 @@ class ItemList(TypedDict):
     items: list[RecommendedItem]
     version: str | None
     generated_at: str
+    recommendation_id: str | None
 
 
 class Price(TypedDict, total=False):
@@ -111,6 +115,7 @@ class Event(TypedDict):
     item_id: str
     timestamp: str
     quantity: NotRequired[float]
+    recommendation_id: NotRequired[str | None]
 
 
 class EventResult(TypedDict):
@@ -119,6 +124,7 @@ class EventResult(TypedDict):
     event_id: str | None
     status: EventStatus
     error: NotRequired[str | None]
+    attributed: NotRequired[bool | None]
 
 
 class EventResults(TypedDict):
@@ -126,6 +132,85 @@ class EventResults(TypedDict):
 
     results: list[EventResult]
     counts: dict[str, int]
+
+
+class FeedbackEvent(TypedDict):
+    """What became of one item of a list, with its time as in 2026-01-31T12:00:00Z."""
+
+    recommendation_id: str
+    type: FeedbackType
+    item_id: str
+    event_id: str
+    timestamp: str
+
+
+class FeedbackResult(TypedDict):
+    """What became of one row of feedback."""
+
+    event_id: str | None
+    status: FeedbackStatus
+    error: NotRequired[str | None]
+
+
+class FeedbackResults(TypedDict):
+    """What became of every row of feedback, in order, and how often each status came."""
+
+    results: list[FeedbackResult]
+    counts: dict[str, int]
+
+
+class Counts(TypedDict):
+    """Numbers of events, and of lists."""
+
+    impressions: int
+    clicks: int
+    purchases: int
+    lists_shown: int
+    lists_clicked: int
+    lists_bought: int
+
+
+class ShareOfLists(TypedDict):
+    """A share of the lists that were shown, with its 95 % interval."""
+
+    value: float | None
+    low: float
+    high: float
+
+
+class DifferenceOfShares(TypedDict):
+    """The second version's share less the first's, with its 95 % interval; clear: it leaves out 0."""
+
+    value: float | None
+    low: float
+    high: float
+    clear: bool
+
+
+class Rates(TypedDict):
+    """What became of the lists of one version."""
+
+    version: str
+    totals: Counts
+    clicked: ShareOfLists
+    bought: ShareOfLists
+
+
+class RatesAnswer(TypedDict):
+    """Every version, oldest first."""
+
+    versions: list[Rates]
+    counted: str
+
+
+class ComparisonAnswer(TypedDict):
+    """Two versions beside each other."""
+
+    first: Rates
+    second: Rates
+    clicked: DifferenceOfShares
+    bought: DifferenceOfShares
+    counted: str
 
 
 class ImportBadRow(TypedDict):

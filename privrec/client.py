@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from privrec.answers import (
     BatchAnswer,
+    ComparisonAnswer,
     DeadLetterList,
     ErasureAccepted,
     ErasureStatus,
@@ -24,6 +25,8 @@ from privrec.answers import (
     ExperimentStatus,
     ExportKind,
     ExportStatus,
+    FeedbackEvent,
+    FeedbackResults,
     Filter,
     ImportFormat,
     ImportKind,
@@ -38,6 +41,7 @@ from privrec.answers import (
     ModelList,
     Purpose,
     QueuedMessage,
+    RatesAnswer,
     Readiness,
     RecommendationList,
     ShownItem,
@@ -180,6 +184,18 @@ class Client:
     def post_events(self, events: Iterable[Event]) -> EventResults:
         """What became of up to 1000 purchases, in order."""
         return cast("EventResults", self._send("POST", "/v1/events", {"events": list(events)}))
+
+    def post_feedback(self, events: Iterable[FeedbackEvent]) -> FeedbackResults:
+        """What became of up to 1000 rows of feedback, in order."""
+        return cast("FeedbackResults", self._send("POST", "/v1/feedback", {"events": list(events)}))
+
+    def feedback_rates(self) -> RatesAnswer:
+        """What became of the lists of each version: exact, for the operator alone."""
+        return cast("RatesAnswer", self._ask("/v1/feedback/rates"))
+
+    def compare_feedback(self, *, first: str, second: str) -> ComparisonAnswer:
+        """By how much the second version's rates are above the first's."""
+        return cast("ComparisonAnswer", self._ask("/v1/feedback/comparison", {"first": first, "second": second}))
 
     def import_file(
         self,

@@ -21,6 +21,9 @@ from recsys.types import (
     ErasureRequest,
     ErasureState,
     Experiment,
+    FeedbackEntry,
+    FeedbackStatus,
+    FeedbackTotals,
     Fence,
     Json,
     ModelVersion,
@@ -55,7 +58,7 @@ class Commitments(Protocol):
 
 
 class Seals(Protocol):
-    """Seals the values of the cache; needs the secret of this installation."""
+    """Seals the values of the cache and the ids of answers; needs the secret of this installation."""
 
     def seal_value(self, plaintext: bytes, context: bytes) -> bytes:
         """The plaintext, encrypted and authenticated together with the context."""
@@ -66,6 +69,9 @@ class Seals(Protocol):
         Raises:
             ArtifactError: the bytes were changed, or belong to another context or installation.
         """
+
+    def tag(self, data: bytes) -> bytes:
+        """16 bytes that only this installation can compute from the data."""
 
 
 class Catalogue(Protocol):
@@ -131,6 +137,22 @@ class Histories(Protocol):
         Args:
             after: begin behind this key; nothing is read before the first customer is asked for
         """
+
+
+class Feedback(Protocol):
+    """What became of lists: totals for each version, and for a bounded time what was counted. No customer is in it."""
+
+    def count(self, entries: Sequence[FeedbackEntry], now: datetime) -> list[FeedbackStatus]:
+        """Whether each entry is counted now, was before, or came before with other content: in order, one transaction.
+
+        What has expired by now is deleted.
+
+        Raises:
+            StorageError: the database refused; nothing was counted.
+        """
+
+    def totals(self) -> dict[bytes, FeedbackTotals]:
+        """The totals by mark of a version."""
 
 
 class Sums(Protocol):

@@ -123,6 +123,66 @@ class IngestReport:
         return IngestReport(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
+class FeedbackType(StrEnum):
+    """What became of an item of a list."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    PURCHASE = "purchase"
+
+
+class FeedbackStatus(StrEnum):
+    """What became of one row of feedback."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+    """Its list is none of this installation, or too old: nobody is told which."""
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedbackEvent:
+    """What a shop says about an item of a list; `event_id` is unique within the list."""
+
+    recommendation_id: str
+    type: FeedbackType
+    item_id: str
+    event_id: str
+    timestamp: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedbackEntry:
+    """What a store is given of it: digests that only this installation can make, and no customer."""
+
+    event: bytes
+    content: bytes
+    list_id: bytes
+    model: bytes
+    """The mark of the version that made the list."""
+    type: FeedbackType
+    expires_at: int
+    """Seconds since 1970: from then on no feedback about the list is taken, so that nothing of it need be kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedbackTotals:
+    """Events by type; and lists that were shown, and of those the ones that led to a click and to a purchase."""
+
+    impressions: int = 0
+    clicks: int = 0
+    purchases: int = 0
+    lists_shown: int = 0
+    lists_clicked: int = 0
+    lists_bought: int = 0
+
+    def __add__(self, other: "FeedbackTotals") -> "FeedbackTotals":
+        """The totals of both together."""
+        return FeedbackTotals(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerState:
     """What the store says about a customer before anything is served.
@@ -246,6 +306,8 @@ class Recommendations:
     """Whether the cache was down, so that the list was computed for this request."""
     context_used: bool | None = None
     """Whether the list was moved toward the item of the page; None where no item was given."""
+    recommendation_id: str | None = None
+    """What feedback about the list names; None where no model made it."""
 
 
 class Period(StrEnum):
@@ -309,6 +371,11 @@ class ModelVersion:
     parent: str | None = None
     metrics: Mapping[str, Json] = field(default_factory=dict)
     status: ModelStatus = ModelStatus.CANDIDATE
+
+    @property
+    def certificate(self) -> Json:
+        """How far it can be from the model of its exact sum; None where it is not a function of one alone."""
+        return self.config.get("certificate")
 
 
 class ErasureState(StrEnum):

@@ -5,16 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import ValidationError
 
 from api.auth import guarded_router
-from api.errors import documented, explain
+from api.errors import documented
+from api.rows import check_row, readable_event_id
 from api.schemas import EventBatch, EventResult, EventResults, EventRow
 from api.services import Serving
-from recsys.errors import InputError
-from recsys.identifiers import check_event_id
+from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
-from recsys.types import EventStatus, Purchase, Scope
+from recsys.types import EventStatus, FeedbackEvent, FeedbackStatus, FeedbackType, Purchase, Scope
 
 router = guarded_router(Scope.WRITE, tag="events")
 
@@ -24,6 +23,10 @@ ADVICE: Mapping[EventStatus, str] = {
     EventStatus.SUPPRESSED: "expected a customer who was not erased, got one who was; nothing more of them is kept",
 }
 """What is said of a well-formed row that was not taken."""
+KEPT = {EventStatus.ACCEPTED, EventStatus.DUPLICATE}
+"""The purchase is in the history."""
+COUNTED = {FeedbackStatus.ACCEPTED, FeedbackStatus.DUPLICATE}
+"""A list has the purchase among its feedback."""
 
 
 @router.post(
@@ -37,23 +40,18 @@ def post_events(serving: Serving, batch: Annotated[EventBatch, Body()]) -> Event
     Rows are judged one by one, and what is accepted counts in the customer's very next list. Sending a batch again is
     safe: an event that is known already is a `duplicate`, and one with other content than before a `conflict`.
     """
-    checked = [check_row(row) for row in batch.events]
-    recorded = iter(record(serving.recommender, [row for row in checked if isinstance(row, EventRow)]))
+    checked = [check_row(EventRow, row) for row in batch.events]
+    usable = [row for row in checked if isinstance(row, EventRow)]
+    statuses = record(serving.recommender, usable)
+    attributed = iter(attribute(serving.feedback, usable, statuses))
+    recorded = iter(statuses)
     results = [
-        result(row, next(recorded)) if isinstance(event, EventRow) else result(row, EventStatus.INVALID, event)
+        result(row, next(recorded), attributed=next(attributed))
+        if isinstance(event, EventRow)
+        else result(row, EventStatus.INVALID, error=event)
         for row, event in zip(batch.events, checked, strict=True)
     ]
     return EventResults(results=results, counts=count_statuses(results))
-
-
-def check_row(row: object) -> EventRow | str:
-    """The row in its strict form, or why it cannot be used."""
-    try:
-        return EventRow.model_validate(row)
-    except ValidationError as error:
-        return explain(error.errors())
-    except InputError as error:
-        return str(error)
 
 
 def record(recommender: Recommender, events: Sequence[EventRow]) -> list[EventStatus]:
@@ -77,21 +75,41 @@ def purchase(event: EventRow) -> Purchase:
     )
 
 
-def result(row: object, status: EventStatus, error: str | None = None) -> EventResult:
+def attribute(desk: FeedbackDesk, events: Sequence[EventRow], statuses: Sequence[EventStatus]) -> list[bool | None]:
+    """Whether each event counts for the list that it names; None for those that name none.
+
+    A duplicate is counted as well as the first: the process may have died in between.
+    """
+    named = [
+        position
+        for position, (event, status) in enumerate(zip(events, statuses, strict=True))
+        if event.recommendation_id is not None and status in KEPT
+    ]
+    counted = dict(zip(named, desk.record([bought(events[position]) for position in named]), strict=True))
+    return [
+        None if event.recommendation_id is None else counted.get(position) in COUNTED
+        for position, event in enumerate(events)
+    ]
+
+
+def bought(event: EventRow) -> FeedbackEvent:
+    """The purchase as feedback about its list."""
+    return FeedbackEvent(
+        recommendation_id=event.recommendation_id or "",
+        type=FeedbackType.PURCHASE,
+        item_id=event.item_id,
+        event_id=event.event_id,
+        timestamp=event.timestamp,
+    )
+
+
+def result(
+    row: object, status: EventStatus, *, attributed: bool | None = None, error: str | None = None
+) -> EventResult:
     """What became of the row as it was sent."""
-    return EventResult(event_id=readable_event_id(row), status=status, error=error or ADVICE.get(status))
-
-
-def readable_event_id(row: object) -> str | None:
-    """The event id as it was sent, if the row has one that can be repeated in an answer."""
-    event_id = row.get("event_id") if isinstance(row, dict) else None
-    if not isinstance(event_id, str):
-        return None
-    try:
-        check_event_id(event_id)
-    except InputError:
-        return None
-    return event_id
+    return EventResult(
+        event_id=readable_event_id(row), status=status, error=error or ADVICE.get(status), attributed=attributed
+    )
 
 
 def count_statuses(results: Iterable[EventResult]) -> dict[EventStatus, int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, experiments, ledger, log, operate, privacy, verify, webhooks
+from pipelines.cli import audit, data, experiments, feedback, ledger, log, operate, privacy, verify, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -47,6 +47,7 @@ app.add_typer(audit.audit, name="audit")
 app.add_typer(operate.models, name="models")
 app.add_typer(experiments.experiment, name="experiment")
 app.add_typer(operate.keys, name="keys")
+app.add_typer(feedback.feedback, name="feedback")
 app.add_typer(webhooks.webhooks, name="webhooks")
 
 

@@ -99,6 +99,14 @@ def train(
     candidate: Annotated[
         bool, typer.Option("--candidate", help="Leave the live version as it is; `privrec models promote` changes it.")
     ] = False,
+    erasable: Annotated[
+        bool,
+        typer.Option(
+            "--erasable",
+            help="With --epsilon inf: keep the exact sum, so that an erasure subtracts the customer, and the model in "
+            "its place is that of a training that never saw them. NOT private.",
+        ),
+    ] = False,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -138,6 +146,7 @@ def train(
         seed=seed,
         attributes=attributes is not None,
         candidate=candidate,
+        erasable=erasable,
     )
     require_use([config])
     read = _read(data, columns) if data else None

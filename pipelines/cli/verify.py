@@ -31,6 +31,9 @@ def verify(
         str | None, typer.Option(help="The customer that the receipt must be of; with the salt they were given.")
     ] = None,
     salt: Annotated[str | None, typer.Option(help="The salt, in hex.")] = None,
+    details: Annotated[
+        Path | None, typer.Option(help="The answer of GET /v1/erasures/REQUEST: are these the steps that were signed?")
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Check an erasure receipt, a privacy report or a checkpoint with the public key alone: no store, no server.
@@ -52,6 +55,8 @@ def verify(
         verdict = found.of_request(verdict, request)
     if user is not None and salt is not None:
         verdict = found.of_subject(verdict, user, salt)
+    if details is not None:
+        verdict = found.of_details(verdict, _bytes(details))
     _show(verdict, as_json=as_json)
 
 

@@ -2,8 +2,9 @@
 
     suppressed   the desk: recorded and suppressed in one transaction; nothing personal is served from here on
     erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction
-    released     each affected version is released again (if the request spends budget), withdrawn (if it cannot be
-                 unlearned by subtraction), or stays, bounded by its (epsilon, delta)
+    released     each affected version is released again (if the request spends budget), unlearned and withdrawn (if it
+                 is a function of an exact sum), withdrawn (if it makes no promise otherwise), or stays, bounded by its
+                 (epsilon, delta)
     purged       the cached lists are deleted and read back, and no older file of purchases lies in the store
     receipted    the receipt is signed, entered in the log and kept
 
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recsys.clock import Clock, isoformat
 from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
-from recsys.errors import InputError, PrivrecError, StateError
+from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
@@ -40,6 +41,8 @@ TOMBSTONE_BYTES = 1
 NO_UPLOADS = "no file of purchases from before the request is left"
 
 RELEASED = "superseded by a release from the sum without the customer"
+UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
+WITHDRAWN = "withdrawn: its factors were deleted"
 TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
 
 ReleaseAgain = Callable[[str, str], ModelVersion]
@@ -149,23 +152,37 @@ class ErasureWorker:
             BudgetExceededError: a release does not fit the budget; raise the budget and run again.
             StateError: a store or the cache refused a step; run again when it is back.
         """
-        finished, refusals = [], []
-        for request, user_key in self._stores.erasures.pending():
+        pending = self._stores.erasures.pending()
+        # Everybody is out of every sum before the first model is made, so that one model serves all of them.
+        refusals = {request.request_id: error for request, key in pending if (error := self._begin(request, key))}
+        finished = []
+        for request, user_key in pending:
+            if request.request_id in refusals:
+                continue
             try:
-                finished.append(self._finish(request, user_key))
+                finished.append(self._finish(request.request_id, user_key))
             except PrivrecError as error:
-                refusals.append(error)
+                refusals[request.request_id] = error
         if refusals:
-            raise refusals[0]
+            raise next(refusals[request.request_id] for request, _ in pending if request.request_id in refusals)
         return tuple(finished)
 
-    def _finish(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
+    def _begin(self, request: ErasureRequest, user_key: UserKey) -> PrivrecError | None:
+        """Take the customer out of the stores and sums, if that was not done; what is in the way, if anything is."""
+        try:
+            if request.state is ErasureState.SUPPRESSED:
+                self._erase(request, user_key)
+        except PrivrecError as error:
+            return error
+        return None
+
+    def _finish(self, request_id: str, user_key: UserKey) -> ErasureRequest:
         steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
-            ErasureState.SUPPRESSED: self._erase,
             ErasureState.ERASED: self._release,
             ErasureState.RELEASED: self._purge,
             ErasureState.PURGED: self._sign,
         }
+        request = self._stores.erasures.request(request_id)
         while request.state is not ErasureState.RECEIPTED:
             steps[request.state](request, user_key)
             request = self._stores.erasures.request(request.request_id)
@@ -183,6 +200,7 @@ class ErasureWorker:
             "at": self._now(),
             "history": "destroyed",
             "data_key": "destroyed",
+            "feedback": "none is kept by customer",
             "sums": sums,
             "versions": made_with,
         }
@@ -208,7 +226,8 @@ class ErasureWorker:
         # Whoever is shown a version that the customer is in gets the other one of an experiment, if it is clean.
         self._stores.registry.spare([str(version) for version in made_with])
         # How many lists stays out of the receipt: the number of customers is private.
-        published = any(_is_new(outcome) for outcome in outcomes) and self._publish() > 0
+        made = any(version.config.get("purpose") == _purpose(request) for version in self._stores.registry.versions())
+        published = made and self._publish() > 0
         done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}
         self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
 
@@ -226,13 +245,43 @@ class ErasureWorker:
             "epsilon": version.privacy.get("epsilon"),
         }
         if not version.privacy.get("private"):
+            unlearned = self._unlearned(request, version, replaced=replaced)
             self._stores.registry.withdraw(version.version)
-            return {**known, "outcome": "withdrawn: its factors were deleted"}
+            return {**known, "outcome": WITHDRAWN, **unlearned}
         if replaced or (version.status is ModelStatus.LIVE and request.release):
             new = self._release_again(str(version.sum_id), _purpose(request))
             outcome = RELEASED if new.sum_id == version.sum_id else TRAINED
             return {**known, "outcome": outcome, "superseded_by": new.version}
         return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
+
+    def _unlearned(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> dict[str, Json]:
+        """What took the place of a version without noise: the model of its sum as it is now, if it was live.
+
+        It cannot stay, so what keeps the other from being made (a lower budget, a spectrum without a gap) holds up
+        nothing: the version is withdrawn all the same.
+        """
+        if version.certificate is None:
+            return {}
+        again = replaced or version.status is ModelStatus.LIVE
+        try:
+            new = self._release_again(str(version.sum_id), _purpose(request)) if again else self._made(request, version)
+        except (BudgetExceededError, InputError) as refusal:
+            return {"not_superseded": str(refusal)}
+        if new is None:
+            return {}
+        return {
+            "outcome": UNLEARNED,
+            "superseded_by": new.version,
+            "digest_before": version.model_digest,
+            "digest_after": new.model_digest,
+            "certificate": new.certificate,
+        }
+
+    def _made(self, request: ErasureRequest, version: ModelVersion) -> ModelVersion | None:
+        """What another request put in the version's place once this customer was out of the sum."""
+        made_with = cast("list[Json]", _step(request, "erased")["versions"])
+        children = (each for each in self._stores.registry.versions() if each.parent == version.version)
+        return next((child for child in children if child.version not in made_with), None)
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
         self._stores.fence.bury(user_key)
@@ -294,7 +343,3 @@ def _check_reason(reason: str) -> None:
 
 def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:
     return cast("Mapping[str, Json]", request.details[name])
-
-
-def _is_new(outcome: Json) -> bool:
-    return isinstance(outcome, dict) and "superseded_by" in outcome

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recsys.errors import InputError, VerificationError
+from recsys.evidence.canonical import canonical_json
 from recsys.evidence.checkpoint import LOG_NAMES, Checkpoint, read_checkpoint
 from recsys.evidence.document import canonical_document
 from recsys.evidence.log import Logged, read_proof, verify_continued
 from recsys.evidence.privacy_report import REPORT_NAME, REPORT_TYPE, verify_report
-from recsys.evidence.receipt import RECEIPT_NAME, read_receipt, subject_commitment
+from recsys.evidence.receipt import RECEIPT_NAME, fitting, read_receipt, subject_commitment
 from recsys.evidence.signing import Document
 
 
@@ -119,6 +120,30 @@ def of_subject(verdict: Verdict, user_id: str, salt: str) -> Verdict:
         msg = "expected the subject to be this customer under this salt, it is not; the receipt is another's"
         raise VerificationError(msg)
     return replace(verdict, checks=(*verdict.checks, "subject"))
+
+
+def of_details(verdict: Verdict, details: bytes) -> Verdict:
+    """The verdict, once the steps of the receipt are found to be these: a long list stands in it as a digest.
+
+    Args:
+        verdict: on the file
+        details: the answer of `/v1/erasures/{request_id}`
+
+    Raises:
+        InputError: it is no such answer.
+        VerificationError: the receipt is of other steps.
+    """
+    try:
+        steps = fitting(json.loads(details)["details"])
+    except (ValueError, TypeError, KeyError, RecursionError, InputError) as error:
+        msg = "expected the answer of /v1/erasures/REQUEST as JSON, got something else; use it as it came"
+        raise InputError(msg) from error
+    if verdict.kind != "receipt" or canonical_json(verdict.body.get("steps")) != canonical_json(steps):
+        msg = (
+            "expected the steps that the receipt was signed for, got others; the details were changed, or are another's"
+        )
+        raise VerificationError(msg)
+    return replace(verdict, checks=(*verdict.checks, "details"))
 
 
 def _proof_between(sizes: Sequence[int], proof: bytes | None) -> tuple[bytes, ...]:

@@ -124,7 +124,7 @@ class GramSum:
                 vectors = terms.residuals
                 latent += sign * (terms.latent.T @ terms.latent).astype(np.int64)
                 cross += sign * (terms.units.T @ terms.latent).astype(np.int64)
-            gram += sign * (vectors.T @ vectors).astype(np.int64)
+            _add_products(gram, vectors, sign)
         counts = self.counts + sign * counts_terms(purchased)
         n_added = self.n_added + sign * purchased.shape[0]
         return replace(self, counts=counts, gram=gram, latent=latent, cross=cross, n_added=n_added)
@@ -182,6 +182,16 @@ class GramSum:
     def digest(self) -> str:
         """The SHA-256 of the sum's bytes, in hex: as private as the sum."""
         return digest(self.to_bytes())
+
+
+def _add_products(gram: NDArray[np.int64], vectors: NDArray[np.float64], sign: int) -> None:
+    """Add the products of the vectors to the Gram, or take them off: where a few customers bought anything at all."""
+    touched = np.flatnonzero(vectors.any(axis=0))
+    if len(touched) * 4 > len(gram):  # a part of the matrix is slower to reach than all of it
+        gram += sign * (vectors.T @ vectors).astype(np.int64)
+        return
+    own = vectors[:, touched]
+    gram[np.ix_(touched, touched)] += sign * (own.T @ own).astype(np.int64)
 
 
 def release_counts(

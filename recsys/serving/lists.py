@@ -33,6 +33,8 @@ class CachedLists:
 
     version: str
     revision: int
+    serial: bytes
+    """The random number in the id of the lists."""
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
 

@@ -12,6 +12,7 @@ from recsys.models.list_order import EMPTY
 from recsys.ports import Seals
 from recsys.serving.lists import BY_BOUGHT, Row
 from recsys.serving.ranker import Ranked, Ranker
+from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, render_answer
 from recsys.serving.sealed_lists import (
     HEADER,
@@ -57,9 +58,17 @@ def sealed_values(
     rows = _first_rows(lists[DEFAULT_TASK])
     header = HEADER.pack(Kind.LISTS, edition.permit.epoch, generation_of(edition.version), edition.permit.stamp)
     for (user_key, revision), shown, *packed in zip(customers, rows, *documents, strict=True):
-        answer = render_answer(shown, edition.starts, version=edition.version, generated_at=edition.generated_at)
-        origin = pack_origin(edition.version, revision, edition.generated_at)
+        serial = new_serial()
+        answer = _answer(ring, edition, shown, serial)
+        origin = pack_origin(edition.version, revision, serial, edition.generated_at)
         yield user_key, seal_document(ring, user_key, header=header, document=origin + b"".join(packed), answer=answer)
+
+
+def _answer(ring: Seals, edition: Edition, rows: list[Row], serial: bytes) -> bytes:
+    """The finished answer with these rows."""
+    version, made = edition.version, edition.generated_at
+    name = make_id(ring, serial, version=version, made=made)
+    return render_answer(rows, edition.starts, version=version, generated_at=made, recommendation_id=name)
 
 
 def _packed(batch: Ranked) -> list[bytes]:

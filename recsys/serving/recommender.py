@@ -28,6 +28,7 @@ from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seal
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.published import Edition, sealed_values
+from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
 from recsys.types import (
@@ -122,7 +123,7 @@ class Recommender:
         answer = self._answer(
             lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
         )
-        return replace(answer, generated_at=lists.generated_at)
+        return replace(answer, generated_at=lists.generated_at, recommendation_id=self._id_of(lists))
 
     def live(self) -> LoadedModel | None:
         """The model that is served to whom no experiment is shown; None while there is none."""
@@ -137,6 +138,10 @@ class Recommender:
         experiment = served.experiment
         shown = experiment is not None and experiment.shows(self._pseudonyms.draw(user_key, experiment.salt))
         return self._served(served, experiment.version if experiment and shown else None)
+
+    def new_id(self, version: str | None, made: datetime) -> str | None:
+        """The id of a new list that the version made at this moment; None where no model made it."""
+        return None if version is None else make_id(self._seals, new_serial(), version=version, made=made)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
@@ -266,7 +271,13 @@ class Recommender:
     def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
         self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
         rows = [(item, told(score), reason) for item, score, reason in lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]]
-        answer = render_answer(rows, self._starts, version=lists.version, generated_at=lists.generated_at)
+        answer = render_answer(
+            rows,
+            self._starts,
+            version=lists.version,
+            generated_at=lists.generated_at,
+            recommendation_id=self._id_of(lists),
+        )
         return seal_lists(
             self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
         )
@@ -292,7 +303,12 @@ class Recommender:
         for (user_key, revision, _), lists in zip(
             customers, personal_lists(model.factors, own, model.ranker), strict=True
         ):
-            yield user_key, CachedLists(version=model.version, revision=revision, generated_at=now, lists=lists)
+            yield (
+                user_key,
+                CachedLists(
+                    version=model.version, revision=revision, serial=new_serial(), generated_at=now, lists=lists
+                ),
+            )
 
     def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
         """The customers' habits; the catalogue may have grown since the model was made."""
@@ -326,6 +342,9 @@ class Recommender:
         if any(item >= len(self._items) for item, _, _ in rows):
             self._refresh_items()
 
+    def _id_of(self, lists: CachedLists) -> str:
+        return make_id(self._seals, lists.serial, version=lists.version, made=lists.generated_at)
+
     def _refresh_items(self) -> None:
         items = self._catalogue.items()
         self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
@@ -355,6 +374,7 @@ class Recommender:
         self, rows: Sequence[Row], *, task: Task, personalized: bool, version: str | None, degraded: bool = False
     ) -> Recommendations:
         self._know(rows)
+        now = self._clock()
         items = tuple(
             Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
             for item, score, reason in rows
@@ -364,8 +384,9 @@ class Recommender:
             task=task,
             personalized=personalized,
             version=version,
-            generated_at=self._clock(),
+            generated_at=now,
             degraded=degraded,
+            recommendation_id=self.new_id(version, now),
         )
 
 

@@ -29,16 +29,18 @@ def told(score: float) -> float:
     return round(score * PARTS) / PARTS
 
 
-def render_answer(rows: Iterable[Row], starts: Sequence[str], *, version: str, generated_at: datetime) -> bytes:
+def render_answer(
+    rows: Iterable[Row], starts: Sequence[str], *, version: str, generated_at: datetime, recommendation_id: str
+) -> bytes:
     """The personal answer to the request without parameters; the rows are as many as are shown, with scores as told."""
     items = ",".join([f"{starts[item]}{score!r}{_ENDS[reason]}" for item, score, reason in rows])
-    return f'{{"items":[{items}],{_end(version, generated_at)}'.encode()
+    return f'{{"items":[{items}],{_end(version, generated_at, recommendation_id)}'.encode()
 
 
-def _end(version: str, generated_at: datetime) -> str:
+def _end(version: str, generated_at: datetime, recommendation_id: str) -> str:
     return (
         f'"task":"{DEFAULT_TASK.value}","personalized":true,"version":{_quoted(version)},'
-        f'"generated_at":"{isoformat(generated_at)}","degraded":false}}'
+        f'"generated_at":"{isoformat(generated_at)}","degraded":false,"recommendation_id":"{recommendation_id}"}}'
     )
 
 

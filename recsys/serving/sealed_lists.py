@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recsys.errors import ArtifactError
 from recsys.ports import Seals
 from recsys.serving.lists import CachedLists, Row
+from recsys.serving.recommendation_ids import SERIAL_BYTES
 from recsys.types import Reason, Task, UserKey
 
 TOMBSTONE = b"\x00"
@@ -28,11 +29,13 @@ TOMBSTONE = b"\x00"
 
 HEADER = struct.Struct(">BQQQ")
 """Kind, epoch, generation, stamp: what is in the clear."""
+FORMAT = b"2/"
+"""Of what is sealed: a value of another format has another generation, and so is none."""
 STAMP_BYTES = 8
 """At the end of a header: writers compare stamps, readers do not."""
 LENGTH = struct.Struct(">I")
-ORIGIN = struct.Struct(">QqB")
-"""Revision, milliseconds since 1970, length of the version's name."""
+ORIGIN = struct.Struct(f">Q{SERIAL_BYTES}sqB")
+"""Revision, serial, milliseconds since 1970, length of the version's name."""
 COUNT = struct.Struct(">H")
 ROW = np.dtype([("item", ">u4"), ("score", ">f4"), ("reason", "u1")])
 """9 bytes a row: position in the catalogue, score, place of the reason among `REASONS`."""
@@ -60,8 +63,8 @@ class Header:
 
 
 def generation_of(version: str) -> int:
-    """The number that stands for a version in a header: the first 8 bytes of the SHA-256 of its name."""
-    return int.from_bytes(sha256(version.encode()).digest()[:8], "big")
+    """The number that stands for a version in a header: the first 8 bytes of the SHA-256 of format and name."""
+    return int.from_bytes(sha256(FORMAT + version.encode()).digest()[:8], "big")
 
 
 def beginning(epoch: int, version: str) -> bytes:
@@ -114,13 +117,14 @@ def open_lists(ring: Seals, user_key: UserKey, value: bytes) -> CachedLists | No
 def to_document(lists: CachedLists) -> bytes:
     """The lists in a compact form."""
     rows = [pack_rows(lists.lists.get(task, ())) for task in Task]
-    return pack_origin(lists.version, lists.revision, lists.generated_at) + b"".join(map(counted, rows))
+    origin = pack_origin(lists.version, lists.revision, lists.serial, lists.generated_at)
+    return origin + b"".join(map(counted, rows))
 
 
-def pack_origin(version: str, revision: int, generated_at: datetime) -> bytes:
+def pack_origin(version: str, revision: int, serial: bytes, generated_at: datetime) -> bytes:
     """The beginning of a document: what its lists were made from, and when."""
     name = version.encode()
-    return ORIGIN.pack(revision, (generated_at.astimezone(UTC) - START) // MILLISECOND, len(name)) + name
+    return ORIGIN.pack(revision, serial, (generated_at.astimezone(UTC) - START) // MILLISECOND, len(name)) + name
 
 
 def counted(rows: bytes) -> bytes:
@@ -143,13 +147,13 @@ def pack_columns(items: NDArray[np.integer], scores: NDArray[np.float32], reason
 def from_document(document: bytes) -> CachedLists | None:
     """The lists that `to_document` packed; None if the bytes are anything else."""
     try:
-        revision, milliseconds, length = ORIGIN.unpack_from(document)
+        revision, serial, milliseconds, length = ORIGIN.unpack_from(document)
         position = ORIGIN.size + length
         version, lists = document[ORIGIN.size : position].decode(), {}
         for task in Task:
             lists[task], position = _unpack_rows(document, position)
         made = START + milliseconds * MILLISECOND
-        return CachedLists(version=version, revision=revision, generated_at=made, lists=lists)
+        return CachedLists(version=version, revision=revision, serial=serial, generated_at=made, lists=lists)
     except (struct.error, ValueError, IndexError, OverflowError):
         return None
 

@@ -210,12 +210,14 @@ class Storefront:
         personalized: bool = False,
         moved: bool = False,
     ) -> Recommendations:
+        version, now = model.version if model else None, self._clock()
         return Recommendations(
             items=tuple(_shown(products.items[item], score, reason) for item, score, reason in rows),
             task=wish.purpose,
             personalized=personalized,
-            version=model.version if model else None,
-            generated_at=self._clock(),
+            version=version,
+            generated_at=now,
+            recommendation_id=self._recommender.new_id(version, now),
             context_used=None if wish.context is None else moved,
         )
 

@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     SUM = "sum"
     CACHE_NAME = "cache-name"
     CACHE_VALUE = "cache-value"
+    TAG = "tag"
     API_KEY = "api-key"
     FINGERPRINT = "fingerprint"
     COMMITMENT = "commitment"
@@ -150,6 +151,10 @@ class KeyRing:
     def open_value(self, sealed: bytes, context: bytes) -> bytes:
         """What `seal_value` sealed; raises as `open`."""
         return self.open(Purpose.CACHE_VALUE, sealed, context)
+
+    def tag(self, data: bytes) -> bytes:
+        """16 bytes that only this installation can compute from the data."""
+        return self.keyed_hash(Purpose.TAG, data)
 
 
 def seal_with(cipher: AESGCM, plaintext: bytes, context: bytes) -> bytes:

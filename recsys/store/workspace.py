@@ -20,6 +20,7 @@ from recsys.ports import (
     Catalogue,
     Commitments,
     Erasures,
+    Feedback,
     Fences,
     Histories,
     LedgerLog,
@@ -49,6 +50,7 @@ from recsys.store.memory import (
     MemorySums,
     MemoryWebhooks,
 )
+from recsys.store.memory_feedback import MemoryFeedback
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
 from recsys.store.sql.api_keys import SqlApiKeys
@@ -56,6 +58,7 @@ from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.exports import SqlExports
+from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
@@ -81,6 +84,7 @@ class Workspace:
     keys: KeyRing
     catalogue: Catalogue
     histories: Histories
+    feedback: Feedback
     sums: Sums
     erasures: Erasures
     receipt_log: ReceiptLog
@@ -166,6 +170,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         keys=ring,
         catalogue=MemoryCatalogue(),
         histories=MemoryHistories(state),
+        feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
         receipt_log=MemoryReceiptLog(state),
@@ -199,6 +204,7 @@ def _sql_workspace(
         keys=ring,
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
+        feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
         receipt_log=SqlReceiptLog(engine),

@@ -13,6 +13,7 @@ from recsys.models.attributes import ItemAttributes
 from recsys.models.customer import SumRule, counts_terms
 from recsys.models.dp_als import train_dp_als
 from recsys.models.dp_sgd import train_dp_sgd
+from recsys.models.erasable import erasable_factors, erasable_rule
 from recsys.models.factorise import item_factors
 from recsys.models.factors import ItemFactors
 from recsys.models.gram import (
@@ -29,6 +30,7 @@ from recsys.models.popularity import popularity_model
 from recsys.models.spectral import EXPONENT as SPECTRAL_EXPONENT
 from recsys.models.spectral import spectral_factors
 from recsys.models.subspace import EXPONENT, Released, public_directions, subspace_factors
+from recsys.models.subspace_form import Certificate
 from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.terms import STEPPING, Terms
 from recsys.types import Trainer
@@ -53,6 +55,8 @@ class Fitted:
 
     factors: ItemFactors
     content: GramSum | None
+    certificate: Certificate | None = None
+    """How far the factors can be from those of the exact sum; of a model that is one's function alone."""
 
 
 def fit(
@@ -76,6 +80,8 @@ def fit(
     """
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    if terms.erasable:
+        return fit_again(GramSum.empty(items, erasable_rule(len(items))).add(purchased), terms)
     if terms.trainer is Trainer.GRAM and not terms.gram_noise_multiplier:
         return Fitted(_fit_without_noise(purchased, items, terms.n_factors), None)
     if terms.trainer in STEPPING:
@@ -85,18 +91,22 @@ def fit(
     content = GramSum.empty(items, rule).add(purchased)
     if terms.trainer is Trainer.POPULARITY:
         return Fitted(popularity_model(rule.released_counts, items), content)
-    return Fitted(fit_again(content, terms, entropy=entropy), content)
+    return fit_again(content, terms, entropy=entropy)
 
 
-def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> ItemFactors:
+def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) -> Fitted:
     """The model released from a sum. Whoever releases it books `terms.next_spends` before the call.
 
     The Gram, with directions the latent Gram and the cross product too, is drawn anew under the rule that the first
-    release made; a popularity model draws its counts anew.
+    release made; a popularity model draws its counts anew. An erasable model draws nothing: it is the sum's alone.
     """
+    if terms.erasable:
+        exact = erasable_factors(content, terms.n_factors)
+        return Fitted(exact.factors, content, exact.certificate)
     if terms.gram_noise_multiplier is None:
-        return popularity_model(release_counts(content.counts, terms.counts_noise_multiplier, entropy), content.items)
-    return _released(content, terms, entropy)(terms.n_factors)
+        counts = release_counts(content.counts, terms.counts_noise_multiplier, entropy)
+        return Fitted(popularity_model(counts, content.items), content)
+    return Fitted(_released(content, terms, entropy)(terms.n_factors), content)
 
 
 def fit_candidates(

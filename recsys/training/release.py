@@ -7,12 +7,11 @@ from typing import cast
 
 from recsys.errors import InputError, NotFoundError
 from recsys.evidence.manifest import name_version
-from recsys.models.factors import ItemFactors
 from recsys.models.gram import GramSum
 from recsys.privacy.accounting import epsilon_of_spends, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.fit import fit_again
+from recsys.training.fit import Fitted, fit_again
 from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
 from recsys.training.selection import COMPARISON
@@ -59,7 +58,7 @@ NOTHING_BESIDE = Beside()
 
 def register(
     stores: TrainingStores,
-    factors: ItemFactors,
+    fitted: Fitted,
     terms: Terms,
     *,
     sum_id: str,
@@ -68,11 +67,11 @@ def register(
     parent: str | None = None,
     beside: Beside = NOTHING_BESIDE,
 ) -> ModelVersion:
-    """The version of these factors, saved with its privacy report: a candidate.
+    """The version of this model, saved with its privacy report: a candidate.
 
     Args:
         stores: where everything is
-        factors: the model
+        fitted: the model
         terms: its noise
         sum_id: the sum that it was released from
         purpose: what the release is for
@@ -89,16 +88,21 @@ def register(
             version="",
             trainer=terms.trainer,
             created_at=stores.clock(),
-            model_digest=factors.digest,
-            config={"purpose": purpose, "terms": terms.to_json(), **beside.config},
+            model_digest=fitted.factors.digest,
+            config={"purpose": purpose, "terms": terms.to_json(), **beside.config, **_certified(fitted)},
             privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,
             metrics=beside.metrics.to_json() if beside.metrics else {},
         )
     )
-    stores.registry.save(factors, version, signed_report(stores, version, spends, data))
+    stores.registry.save(fitted.factors, version, signed_report(stores, version, spends, data))
     return version
+
+
+def _certified(fitted: Fitted) -> dict[str, Json]:
+    """How far the model can be from that of the exact sum, for a manifest."""
+    return {"certificate": fitted.certificate.to_json()} if fitted.certificate else {}
 
 
 def made_live(stores: TrainingStores, version: ModelVersion) -> ModelVersion:
@@ -188,9 +192,9 @@ def release_again(stores: TrainingStores, sum_id: str, *, purpose: str, entropy:
         raise InputError(msg)
     content = GramSum.from_bytes(stores.sums.load_sum(sum_id))
     PrivacyLedger(stores.ledger_log, stores.clock).book(terms.next_spends(sum_id, purpose))
-    factors = fit_again(content, terms, entropy=entropy)
+    fitted = fit_again(content, terms, entropy=entropy)
     data = DataDigest(of="sum", digest=content.digest)
     beside = Beside.of(parent, booked(stores.ledger_log.entries()))
     name = parent.version
-    version = register(stores, factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)
+    version = register(stores, fitted, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name, beside=beside)
     return made_live(stores, version)

@@ -42,5 +42,5 @@ def _train_again(stores: TrainingStores, parent: ModelVersion, purpose: str, ent
     fitted = fit(interactions.matrix, log.items, terms, entropy=entropy)
     stores.sums.create_sum(sum_id, b"", ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys)))
     data, name = DataDigest(of="purchases", digest=interactions.digest), parent.version
-    version = register(stores, fitted.factors, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name)
+    version = register(stores, fitted, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name)
     return made_live(stores, version)

@@ -4,7 +4,9 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
+from recsys.errors import InputError
 from recsys.models import dp_als, dp_sgd
+from recsys.models.erasable import erasable_rule
 from recsys.models.gram import (
     COUNTS_SENSITIVITY,
     CROSS_SENSITIVITY,
@@ -45,6 +47,21 @@ class TrainConfig:
     """Whether public attributes of the items are given, for the Gram under noise."""
     candidate: bool = False
     """Whether the live version stays as it is; the model is the same either way."""
+    erasable: bool = False
+    """Whether a model without noise keeps its exact sum, so that a customer can be subtracted from it."""
+
+    def __post_init__(self) -> None:
+        """Check that what is asked for goes together.
+
+        Raises:
+            InputError: something else than the Gram without noise is to be erasable.
+        """
+        if self.erasable and (self.trainer is not Trainer.GRAM or math.isfinite(self.epsilon)):
+            msg = (
+                f"expected the trainer gram and epsilon inf for an erasable model, got {self.trainer} at epsilon "
+                f"{self.epsilon:g}; leave --erasable out: under noise a customer is subtracted anyway"
+            )
+            raise InputError(msg)
 
     @property
     def directions(self) -> bool:
@@ -72,6 +89,15 @@ class TrainConfig:
         if self.trainer is Trainer.DP_SGD:
             dp_sgd.require_torch()
 
+    def require_catalogue(self, n_items: int) -> None:
+        """Return if the trainer can cover so many items: for asking before anything is booked.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if self.erasable:
+            erasable_rule(n_items)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
@@ -95,6 +121,8 @@ class Terms:
     """Of the Gram within public directions."""
     cross_noise_multiplier: float | None = None
     """Of the product of items and directions."""
+    erasable: bool = False
+    """Whether the model is a function of an exact sum alone."""
 
     @classmethod
     def under(cls, config: TrainConfig) -> "Terms":
@@ -117,6 +145,7 @@ class Terms:
             expected_customers=config.expected_customers,
             latent_noise_multiplier=plan.latent_noise_multiplier,
             cross_noise_multiplier=plan.cross_noise_multiplier,
+            erasable=config.erasable,
         )
 
     @classmethod
@@ -199,7 +228,7 @@ class Terms:
     @property
     def keeps_sum(self) -> bool:
         """Whether the model is released from a sum, which a customer can be taken out of."""
-        return self.trainer is Trainer.POPULARITY or bool(self.gram_noise_multiplier)
+        return self.erasable or self.trainer is Trainer.POPULARITY or bool(self.gram_noise_multiplier)
 
     @property
     def noise_scale(self) -> float:

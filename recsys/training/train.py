@@ -61,6 +61,7 @@ def train(
     step("reading histories")
     keys, log = snapshot(stores, until=until)
     described = item_attributes(config, attributes, log.items)
+    config.require_catalogue(len(log.items))
     terms = Terms.under(plan.model)
     check_parameters(config.epsilon, config.delta, len(keys))
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
@@ -90,7 +91,7 @@ def train(
     data = DataDigest(of="purchases", digest=interactions.digest)
     candidates = plan.selection.candidates if plan.selection else ()
     beside = Beside(spends=plan.spends, metrics=published, candidates=candidates)
-    version = register(stores, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data, beside=beside)
+    version = register(stores, fitted, terms, sum_id=sum_id, purpose="train", data=data, beside=beside)
     return version if config.candidate else made_live(stores, version)
 
 
@@ -124,6 +125,7 @@ def refuse_early(
     config.require_packages()
     check_parameters(config.epsilon, config.delta, n_customers)
     item_attributes(config, attributes, items)
+    config.require_catalogue(len(items))
     HeldOutPlan.within(config, "not drawn", publish_metrics=publish_metrics, select_factors=select_factors)
     ledger = PrivacyLedger(stores.ledger_log, stores.clock)
     if ledger.summary().budget is not None:

@@ -87,6 +87,14 @@ def event(
     return {**row, **other}
 
 
+def feedback(
+    recommendation_id: object, kind: object = "impression", event_id: object = "1", **other: object
+) -> dict[str, object]:
+    """A row for `POST /v1/feedback`."""
+    row = {"recommendation_id": recommendation_id, "type": kind, "event_id": event_id, "item_id": "tea-0"}
+    return {**row, "timestamp": "2026-03-01T12:00:00Z", **other}
+
+
 @dataclass
 class Shop:
     """The application over the shop's stores, and someone who holds every key."""
@@ -129,6 +137,12 @@ class Shop:
         headers = {**self.headers(Scope.WRITE), "Content-Type": "application/json"}
         return self.client.post("/v1/events", headers=headers, content=content)
 
+    def tell(self, *rows: object) -> list[str]:
+        """The statuses of rows of feedback."""
+        response = self.send("POST", "/v1/feedback", Scope.WRITE, events=rows)
+        assert response.status_code == 200, response.text
+        return [row["status"] for row in response.json()["results"]]
+
     def statuses(self, *rows: object) -> list[str]:
         response = self.post_events(rows)
         assert response.status_code == 200, response.text
@@ -154,6 +168,11 @@ def open_shop() -> Shop:
     version = publish(workspace, tea_and_coffee())
     secrets = {scope: workspace.api_keys.create(scope.value, frozenset({scope}))[1] for scope in Scope}
     return Shop(workspace=workspace, clock=clock, secrets=secrets, version=version)
+
+
+def nameless(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer without its id: each list has its own."""
+    return {**answer, "recommendation_id": ""}
 
 
 def item_ids(answer: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Two ways to one answer: what passes the framework by is the slow twin's, and whatever is in doubt does not."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -47,11 +48,17 @@ def street() -> HotShop:
     return found
 
 
+LIST_ID = re.compile(rb'(?<="recommendation_id":")[\w-]{40}')
+MADE_FOR_EACH = (b'"personalized":false', b'"context_used":true')
+
+
 def seen(response: httpx2.Response) -> tuple[int, list[tuple[bytes, bytes]], object]:
-    """What a client sees of an answer, but for the id of the request."""
+    """What a client sees of an answer, but for the id of the request, and for that of a list that is made for each."""
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"x-request-id"]
     hidden = response.headers["X-Request-ID"].encode()
-    return response.status_code, headers, response.content.replace(hidden, b"")
+    body = response.content.replace(hidden, b"")
+    fresh = any(mark in body for mark in MADE_FOR_EACH)
+    return response.status_code, headers, LIST_ID.sub(b"", body) if fresh else body
 
 
 def credentials(street: HotShop) -> dict[str, dict[str, str]]:

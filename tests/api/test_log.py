@@ -7,10 +7,11 @@ import pytest
 
 from recsys.evidence.canonical import canonical_json, from_base64
 from recsys.evidence.checkpoint import read_checkpoint
-from recsys.evidence.log import leaf_of, read_proof, verify_continued
+from recsys.evidence.log import enter, leaf_of, read_proof, verify_continued
 from recsys.evidence.merkle import EMPTY_ROOT, verify_inclusion
-from recsys.evidence.verdict import judge, with_kept
-from recsys.types import Scope
+from recsys.evidence.receipt import write_receipt
+from recsys.evidence.verdict import judge, of_details, with_kept
+from recsys.types import Json, Scope
 from tests.api.shop import Shop
 
 LARGE = 2**70
@@ -96,6 +97,25 @@ def test_proofs_of_a_size_that_the_log_had_are_given(shop: Shop) -> None:
 def test_what_the_log_does_not_hold_is_refused(shop: Shop, path: str, status: int) -> None:
     forget(shop, "ada")
     assert shop.get(f"/v1/log/{path}", Scope.AUDIT).status_code == status
+
+
+def test_the_details_of_a_request_are_those_that_its_receipt_commits_to(shop: Shop) -> None:
+    """Numbers come over the wire as they are."""
+    epsilons: list[Json] = [3.9999999999999996, 1e-7, 4.0, 1e22, None] * 30
+    versions: list[Json] = [{"epsilon": epsilon} for epsilon in epsilons]
+    request_id = shop.erase(user_id="ada").json()["request_id"]
+    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": versions}})
+    signed = write_receipt(
+        shop.workspace.erasures.request(request_id),
+        completed_at=shop.workspace.clock(),
+        signing_key=shop.workspace.signing_key,
+    )
+    entry = enter(signed, 0, {}, signing_key=shop.workspace.signing_key)
+    told = shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).content
+
+    verdict = judge(entry.receipt, shop.workspace.public_key)
+    assert b"digest" in entry.receipt
+    assert of_details(verdict, told).checks[-1] == "details"
 
 
 def test_a_database_that_was_changed_gives_no_checkpoint(shop: Shop) -> None:

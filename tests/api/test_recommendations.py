@@ -138,9 +138,16 @@ def test_any_score_is_rendered_as_the_route_sends_it(rows: list[tuple[float, Rea
         Recommendation(item_id=f"i{place}", name=f"i{place}", score=told(score), reason=reason)
         for place, score, reason in listed
     ]
-    answer = Recommendations(items=tuple(items), task=Task.ANY, personalized=True, version="v", generated_at=START)
+    answer = Recommendations(
+        items=tuple(items),
+        task=Task.ANY,
+        personalized=True,
+        version="v",
+        generated_at=START,
+        recommendation_id="r",
+    )
     starts = item_starts([(item.item_id, item.name) for item in items])
     shown = [(place, told(score), reason) for place, score, reason in listed]
     assert [score for _, score, _ in shown] == np.round(np.array([score for score, _ in rows]), 4).tolist()
-    rendered = render_answer(shown, starts, version="v", generated_at=START)
+    rendered = render_answer(shown, starts, version="v", generated_at=START, recommendation_id="r")
     assert rendered == RecommendationList.model_validate(answer).model_dump_json().encode()

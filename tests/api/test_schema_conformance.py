@@ -14,7 +14,7 @@ from schemathesis.checks import (
 from schemathesis.core.failures import FailureGroup
 
 from recsys.types import Scope
-from tests.api.shop import Broken, Shop, event, open_shop
+from tests.api.shop import Broken, Shop, event, feedback, open_shop
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -23,6 +23,7 @@ def generated_shop() -> Shop:
     """A shop with a customer and an open erasure."""
     shop = open_shop()
     shop.statuses(event("1"))
+    shop.tell(feedback(shop.recommend()["recommendation_id"]))
     shop.erase(user_id="bo")
     return shop
 

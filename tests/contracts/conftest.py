@@ -29,6 +29,7 @@ from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.exports import SqlExports
+from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
@@ -69,6 +70,7 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         keys=ring,
         catalogue=SqlCatalogue(engine),
         histories=SqlHistories(engine, ring),
+        feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, lambda: NOON),
         receipt_log=SqlReceiptLog(engine),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from recsys.types import Scope
-from tests.pipelines.shell import command, done
+from tests.pipelines.shell import BEN, command, done
 
 PATIENCE = 60.0
 """Seconds: a process that starts on two busy cores may take ten."""
@@ -79,6 +79,12 @@ def shop_at(url: str) -> Iterator[Shop]:
     shop = Shop(url, done("keys", "create", "shop", *ALL_SCOPES, "--json").json["secret"])
     with shop.client:
         yield shop
+
+
+def assert_serves_soon(shop: Shop, version: str) -> None:
+    """The version is what is served to Ben, once the lease on the lists of the one before has run out."""
+    after = wait_for(lambda: answer if (answer := shop.recommend(BEN))["version"] == version else None)
+    assert (after["personalized"], after["degraded"]) == (True, False)
 
 
 @dataclass

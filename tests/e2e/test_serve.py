@@ -13,7 +13,7 @@ from recsys.evidence.signing import read_public_key
 from recsys.store.embedded import SOCKET_FILE, EmbeddedValkey
 from recsys.types import ErasureState
 from tests.contracts.conftest import Database
-from tests.e2e.processes import Server, Shop, serving, wait_for
+from tests.e2e.processes import Server, Shop, assert_serves_soon, serving, wait_for
 from tests.pipelines.shell import (
     ADA,
     BEN,
@@ -146,12 +146,6 @@ def test_api_and_worker_share_a_postgresql_database_and_a_cache(
         assert spends(fresh) == [*FIRST_RELEASE, "gram"]
     assert not (fresh / "privrec.sqlite").exists()
     assert_nothing_is_told(server)
-
-
-def assert_serves_soon(shop: Shop, version: str) -> None:
-    """The version is what is served, once the lease on the lists of the one before has run out."""
-    after = wait_for(lambda: answer if (answer := shop.recommend(BEN))["version"] == version else None)
-    assert (after["personalized"], after["degraded"]) == (True, False)
 
 
 def assert_erased_by_the_worker_alone(shop: Shop, state_dir: Path) -> None:

@@ -23,7 +23,7 @@ from recsys.store.workspace import Workspace, open_workspace
 from recsys.training.terms import TrainConfig
 from recsys.training.train import snapshot, train
 from recsys.types import CatalogueItem, ModelStatus
-from tests.e2e.processes import Shop, shop_at
+from tests.e2e.processes import Shop, assert_serves_soon, shop_at
 from tests.pipelines.shell import ADA, BEN, FIRST_RELEASE, N_CUSTOMERS, N_ITEMS, in_a_process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.service, pytest.mark.slow]
@@ -145,8 +145,7 @@ def assert_a_new_version_is_live_and_published(workspace: Workspace, shop: Shop,
     lists = open_lists(workspace.keys, key, workspace.cache.get(key, slot) or b"")
     assert lists is not None
     assert lists.version == live
-    answer = shop.recommend(BEN)
-    assert (answer["version"], answer["personalized"], answer["degraded"]) == (live, True, False)
+    assert_serves_soon(shop, live)
     assert shop.recommend(ADA)["personalized"] is False
     assert shop.answer("GET", "/v1/models")["live"] == live
 

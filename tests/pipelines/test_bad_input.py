@@ -225,6 +225,10 @@ def test_an_epsilon_that_promises_nothing_is_refused(epsilon: str, unchanged: Pa
         assert_refused(privrec(*words, "--epsilon", epsilon), 4, "epsilon > 0", f"got {float(epsilon)}")
 
 
+def test_an_erasable_model_under_noise_is_refused(unchanged: Path) -> None:
+    assert_refused(privrec("train", "--erasable"), 3, "epsilon inf for an erasable model", "leave --erasable out")
+
+
 @pytest.mark.parametrize("delta", ["0", "1", "nan", "-0.1"])
 def test_a_delta_that_is_no_chance_is_refused(delta: str, unchanged: Path) -> None:
     for words in (("train",), ("evaluate",), ("ledger", "budget", "--epsilon", "9")):

@@ -34,6 +34,7 @@ COMMANDS = {
     "models",
     "experiment",
     "keys",
+    "feedback",
     "webhooks",
 }
 HEAVY = {"numpy", "scipy", "sqlalchemy", "redis", "fastapi", "pyarrow", "dp_accounting", "uvicorn"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.shell import ADA, BEN, NOBODY, assert_refused, done, privrec
+from tests.pipelines.shell import ADA, BEN, NOBODY, assert_refused, contents, done, privrec
 
 CHECKS = ["canonical bytes", "signature", "checkpoint", "inclusion"]
 Write = Callable[[str, str], Path]
@@ -65,6 +65,11 @@ def test_each_check_that_fails_ends_with_6_and_is_named(trained: Path, key: Path
     assert_refused(privrec(*held, "--user", BEN, "--salt", salt), 6, "subject")
     assert_refused(privrec(*held, "--request", document["body"]["request_id"]), 6, "request")
     assert_refused(privrec(*held, "--user", BEN), 3, "--salt")
+    ada, ben = contents(trained)["requests"]
+    for name, request in (("ada", ada), ("ben", ben)):
+        write(f"{name}.details", json.dumps({"details": dict(request.details)}))
+    assert done(*held, "--details", key.parent / "ben.details", "--json").json["checks"][-1] == "details"
+    assert_refused(privrec(*held, "--details", key.parent / "ada.details"), 6, "steps")
     kept = write("kept.txt", document["body"]["request_id"])
     assert_refused(privrec(*held, "--checkpoint", kept), 6, "checkpoint")
 

@@ -19,7 +19,7 @@ from privrec import answers
 from privrec.client import ApiError, Client
 from recsys.errors import InputError, StateError
 from recsys.types import Scope
-from tests.api.shop import Shop, event, open_shop
+from tests.api.shop import Shop, event, feedback, open_shop
 from tests.api.test_experiments import published
 
 RECEIPT = b'{"body":{},"key_id":"k","signature":"s"}'
@@ -34,6 +34,9 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "change_item": ("patch", "/v1/items/{item_id}"),
     "delete_item": ("delete", "/v1/items/{item_id}"),
     "post_events": ("post", "/v1/events"),
+    "post_feedback": ("post", "/v1/feedback"),
+    "feedback_rates": ("get", "/v1/feedback/rates"),
+    "compare_feedback": ("get", "/v1/feedback/comparison"),
     "create_import": ("post", "/v1/imports"),
     "send_part": ("patch", "/v1/imports/{import_id}"),
     "import_status": ("get", "/v1/imports/{import_id}"),
@@ -229,6 +232,13 @@ def test_an_event_has_the_type_of_the_document(document: dict[str, Any]) -> None
     assert set(row["required"]) == answers.Event.__required_keys__
 
 
+def test_feedback_has_the_type_of_the_document(document: dict[str, Any]) -> None:
+    row = body_of(document, "post_feedback")["properties"]["events"]["items"]
+
+    assert shape_of_type(answers.FeedbackEvent) == shape_of_schema(document, row)
+    assert set(row["required"]) == answers.FeedbackEvent.__required_keys__
+
+
 @pytest.mark.parametrize("name", ["task", "task_of_basket"])
 def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> None:
     if name == "task":
@@ -268,6 +278,10 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     version = str(shop.workspace.registry.live())
     created = client.create_import("purchases", "csv", 5, columns={"user_id": "u"}, dry_run=True, sha256="0" * 64)
     import_id = created["import_id"]
+    recommended = client.recommendations(
+        "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"], context="coffee-1"
+    )
+    click: Any = feedback(recommended["recommendation_id"], "click")
     return {
         **exported(client, shop),
         "create_import": created,
@@ -275,12 +289,13 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "import_status": client.import_status(import_id),
         "cancel_import": client.cancel_import(import_id),
         "post_events": posted,
+        "post_feedback": client.post_feedback([click]),
+        "feedback_rates": client.feedback_rates(),
+        "compare_feedback": client.compare_feedback(first=version, second=version),
         "request_erasure": accepted,
         "erasure": followed,
         "receipt": client.receipt(request_id),
-        "recommendations": client.recommendations(
-            "ada/lovelace", n=3, where="not in_stock or in_stock", exclude=["a", "b"], context="coffee-1"
-        ),
+        "recommendations": recommended,
         "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"], context="none"),
         "batch": client.batch(["ada/lovelace", "nobody"], task="buy_again", context="tea-1"),
         "similar": client.similar("tea-1", n=2, where="in_stock", exclude=["tea-0"]),
@@ -322,6 +337,9 @@ def test_every_method_reaches_its_route_and_brings_back_its_answer(client: Clien
     assert found["receipt"] == RECEIPT
     assert [row["status"] for row in found["post_events"]["results"]] == ["accepted"]
     assert found["recommendations"]["items"][0]["item_id"] == "tea-2"
+    assert found["post_feedback"]["counts"]["accepted"] == 1
+    assert found["feedback_rates"]["versions"][0]["totals"]["clicks"] == 1
+    assert found["compare_feedback"]["clicked"]["clear"] is False
     assert [item["item_id"] for item in found["basket"]["items"]] == ["tea-2", "tea-3"]
     assert [len(answer["items"]) for answer in found["batch"]["results"]] == [1, 0]
     assert found["popular"]["items"] == []

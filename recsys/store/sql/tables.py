@@ -128,6 +128,37 @@ fence = Table(
 )
 """One row, or none before it is first changed: which run of the cache's server is trusted."""
 
+feedback_events = Table(
+    "feedback_events",
+    metadata,
+    Column("event", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+"""Digests of what was counted, so that nothing is counted twice. `expires_at` is in seconds since 1970."""
+
+feedback_lists = Table(
+    "feedback_lists",
+    metadata,
+    Column("list_id", LargeBinary, primary_key=True),
+    Column("seen", Integer, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+"""What is known of a list, as bits (see `recsys.store.tally`); whose it was is written nowhere."""
+
+feedback_totals = Table(
+    "feedback_totals",
+    metadata,
+    Column("model", LargeBinary, primary_key=True),
+    Column("impressions", BigInteger, nullable=False),
+    Column("clicks", BigInteger, nullable=False),
+    Column("purchases", BigInteger, nullable=False),
+    Column("lists_shown", BigInteger, nullable=False),
+    Column("lists_clicked", BigInteger, nullable=False),
+    Column("lists_bought", BigInteger, nullable=False),
+)
+"""For good, by the mark of a version: numbers of events and lists."""
+
 imports = Table(
     "imports",
     metadata,

@@ -121,6 +121,7 @@ def test_the_receipt_is_verified_with_the_public_key_alone_and_says_what_was_don
     assert (body["request_id"], body["subject"]) == (request.request_id, request.subject)
     assert list(body["steps"]) == ["erased", "purged", "released"]
     assert body["steps"]["erased"]["history"] == body["steps"]["erased"]["data_key"] == "destroyed"
+    assert body["steps"]["erased"]["feedback"] == "none is kept by customer"
     assert body["steps"]["purged"]["cache"] == "deleted and read back"
     times = [body["received_at"], *(body["steps"][step]["at"] for step in ("erased", "released", "purged"))]
     assert sorted(times) == times

@@ -5,8 +5,9 @@ The installation holds its own signing key here, as it does in life: a signature
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +21,7 @@ from recsys.evidence.log import enter
 from recsys.evidence.merkle import Node, consistency_spans, covering, hashes
 from recsys.evidence.receipt import UNLOGGED_TYPE, subject_commitment, write_receipt
 from recsys.evidence.signing import sign
-from recsys.evidence.verdict import Verdict, judge, of_request, of_subject, with_kept
+from recsys.evidence.verdict import Verdict, judge, of_details, of_request, of_subject, with_kept
 from recsys.types import ErasureRequest, ErasureState, Json
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -33,9 +34,8 @@ def salt_of(user_id: str) -> bytes:
     return user_id.encode().ljust(16, b".")
 
 
-def receipt_of(user_id: str, *, reason: str = "customer request") -> bytes:
-    """What the worker signs."""
-    request = ErasureRequest(
+def request_of(user_id: str, *, reason: str = "customer request") -> ErasureRequest:
+    return ErasureRequest(
         request_id=f"request-of-{len(user_id)}-{salt_of(user_id).hex()}",
         subject=subject_commitment(user_id, salt_of(user_id)),
         reason=reason,
@@ -44,7 +44,11 @@ def receipt_of(user_id: str, *, reason: str = "customer request") -> bytes:
         state=ErasureState.PURGED,
         release=False,
     )
-    return write_receipt(request, completed_at=NOON, signing_key=KEY)
+
+
+def receipt_of(user_id: str, *, reason: str = "customer request") -> bytes:
+    """What the worker signs."""
+    return write_receipt(request_of(user_id, reason=reason), completed_at=NOON, signing_key=KEY)
 
 
 @dataclass
@@ -250,6 +254,30 @@ def test_a_consistency_file_without_hashes_proves_nothing() -> None:
     for proof in (b'{"from": 3, "to": 7}', b'{"from": 3, "to": 7, "proof": []}', b'{"from": 3, "to": 7, "proof": [1]}'):
         with pytest.raises(VerificationError, match="proof"):
             with_kept(judge(HONEST.receipts[6], PUBLIC), HONEST.kept(3), proof)
+
+
+def answer(n_versions: int, first: str = "released again") -> dict[str, Json]:
+    """What `/v1/erasures/REQUEST` says of an erasure from so many versions."""
+    outcomes: list[Json] = [{"outcome": first}]
+    outcomes += [{"outcome": f"withdrawn {number}"} for number in range(n_versions)]
+    return {"request_id": "r", "state": "receipted", "details": {"released": {"versions": outcomes}}}
+
+
+@pytest.mark.parametrize("n_versions", [2, 100])
+def test_other_details_than_those_that_were_signed(n_versions: int) -> None:
+    """Whether the receipt holds the list of versions or its digest."""
+    honest, other = answer(n_versions), answer(n_versions, first="kept")
+    request = replace(request_of("ada"), details=cast("dict[str, Json]", honest["details"]))
+    [receipt] = Log().add(write_receipt(request, completed_at=NOON, signing_key=KEY)).receipts
+    verdict = judge(receipt, PUBLIC)
+
+    assert of_details(verdict, json.dumps(honest).encode()).checks[-1] == "details"
+    for details in (other, answer(n_versions - 1), answer(0)):
+        with pytest.raises(VerificationError, match="steps"):
+            of_details(verdict, json.dumps(details).encode())
+    for no_answer in (b"", b"[]", b'{"details": 1}', b'{"details": {"a": NaN}}', b'{"details": {}'):
+        with pytest.raises(InputError, match="JSON"):
+            of_details(verdict, no_answer)
 
 
 def test_a_report_or_checkpoint_is_nobodys_receipt() -> None:

@@ -13,11 +13,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.erasure.workflow import MAX_REASON
 from recsys.errors import VerificationError
-from recsys.evidence.canonical import canonical_json
+from recsys.evidence.canonical import canonical_json, json_digest
 from recsys.evidence.log import enter
 from recsys.evidence.merkle import Node, completed, covering, leaf_hash
-from recsys.evidence.receipt import UNLOGGED_TYPE, read_receipt, subject_commitment, verify_receipt, write_receipt
+from recsys.evidence.receipt import (
+    MAX_STEPS,
+    UNLOGGED_TYPE,
+    read_receipt,
+    subject_commitment,
+    verify_receipt,
+    write_receipt,
+)
 from recsys.evidence.signing import sign
 from recsys.types import ErasureRequest, ErasureState, Json
 
@@ -74,8 +82,9 @@ def test_a_receipt_without_its_place_in_the_log_is_refused() -> None:
         read_receipt(SIGNED, KEY.public_key())
 
 
-def test_a_receipt_in_a_long_log_has_at_most_four_kilobytes() -> None:
-    """Three models, each released again, the longest reason of letters, and a million receipts before it."""
+def steps_of(n_versions: int) -> dict[str, Json]:
+    """The steps of an erasure from so many versions, each trained again."""
+    at = "2026-01-31T12:00:00.000Z"
     outcome: dict[str, Json] = {
         "version": "0f" * 16,
         "trainer": "gram",
@@ -83,22 +92,26 @@ def test_a_receipt_in_a_long_log_has_at_most_four_kilobytes() -> None:
         "outcome": "superseded by a training on the purchases without the customer: its trainer keeps no sum",
         "superseded_by": "f0" * 16,
     }
-    steps: dict[str, Json] = {
-        "erased": {
-            "at": "2026-01-31T12:00:00.000Z",
-            "history": "destroyed",
-            "data_key": "destroyed",
-            "sums": [{"sum_id": "0f" * 16, "subtracted": True}] * 3,
-            "versions": ["0f" * 16] * 3,
-        },
-        "released": {
-            "at": "2026-01-31T12:00:00.000Z",
-            "versions": [outcome, outcome, outcome],
-            "lists_published": True,
-        },
-        "purged": {"at": "2026-01-31T12:00:00.000Z", "cache": "deleted and read back"},
+    sums: list[Json] = [{"sum_id": "0f" * 16, "subtracted": True} for _ in range(n_versions)]
+    versions: list[Json] = ["0f" * 16 for _ in range(n_versions)]
+    outcomes: list[Json] = [outcome for _ in range(n_versions)]
+    return {
+        "erased": {"at": at, "history": "destroyed", "data_key": "destroyed", "sums": sums, "versions": versions},
+        "released": {"at": at, "versions": outcomes, "lists_published": True},
+        "purged": {"at": at, "cache": "deleted and read back"},
     }
-    request = replace(REQUEST, request_id="0" * 36, details=steps)
+
+
+LONGEST: dict[str, Json] = {"step": "x" * (MAX_STEPS - len('{"step":""}'))}
+"""Steps that just fit as they are."""
+
+
+@pytest.mark.parametrize(
+    "details", [LONGEST, steps_of(1), steps_of(4), steps_of(1000)], ids=["longest", "1", "4", "1000"]
+)
+def test_a_receipt_in_a_long_log_has_at_most_four_kilobytes(details: dict[str, Json]) -> None:
+    """A million receipts before it, and the longest reason in letters of ASCII."""
+    request = replace(REQUEST, request_id="0" * 36, details=details, reason="x" * MAX_REASON)
     signed = write_receipt(request, completed_at=NOON, signing_key=KEY)
     frontier = {node: bytes(32) for node in covering((0, 2**20 - 1))}
     receipt = enter(signed, 2**20 - 1, frontier, signing_key=KEY).receipt
@@ -106,6 +119,18 @@ def test_a_receipt_in_a_long_log_has_at_most_four_kilobytes() -> None:
     assert place is not None
     assert place.checkpoint.size == 2**20
     assert len(receipt) <= 4096
+
+
+def test_long_lists_stand_in_a_receipt_as_their_length_and_digest() -> None:
+    versions: list[Json] = [f"{number:032x}" for number in range(60)]
+    details: dict[str, Json] = {"erased": {"history": "destroyed", "versions": versions}, "events": 17}
+    steps = verify_receipt(
+        logged(write_receipt(replace(REQUEST, details=details), completed_at=NOON, signing_key=KEY)), KEY.public_key()
+    )["steps"]
+    assert steps == {
+        "erased": {"history": "destroyed", "versions": {"count": 60, "digest": json_digest(versions)}},
+        "events": 17,
+    }
 
 
 def test_a_receipt_does_not_name_the_customer() -> None:

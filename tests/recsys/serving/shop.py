@@ -149,6 +149,11 @@ class Shop:
         return self.recommender.recommend(user_id, n=n, task=task)
 
 
+def nameless(answer: Recommendations) -> Recommendations:
+    """The answer without its id: each list has its own."""
+    return replace(answer, recommendation_id=None)
+
+
 def purchase(event_id: str, item_id: str = "tea-0", quantity: float = 1.0, timestamp: datetime = NOON) -> Purchase:
     return Purchase(item_id=item_id, timestamp=timestamp, quantity=quantity, event_id=event_id)
 

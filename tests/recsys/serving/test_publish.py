@@ -1,11 +1,13 @@
 """Publishing: every customer's lists, before anybody asks."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.serving.lists import CachedLists
+from recsys.serving.recommendation_ids import make_id
 from recsys.serving.recommender import PUBLISH_BATCH, Published
 from recsys.serving.sealed_lists import TOMBSTONE, open_answer
 from recsys.store.cache import NoCache
@@ -221,6 +223,11 @@ def test_what_is_published_is_what_a_request_computes(shop: Shop) -> None:
 
 
 def values(shop: Shop, user: str) -> tuple[bytes | None, CachedLists | None]:
-    """The finished answer and the lists in the cache."""
-    value = shop.cache.get(shop.key(user)) or b""
-    return open_answer(shop.workspace.keys, shop.key(user), value), shop.cached(user)
+    """The finished answer and the lists in the cache, without the id that both have and that each list has its own."""
+    ring, value, lists = shop.workspace.keys, shop.cache.get(shop.key(user)) or b"", shop.cached(user)
+    answer = open_answer(ring, shop.key(user), value)
+    if answer is None or lists is None:
+        return answer, lists
+    name = make_id(ring, lists.serial, version=lists.version, made=lists.generated_at).encode()
+    assert answer.count(name) == 1
+    return answer.replace(name, b""), replace(lists, serial=b"")

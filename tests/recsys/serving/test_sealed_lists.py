@@ -1,6 +1,7 @@
 """A value of the cache says at once what it is, and opens for its own customer alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -31,6 +32,7 @@ ANSWER = b'{"items":[]}'
 LISTS = CachedLists(
     version=VERSION,
     revision=3,
+    serial=b"12345678",
     generated_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
     lists={
         Task.ANY: ((7, 1.5, Reason.BOUGHT_BEFORE), (3, 0.25, Reason.MODEL)),
@@ -45,6 +47,7 @@ any_lists = st.builds(
     CachedLists,
     version=st.text(max_size=60).filter(lambda text: len(text.encode(errors="replace")) < 250).filter(str.isprintable),
     revision=st.integers(0, 2**62),
+    serial=st.binary(min_size=8, max_size=8),
     generated_at=st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - strategies add it
         lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     ),
@@ -114,5 +117,5 @@ def test_a_document_with_an_unknown_reason_is_none() -> None:
 def test_a_value_of_24_items_without_an_answer_is_small() -> None:
     """What the cache's server adds to it is measured by the benchmark."""
     many: tuple[Row, ...] = tuple((item, float(np.float32(item / 7)), Reason.MODEL) for item in range(24))
-    lists = CachedLists(version=VERSION, revision=1, generated_at=LISTS.generated_at, lists={Task.ANY: many})
+    lists = replace(LISTS, lists={Task.ANY: many})
     assert len(seal_lists(RING, ADA, epoch=1, lists=lists, answer=b"")) < 400

@@ -19,7 +19,7 @@ TRICKY = ['"', "\\", '\\"', ',"score":', '{"item_id":', "ü", "\u2028", "a", "b"
 def answer_with(*items: CatalogueItem) -> bytes:
     starts = item_starts([(item.item_id, item.name or item.item_id) for item in items])
     rows = [(position, 0.5, Reason.MODEL) for position in range(len(items))]
-    return render_answer(rows, starts, version="v", generated_at=NOON)
+    return render_answer(rows, starts, version="v", generated_at=NOON, recommendation_id="r")
 
 
 texts = st.lists(st.sampled_from(TRICKY), min_size=1, max_size=4).map("".join)

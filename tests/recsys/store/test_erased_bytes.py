@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine, event, text
 
 from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.errors import StorageError
+from recsys.serving.feedback import FeedbackDesk
+from recsys.serving.recommendation_ids import make_id, model_mark, new_serial
 from recsys.store.keys import KeyRing, Purpose
 from recsys.store.settings import Settings
 from recsys.store.sql.erasures import SqlErasures
@@ -16,7 +18,7 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import customers, sums, terms
 from recsys.store.workspace import open_workspace
-from recsys.types import ErasureRequest
+from recsys.types import CatalogueItem, ErasureRequest, FeedbackEvent, FeedbackStatus, FeedbackType
 
 USER_ID = "alice.in.wonderland@example.org"
 TERM = b"the term of this customer, not to be found" * 4
@@ -136,3 +138,21 @@ def test_a_whole_workspace_holds_no_id_and_no_erased_bytes(
         assert USER_ID.encode() not in everything_in(settings.state_dir)
         assert shopping(40).tobytes()[:WINDOW] not in everything_in(settings.state_dir)
     assert USER_ID.encode() not in everything_in(settings.state_dir)
+
+
+def test_feedback_leaves_no_id_of_list_event_or_customer_in_any_file(tmp_path: Path) -> None:
+    settings = Settings.load(state_dir=tmp_path / "state")
+    with open_workspace(settings, start_cache=False) as workspace:
+        workspace.catalogue.add_items([CatalogueItem(item_id="tea")])
+        ring, now, serial = workspace.keys, workspace.clock(), new_serial()
+        desk = FeedbackDesk(seals=ring, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=lambda: now)
+        name, event_id = make_id(ring, serial, version="v", made=now), "the click of alice on page 12"
+        click = FeedbackEvent(
+            recommendation_id=name, type=FeedbackType.CLICK, item_id="tea", event_id=event_id, timestamp=now
+        )
+        assert desk.record([click]) == [FeedbackStatus.ACCEPTED]
+        written = everything_in(settings.state_dir)
+
+    assert model_mark("v") in written
+    secrets = (name.encode(), serial, event_id.encode(), ring.user_key(USER_ID))
+    assert [secret for secret in secrets if secret in written] == []

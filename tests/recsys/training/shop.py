@@ -97,7 +97,7 @@ def train_beside_directions(workspace: Workspace, config: TrainConfig, entropy: 
     packed = ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys))
     workspace.sums.create_sum(sum_id, fitted.content.to_bytes(), packed)
     data = DataDigest(of="purchases", digest=interactions.digest)
-    version = register(workspace, fitted.factors, terms, sum_id=sum_id, purpose="train", data=data)
+    version = register(workspace, fitted, terms, sum_id=sum_id, purpose="train", data=data)
     return made_live(workspace, version)
 
 

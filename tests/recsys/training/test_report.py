@@ -20,6 +20,7 @@ from recsys.evidence.privacy_report import verify_report
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.keys import KeyRing
 from recsys.store.workspace import Workspace
+from recsys.training.fit import Fitted
 from recsys.training.release import NOT_COVERED, register, release_again
 from recsys.training.report import BY_DEFAULT, BY_OPERATOR, DELTAS, DataDigest, code_digest, signed_report
 from recsys.training.terms import Terms, TrainConfig
@@ -119,7 +120,7 @@ def test_a_version_whose_releases_are_not_booked_is_not_registered(shop: Workspa
     factors, _ = shop.registry.load(train(shop, TrainConfig(), entropy=seeded()).version)
     before, terms = shop.registry.versions(), Terms.under(TrainConfig())
     with pytest.raises(StateError, match=r"in the privacy ledger, got no such entry"):
-        register(shop, factors, terms, sum_id="another sum", purpose="train", data=NOTHING)
+        register(shop, Fitted(factors, None), terms, sum_id="another sum", purpose="train", data=NOTHING)
     assert shop.registry.versions() == before
 
 
