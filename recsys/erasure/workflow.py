@@ -310,13 +310,13 @@ class ErasureWorker:
             )
             raise StateError(msg)
 
-    def _withdraw_exports(self, request: ErasureRequest) -> int:
+    def _withdraw_exports(self, request: ErasureRequest) -> str:
         """How many files with personal lists were deleted for this request; they were not given out since it came."""
         exports, erasures = self._stores.exports, self._stores.erasures.count()
         for job in exports.lying():
             if job.is_void(erasures):
                 exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
-        return exports.withdrawn_for(request.request_id)
+        return f"{exports.withdrawn_for(request.request_id)} files with lists deleted"
 
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
         key = self._stores.signing_key

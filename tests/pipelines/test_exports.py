@@ -97,7 +97,7 @@ def test_an_erasure_withdraws_every_file_with_lists_and_its_receipt_says_how_man
     worker(workspace).run()
 
     body: dict[str, Any] = verify_receipt(workspace.erasures.receipt(request.request_id), workspace.public_key)
-    assert body["steps"]["purged"]["exports"] == 2
+    assert body["steps"]["purged"]["exports"] == "2 files with lists deleted"
     assert {workspace.exports.job(each).state for each in (done, waiting)} == {ExportState.WITHDRAWN}
     assert {job.export_id for job in workspace.exports.lying()} == {catalogue, later}
     assert b"bought_before" not in b"".join(workspace.exports.content(later))
@@ -178,7 +178,7 @@ def test_killed_at_any_moment_every_file_with_lists_goes_and_is_counted(tmp_path
 
     with open_workspace(settings, clock=lambda: START, start_cache=False) as workspace:
         body: dict[str, Any] = verify_receipt(workspace.erasures.receipt(request.request_id), workspace.public_key)
-        assert body["steps"]["purged"]["exports"] == 2
+        assert body["steps"]["purged"]["exports"] == "2 files with lists deleted"
         assert workspace.exports.lying() == ()
     assert files(tmp_path / "s") == []
 
