@@ -27,5 +27,6 @@ def upgrade() -> None:
     op.create_table(
         "feedback_totals",
         sa.Column("model", sa.LargeBinary(), primary_key=True),
+        sa.Column("day", sa.Integer(), primary_key=True, autoincrement=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in counts),
     )
