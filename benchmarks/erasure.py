@@ -1,6 +1,6 @@
 """Erasure from the exact sum beside a training that never saw the customer, on MovieLens 1M under RecEraser's split.
 
-Trained on the split's train rows alone; settings were chosen on its valid_inferred rows (docs/decisions/0025).
+Trained on the split's train rows alone; settings were chosen on its valid_inferred rows (docs/decisions/0022).
 Recall@20 is hits over the number of test items, NDCG@20 against the best order of as many as fit. Digests are compared
 in batches of 1, 10, 100 and 1,000 customers, on MovieLens and in more batches on UCI Online Retail: the one side
 subtracts, the other starts from nothing, with its customers in another order and on another number of threads.

@@ -189,13 +189,14 @@ class Client:
         """What became of up to 1000 rows of feedback, in order."""
         return cast("FeedbackResults", self._send("POST", "/v1/feedback", {"events": list(events)}))
 
-    def feedback_rates(self) -> RatesAnswer:
-        """What became of the lists of each version: exact, for the operator alone."""
-        return cast("RatesAnswer", self._ask("/v1/feedback/rates"))
+    def feedback_rates(self, *, since: str | None = None) -> RatesAnswer:
+        """What became of the lists of each version that were made since a day: exact, for the operator alone."""
+        return cast("RatesAnswer", self._ask("/v1/feedback/rates", {"since": since}))
 
-    def compare_feedback(self, *, first: str, second: str) -> ComparisonAnswer:
-        """By how much the second version's rates are above the first's."""
-        return cast("ComparisonAnswer", self._ask("/v1/feedback/comparison", {"first": first, "second": second}))
+    def compare_feedback(self, *, first: str, second: str, since: str | None = None) -> ComparisonAnswer:
+        """By how much the second version's rates are above the first's, over lists that were made since a day."""
+        query = {"first": first, "second": second, "since": since}
+        return cast("ComparisonAnswer", self._ask("/v1/feedback/comparison", query))
 
     def import_file(
         self,

@@ -151,8 +151,8 @@ class Feedback(Protocol):
             StorageError: the database refused; nothing was counted.
         """
 
-    def totals(self) -> dict[bytes, FeedbackTotals]:
-        """The totals by mark of a version."""
+    def totals(self, since: int = 0) -> dict[bytes, FeedbackTotals]:
+        """The totals by mark of a version, of lists that were made on this day or later (days since 1970)."""
 
 
 class Sums(Protocol):

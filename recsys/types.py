@@ -162,6 +162,8 @@ class FeedbackEntry:
     list_id: bytes
     model: bytes
     """The mark of the version that made the list."""
+    day: int
+    """When it made it, in days since 1970."""
     type: FeedbackType
     expires_at: int
     """Seconds since 1970: from then on no feedback about the list is taken, so that nothing of it need be kept."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Annotated
 
 from fastapi import Body, Query
@@ -18,13 +19,17 @@ from api.feedback_schemas import (
 )
 from api.rows import check_row, readable_event_id
 from api.services import Serving
-from recsys.serving.feedback import compare, version_rates
+from recsys.serving.feedback import START, compare, version_rates
 from recsys.types import FeedbackEvent, FeedbackStatus, Scope
 
 writing = guarded_router(Scope.WRITE, tag="feedback")
 reading = guarded_router(Scope.OPERATE, tag="feedback")
 
 Version = Annotated[str, Query(pattern="^[0-9a-f]{32}$", description="As in the list of versions.")]
+
+Since = Annotated[
+    date, Query(ge=START, description="Only lists that were made on this day (UTC) or later: when a comparison began.")
+]
 
 ADVICE: Mapping[FeedbackStatus, str] = {
     FeedbackStatus.INVALID: "expected an item of the catalogue, got another; add it first or correct the item_id",
@@ -60,15 +65,15 @@ def post_feedback(serving: Serving, batch: Annotated[FeedbackBatch, Body()]) -> 
 @reading.get(
     "/v1/feedback/rates",
     summary="Show what became of the lists of each version",
-    responses=documented([401, 403, 500, 503]),
+    responses=documented([401, 403, 422, 500, 503]),
 )
-def show_rates(serving: Serving) -> RatesAnswer:
+def show_rates(serving: Serving, since: Since = START) -> RatesAnswer:
     """Of the lists that were shown, the shares that led to a click and to a purchase: a list counts once.
 
     The intervals take lists to be independent. A customer who saw several makes them a little too narrow.
     """
     workspace = serving.workspace
-    return RatesAnswer.model_validate({"versions": version_rates(workspace.feedback, workspace.registry)})
+    return RatesAnswer.model_validate({"versions": version_rates(workspace.feedback, workspace.registry, since)})
 
 
 @reading.get(
@@ -76,14 +81,14 @@ def show_rates(serving: Serving) -> RatesAnswer:
     summary="Compare what became of the lists of two versions",
     responses=documented([401, 403, 404, 422, 500, 503]),
 )
-def show_comparison(serving: Serving, first: Version, second: Version) -> ComparisonAnswer:
+def show_comparison(serving: Serving, first: Version, second: Version, since: Since = START) -> ComparisonAnswer:
     """By how much the second version's shares are above the first's.
 
     It means something only if chance alone decided whose list came from which version, and if the day of the comparison
     was fixed before: whoever looks every day and stops at the first clear difference finds one too often.
     """
     workspace = serving.workspace
-    found = compare(first, second, feedback=workspace.feedback, registry=workspace.registry)
+    found = compare(first, second, feedback=workspace.feedback, registry=workspace.registry, since=since)
     return ComparisonAnswer.model_validate(found)
 
 

@@ -1,6 +1,7 @@
 """Commands for feedback: what became of the lists of each version."""
 
 from dataclasses import asdict
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +18,15 @@ NOT_PRIVATE = "internal, not private: exact numbers of lists; do not publish the
 
 feedback = typer.Typer(help="Show what became of the lists that were shown, by model version.", no_args_is_help=True)
 
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Only lists that were made on this day (UTC) or later.  [default: all]"),
+]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")]
 
 
 @feedback.command("rates")
-def rates(*, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+def rates(*, since: Since = None, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
     """Of the lists that were shown, the shares that led to a click and to a purchase, with 95 % intervals.
 
     Exact, and so for the operator alone. The intervals take lists to be independent.
@@ -30,7 +35,7 @@ def rates(*, state_dir: options.StateDir = None, as_json: options.AsJson = False
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        found = version_rates(workspace.feedback, workspace.registry)
+        found = version_rates(workspace.feedback, workspace.registry, **_days(since))
     if as_json:
         documents: list[Json] = [asdict(each) for each in found]
         print_json({"versions": documents, "note": NOT_PRIVATE})
@@ -42,7 +47,12 @@ def rates(*, state_dir: options.StateDir = None, as_json: options.AsJson = False
 
 @feedback.command("compare")
 def compare(
-    first: Version, second: Version, *, state_dir: options.StateDir = None, as_json: options.AsJson = False
+    first: Version,
+    second: Version,
+    *,
+    since: Since = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """By how much the second version's shares are above the first's, with 95 % intervals.
 
@@ -53,13 +63,17 @@ def compare(
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        found = serving.compare(first, second, feedback=workspace.feedback, registry=workspace.registry)
+        found = serving.compare(first, second, feedback=workspace.feedback, registry=workspace.registry, **_days(since))
     if as_json:
         print_json(_comparison_json(found))
         return
     rows = [("clicked", *_difference(found.clicked)), ("bought", *_difference(found.bought))]
     print_table("Second less first", ["share of lists", "difference", "95 %", "clear"], rows)
     console.print(f"[dim]These figures are {NOT_PRIVATE}.[/dim]")
+
+
+def _days(since: datetime | None) -> dict[str, date]:
+    return {} if since is None else {"since": since.date()}
 
 
 def _comparison_json(found: "Comparison") -> dict[str, Json]:

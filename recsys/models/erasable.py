@@ -23,7 +23,7 @@ Matrix = NDArray[np.float64]
 
 REGULARIZATION = 8.0
 """Of the ridge, in units of the mean diagonal of the Gram. This and the next two were chosen on validation purchases of
-MovieLens (docs/decisions/0025-exact-erasure.md)."""
+MovieLens (docs/decisions/0022-exact-erasure.md)."""
 DIAGONAL_POWER = 1.0
 """1 is the zero diagonal of EASE (Steck 2019), 0 is none."""
 POPULARITY_POWER = 0.2

@@ -10,7 +10,7 @@ Rules:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from typing import Self
 
 from recsys.clock import Clock, isoformat
@@ -21,6 +21,7 @@ from recsys.serving.products import ProductReader
 from recsys.serving.recommendation_ids import Issued, model_mark, read_id
 from recsys.types import FeedbackEntry, FeedbackEvent, FeedbackStatus, FeedbackTotals
 
+START = date(1970, 1, 1)
 LIFETIME = timedelta(days=61)
 """From the beginning of the day on which a list was made. It is kept in the cache for 30 days at most, and somebody who
 saw it on the last of them has 30 to buy."""
@@ -71,6 +72,7 @@ class FeedbackDesk:
             content=self._seals.tag(b"content" + list_id + content.encode())[:CONTENT_BYTES],
             list_id=list_id,
             model=issued.model,
+            day=(issued.day.date() - START).days,
             type=event.type,
             expires_at=int((issued.day + LIFETIME).timestamp()),
         )
@@ -108,22 +110,22 @@ class Comparison:
     bought: Difference
 
 
-def version_rates(feedback: Feedback, registry: Registry) -> tuple[VersionRates, ...]:
-    """The rates of every version, oldest first."""
-    totals = feedback.totals()
+def version_rates(feedback: Feedback, registry: Registry, since: date = START) -> tuple[VersionRates, ...]:
+    """The rates of every version, oldest first, over the lists that were made on this day (UTC) or later."""
+    totals = feedback.totals((since - START).days)
     return tuple(
         VersionRates.of(version.version, totals.get(model_mark(version.version), FeedbackTotals()))
         for version in registry.versions()
     )
 
 
-def compare(first: str, second: str, *, feedback: Feedback, registry: Registry) -> Comparison:
-    """The two versions beside each other.
+def compare(first: str, second: str, *, feedback: Feedback, registry: Registry, since: date = START) -> Comparison:
+    """The two versions beside each other, over the lists that were made on this day (UTC) or later.
 
     Raises:
         NotFoundError: there is no such version.
     """
-    rates = {each.version: each for each in version_rates(feedback, registry)}
+    rates = {each.version: each for each in version_rates(feedback, registry, since)}
     if not {first, second} <= rates.keys():
         msg = "expected the names of two model versions, got one that there is none of; list them: GET /v1/models"
         raise NotFoundError(msg)

@@ -1,6 +1,7 @@
 """Feedback in memory: the reference that the contract tests trust."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,7 +16,7 @@ class MemoryFeedback:
         """Begin with nothing counted."""
         self._events: dict[bytes, tuple[bytes, int]] = {}
         self._lists: dict[bytes, tuple[int, int]] = {}
-        self._totals: dict[bytes, FeedbackTotals] = {}
+        self._totals: dict[tuple[bytes, int], FeedbackTotals] = {}
         self._writing = threading.Lock()
 
     def count(self, entries: Sequence[FeedbackEntry], now: datetime) -> list[FeedbackStatus]:
@@ -28,10 +29,14 @@ class MemoryFeedback:
             done = tally(entries, events, {list_id: seen for list_id, (seen, _) in self._lists.items()})
             self._events |= {event: (entry.content, entry.expires_at) for event, entry in done.events.items()}
             self._lists |= done.lists
-            for model, added in done.added.items():
-                self._totals[model] = self._totals.get(model, FeedbackTotals()) + added
+            for made, added in done.added.items():
+                self._totals[made] = self._totals.get(made, FeedbackTotals()) + added
         return done.statuses
 
-    def totals(self) -> dict[bytes, FeedbackTotals]:
-        """The totals by mark of a version."""
-        return dict(self._totals)
+    def totals(self, since: int = 0) -> dict[bytes, FeedbackTotals]:
+        """The totals by mark of a version, of lists that were made on this day or later."""
+        found: dict[bytes, FeedbackTotals] = defaultdict(FeedbackTotals)
+        for (model, day), totals in self._totals.items():
+            if day >= since:
+                found[model] += totals
+        return dict(found)

@@ -28,8 +28,8 @@ class Tally:
     """What is counted now, by event."""
     lists: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """What was seen of each list that something new is known of, and when it expires."""
-    added: dict[bytes, FeedbackTotals] = field(default_factory=lambda: defaultdict(FeedbackTotals))
-    """To the totals of each version."""
+    added: dict[tuple[bytes, int], FeedbackTotals] = field(default_factory=lambda: defaultdict(FeedbackTotals))
+    """To the totals of the lists that each version made on a day."""
 
 
 def tally(entries: Sequence[FeedbackEntry], events: Mapping[bytes, bytes], lists: Mapping[bytes, int]) -> Tally:
@@ -56,7 +56,7 @@ def tally(entries: Sequence[FeedbackEntry], events: Mapping[bytes, bytes], lists
 def _count(done: Tally, entry: FeedbackEntry, before: int) -> None:
     before, _ = done.lists.get(entry.list_id, (before, 0))
     after = before | BITS[entry.type]
-    done.added[entry.model] += EVENTS[entry.type] + _newly(before, after)
+    done.added[entry.model, entry.day] += EVENTS[entry.type] + _newly(before, after)
     if after != before:
         done.lists[entry.list_id] = (after, entry.expires_at)
 

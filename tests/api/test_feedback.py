@@ -198,6 +198,20 @@ def test_two_versions_are_compared(shop: Shop) -> None:
     assert not found["bought"]["clear"]
 
 
+def test_rates_and_comparisons_are_of_lists_that_were_made_since_a_day(shop: Shop) -> None:
+    shop.tell(feedback(list_of(shop)))
+    shop.clock.wind(days=1)
+    shop.tell(*(feedback(list_of(shop)) for _ in range(2)))
+    path = f"/v1/feedback/comparison?first={shop.version}&second={shop.version}"
+
+    for since, lists in (("1970-01-01", 3), ("2026-03-01", 3), ("2026-03-02", 2), ("2026-03-03", 0)):
+        (rates_since,) = shop.get(f"/v1/feedback/rates?since={since}", Scope.OPERATE).json()["versions"]
+        compared = shop.get(f"{path}&since={since}", Scope.OPERATE).json()
+        assert rates_since["totals"]["lists_shown"] == compared["first"]["totals"]["lists_shown"] == lists
+    for since in ("yesterday", "1969-12-31", "2026-13-01"):
+        assert shop.get(f"/v1/feedback/rates?since={since}", Scope.OPERATE).status_code == 422
+
+
 def test_a_comparison_with_a_version_that_there_is_none_of_is_not_found(shop: Shop) -> None:
     response = shop.get(f"/v1/feedback/comparison?first={shop.version}&second={'0f' * 16}", Scope.OPERATE)
 

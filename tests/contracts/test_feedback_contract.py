@@ -24,6 +24,7 @@ def entry(
     content: str = "same",
     of: str = "list",
     model: str = "model",
+    day: int = 1,
     until: datetime = NOON + DAY,
 ) -> FeedbackEntry:
     return FeedbackEntry(
@@ -31,6 +32,7 @@ def entry(
         content=content.encode(),
         list_id=of.encode(),
         model=model.encode(),
+        day=day,
         type=kind,
         expires_at=int(until.timestamp()),
     )
@@ -81,6 +83,17 @@ def test_versions_are_counted_apart(ports: Workspace) -> None:
         b"a": FeedbackTotals(impressions=1, lists_shown=1),
         b"b": FeedbackTotals(impressions=1, clicks=1, lists_shown=1, lists_clicked=1),
     }
+
+
+def test_totals_are_of_lists_that_were_made_since_a_day(ports: Workspace) -> None:
+    for number, kind in enumerate((IMPRESSION, CLICK)):
+        batch = [entry(f"{number} {day}", kind, of=f"list of {day}", day=day) for day in (3, 4, 5)]
+        ports.feedback.count(batch, NOON)
+
+    for since, lists in ((0, 3), (4, 2), (5, 1)):
+        expected = FeedbackTotals(impressions=lists, clicks=lists, lists_shown=lists, lists_clicked=lists)
+        assert ports.feedback.totals(since) == {b"model": expected}
+    assert ports.feedback.totals(6) == {}
 
 
 def test_a_large_batch_is_counted_whole(ports: Workspace) -> None:

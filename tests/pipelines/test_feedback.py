@@ -58,6 +58,16 @@ def test_rates_for_a_script_are_those_of_the_table(version: str) -> None:
     assert found["note"].startswith("internal, not private")
 
 
+def test_lists_of_before_a_day_can_be_left_out(version: str) -> None:
+    found = done("feedback", "rates", "--since", "2999-01-01", "--json").json
+    (rates,) = [each for each in found["versions"] if each["version"] == version]
+
+    assert rates["totals"]["lists_shown"] == 0
+    assert (
+        done("feedback", "compare", version, version, "--since", "2999-01-01", "--json").json["bought"]["value"] is None
+    )
+
+
 def test_a_version_compared_with_itself_shows_no_clear_difference(version: str) -> None:
     assert "no" in done("feedback", "compare", version, version).out
     found = done("feedback", "compare", version, version, "--json").json

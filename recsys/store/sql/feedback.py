@@ -1,10 +1,10 @@
 """Feedback in SQL: digests for as long as they are needed, and totals. No column names a customer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from recsys.store.chunks import chunks
 from recsys.store.sql.engine import insert_all, writing
@@ -12,6 +12,7 @@ from recsys.store.sql.tables import feedback_events, feedback_lists, feedback_to
 from recsys.store.tally import tally
 from recsys.types import FeedbackEntry, FeedbackStatus, FeedbackTotals
 
+COUNTS = tuple(field.name for field in fields(FeedbackTotals))
 PAGE = 500
 """Rows asked for at once: below every driver's limit of parameters."""
 
@@ -38,10 +39,11 @@ class SqlFeedback:
             _add(connection, done.added)
         return done.statuses
 
-    def totals(self) -> dict[bytes, FeedbackTotals]:
-        """The totals by mark of a version."""
+    def totals(self, since: int = 0) -> dict[bytes, FeedbackTotals]:
+        """The totals by mark of a version, of lists that were made on this day or later."""
         with self._engine.connect() as connection:
-            return _totals(connection)
+            rows = connection.execute(_SUMS, {"since": since}).all()
+        return {bytes(model): FeedbackTotals(**dict(zip(COUNTS, map(int, sums), strict=True))) for model, *sums in rows}
 
 
 def _expire(connection: Connection, now: int) -> None:
@@ -63,9 +65,11 @@ def _lists(connection: Connection, list_ids: list[bytes]) -> dict[bytes, int]:
     return {bytes(row.list_id): row.seen for page in pages for row in connection.execute(page)}
 
 
-def _totals(connection: Connection) -> dict[bytes, FeedbackTotals]:
-    rows = (dict(row) for row in connection.execute(select(feedback_totals)).mappings())
-    return {bytes(row.pop("model")): FeedbackTotals(**row) for row in rows}
+def _before(connection: Connection, days: set[int]) -> dict[tuple[bytes, int], FeedbackTotals]:
+    """The totals of the lists of these days."""
+    table = feedback_totals
+    rows = (dict(row) for row in connection.execute(select(table).where(table.c.day.in_(days))).mappings())
+    return {(bytes(row.pop("model")), row.pop("day")): FeedbackTotals(**row) for row in rows}
 
 
 def _event(entry: FeedbackEntry) -> dict[str, bytes | int]:
@@ -82,15 +86,22 @@ def _write_lists(connection: Connection, lists: Mapping[bytes, tuple[int, int]],
         connection.execute(_SEEN, later)
 
 
-def _add(connection: Connection, added: Mapping[bytes, FeedbackTotals]) -> None:
+def _add(connection: Connection, added: Mapping[tuple[bytes, int], FeedbackTotals]) -> None:
     """Add to the totals; the transaction is the one writer's, so that nothing comes between."""
-    before = _totals(connection)
-    first = [{"model": model, **asdict(totals)} for model, totals in added.items() if model not in before]
+    before = _before(connection, {day for _, day in added})
+    first = [{"model": key[0], "day": key[1], **asdict(new)} for key, new in added.items() if key not in before]
     insert_all(connection, feedback_totals, first)
-    later = [{"key": model, **asdict(before[model] + added[model])} for model in added if model in before]
+    later = [{"of": key[0], "on": key[1], **asdict(before[key] + new)} for key, new in added.items() if key in before]
     if later:
         connection.execute(_TOTALS, later)
 
 
 _SEEN = feedback_lists.update().where(feedback_lists.c.list_id == bindparam("key"))
-_TOTALS = feedback_totals.update().where(feedback_totals.c.model == bindparam("key"))
+_TOTALS = feedback_totals.update().where(
+    feedback_totals.c.model == bindparam("of"), feedback_totals.c.day == bindparam("on")
+)
+_SUMS = (
+    select(feedback_totals.c.model, *(func.sum(feedback_totals.c[name]) for name in COUNTS))
+    .where(feedback_totals.c.day >= bindparam("since"))
+    .group_by(feedback_totals.c.model)
+)

@@ -150,6 +150,7 @@ feedback_totals = Table(
     "feedback_totals",
     metadata,
     Column("model", LargeBinary, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
     Column("impressions", BigInteger, nullable=False),
     Column("clicks", BigInteger, nullable=False),
     Column("purchases", BigInteger, nullable=False),
@@ -157,7 +158,7 @@ feedback_totals = Table(
     Column("lists_clicked", BigInteger, nullable=False),
     Column("lists_bought", BigInteger, nullable=False),
 )
-"""For good, by the mark of a version: numbers of events and lists."""
+"""For good, by the mark of a version and the day a list was made: numbers of events and lists."""
 
 imports = Table(
     "imports",

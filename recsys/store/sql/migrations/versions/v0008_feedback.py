@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -27,5 +27,6 @@ def upgrade() -> None:
     op.create_table(
         "feedback_totals",
         sa.Column("model", sa.LargeBinary(), primary_key=True),
+        sa.Column("day", sa.Integer(), primary_key=True, autoincrement=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in counts),
     )
