@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import assume, given
@@ -13,7 +14,7 @@ from starlette.types import Scope as Connection
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from api.fast_path import FastApplication
+from api.fast_path import FastApplication, new_request_id
 from api.hot_path import HOT, Asked, HotPath
 from api.http_protocol import FastProtocol
 from recsys.errors import CacheUnavailableError
@@ -318,3 +319,10 @@ def test_lines_of_one_turn_are_written_together_and_name_no_one(
     assert [line["status"] for line in lines] == [200, 200]
     assert len({line["request_id"] for line in lines}) == 2
     assert "ada" not in str(lines)
+
+
+def test_no_two_requests_have_one_id() -> None:
+    ids = [new_request_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert {len(each) for each in ids} == {32}
+    assert all(UUID(hex=each) for each in ids)
