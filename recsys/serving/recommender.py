@@ -303,12 +303,10 @@ class Recommender:
         for (user_key, revision, _), lists in zip(
             customers, personal_lists(model.factors, own, model.ranker), strict=True
         ):
-            yield (
-                user_key,
-                CachedLists(
-                    version=model.version, revision=revision, serial=new_serial(), generated_at=now, lists=lists
-                ),
+            made = CachedLists(
+                version=model.version, revision=revision, serial=new_serial(), generated_at=now, lists=lists
             )
+            yield user_key, made
 
     def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
         """The customers' habits; the catalogue may have grown since the model was made."""
