@@ -278,10 +278,10 @@ class Client:
         """How far an export has come."""
         return cast("ExportStatus", self._ask(f"/v1/exports/{_segment(export_id)}"))
 
-    def export_file(self, export_id: str, *, first: int = 0) -> bytes:
+    def export_file(self, export_id: str, *, start: int = 0) -> bytes:
         """The file of an export that is done, from this byte on; check it against `sha256`."""
         path = f"/v1/exports/{_segment(export_id)}/file"
-        return self._content("GET", path, headers={"Range": f"bytes={first}-", "Accept": "*/*"})
+        return self._content("GET", path, headers={"Range": f"bytes={start}-", "Accept": "*/*"})
 
     def delete_export(self, export_id: str) -> ExportStatus:
         """The export at its end, its file deleted."""

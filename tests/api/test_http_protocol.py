@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import assume, given
@@ -13,7 +14,7 @@ from starlette.types import Scope as Connection
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from api.fast_path import FastApplication
+from api.fast_path import FastApplication, new_request_id
 from api.hot_path import HOT, Asked, HotPath
 from api.http_protocol import FastProtocol
 from recsys.errors import CacheUnavailableError
@@ -24,6 +25,8 @@ from tests.api.shop import Broken, event
 DATE = (b"date", b"Wed, 25 Nov 2026 12:00:00 GMT")
 PATIENCE = 10.0
 CHANGING = re.compile(rb"(x-request-id: |\"request_id\":\")[0-9a-f]{32}")
+LIST_ID = re.compile(rb'(?<="recommendation_id":")[\w-]{40}')
+"""A list that is made for each request has another each time; a finished one keeps its own."""
 
 
 class Transport(asyncio.Transport):
@@ -114,6 +117,11 @@ def exchange(shop: HotShop, chunks: Sequence[bytes], *, hot: bool, **options: An
     return asyncio.run(exchanged())
 
 
+def unnamed(written: tuple[bytes, bool]) -> tuple[bytes, bool]:
+    """What was written, without the ids of lists."""
+    return LIST_ID.sub(b"", written[0]), written[1]
+
+
 def request(shop: HotShop, user_id: str = "ada", *more: str, method: str = "GET", version: str = "1.1") -> bytes:
     """The bytes of a request with a key."""
     secret = shop.shop.secrets[Scope.RECOMMEND]
@@ -153,7 +161,7 @@ def test_both_ways_write_alike(
     chunks = [sent[begin : begin + cut] for begin in range(0, len(sent), cut)]
     fast, slow = (exchange(street, chunks, hot=hot) for hot in (True, False))
     assume(b"HTTP/1.1 400 " not in fast[0] + slow[0])  # ends a connection at once, whatever is at work then
-    assert fast == slow
+    assert unnamed(fast) == unnamed(slow)
 
 
 @pytest.mark.parametrize("more", [(), *((each,) for each in MORE)])
@@ -167,6 +175,7 @@ def test_a_finished_answer_is_written_as_the_server_writes_the_slow_twins(
     assert len(hot_shop.hot.hits) == 1
     assert fast == slow
     assert fast[0].startswith(b"HTTP/1.1 200 OK\r\ndate: ")
+    assert LIST_ID.search(fast[0])
     assert fast[1] is (version == "1.0" or more == ("Connection: close",))
 
 
@@ -183,7 +192,7 @@ def test_requests_in_one_packet_are_answered_in_their_order(hot_shop: HotShop) -
     users = ["ada", "nobody", "bo", "ada", "bo"]
     alone = [exchange(hot_shop, [request(hot_shop, each)], hot=False)[0] for each in users]
     together = exchange(hot_shop, [b"".join(request(hot_shop, each) for each in users)], hot=True)
-    assert together == (b"".join(alone), False)
+    assert unnamed(together) == unnamed((b"".join(alone), False))
     assert len(hot_shop.hot.hits) == 4
 
 
@@ -213,7 +222,7 @@ def test_in_doubt_the_application_answers_once(hot_shop: HotShop, name: str, mon
 
     assert len(hot_shop.hot.hits) == 1
     assert len(asked) == 1
-    assert fast == exchange(hot_shop, sent, hot=False)
+    assert unnamed(fast) == unnamed(exchange(hot_shop, sent, hot=False))
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -318,3 +327,10 @@ def test_lines_of_one_turn_are_written_together_and_name_no_one(
     assert [line["status"] for line in lines] == [200, 200]
     assert len({line["request_id"] for line in lines}) == 2
     assert "ada" not in str(lines)
+
+
+def test_no_two_requests_have_one_id() -> None:
+    ids = [new_request_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert {len(each) for each in ids} == {32}
+    assert all(UUID(hex=each) for each in ids)

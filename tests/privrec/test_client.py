@@ -73,7 +73,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
 """The method for each operation of the document."""
 TOGETHER = {"close", "import_file", "send_file"}
 """Methods that are no operation, or several."""
-CALLED = {"where": "filter", "offset": "Upload-Offset", "first": "Range", "old": "from", "new": "to"}
+CALLED = {"where": "filter", "offset": "Upload-Offset", "start": "Range", "old": "from", "new": "to"}
 """What the document calls a parameter that Python or the shop would not call so."""
 PLAIN_ANSWERS = {"receipt": bytes, "export_file": bytes, "metrics": str, "log_checkpoint": str}
 """What is handed on as it came."""
@@ -258,7 +258,7 @@ def exported(client: Client, shop: Shop) -> dict[str, Any]:
     return {
         "create_export": created,
         "export_status": client.export_status(created["export_id"]),
-        "export_file": client.export_file(created["export_id"], first=2),
+        "export_file": client.export_file(created["export_id"], start=2),
         "delete_export": client.delete_export(created["export_id"]),
     }
 
