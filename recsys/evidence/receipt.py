@@ -25,9 +25,8 @@ STATEMENT = (
     "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
     "until it is retired. A model released again draws its Gram, and the matrices beside it, anew from the sum "
     "without the customer; which items it covers, their weights, their popularity and its directions stay as "
-    "released with the sum's first model, bounded by that release's (epsilon, delta). A model without noise that "
-    "keeps its exact sum is withdrawn, and the one in its place is a function of the sum without the customer alone: "
-    "its certificate bounds how far its space of items is from the exact one. A trainer that keeps no sum is "
+    "released with the sum's first model, bounded by that release's (epsilon, delta). A model without noise is "
+    "withdrawn, and one that kept its sum is made anew. A trainer that keeps no sum is "
     "trained again instead, on the purchases without the customer. Not covered: answers already sent, copies outside "
     "this installation, and backups of the key file."
 )
@@ -39,7 +38,7 @@ def subject_commitment(user_id: str, salt: bytes) -> str:
     return hmac.new(salt, unicodedata.normalize("NFC", user_id).encode(), hashlib.sha256).hexdigest()
 
 
-MAX_STEPS = 1_200
+MAX_STEPS = 1_140
 """Bytes of steps that a receipt holds as they are: with a long reason, in a log of a million, it stays within 4 kB."""
 
 
