@@ -11,18 +11,18 @@ catalogues of 100,000 items x 64 factors whose customers buy 20 items each, popu
     synthetic_popularity  the same under the sum, with popularity as one factor that makes up most of an item's length
     synthetic_flat        all items equally long: nothing can be left out, and the search has to notice
 
-`speedup_over_implicit` is of `synthetic`; `worst_slowdown` is the largest ratio of ours to either of the others, over
-all models, and `worst_slowdown_to_implicit` that of ours to implicit. Plain breaks ties as they fall and has other last
-bits in its scores than ours, which takes some microseconds for that. Lists of both tasks, `lists_us`, are what
-publishing makes for each customer of a batch: fold-in, own repeats, 100 items each. One thread; figures are medians of
-runs over the same customers.
+`speedup_over_implicit` is of `synthetic`; `worst_slowdown` is the largest ratio of ours to implicit, over all models,
+and `worst_slowdown_to_plain` that of ours to plain. Plain breaks ties as they fall and has other last bits in its
+scores than ours, which takes some microseconds for that. Lists of both tasks, `lists_us`, are what publishing makes for
+each customer of a batch: fold-in, own repeats, 24 items each. One thread; figures are medians of runs over the same
+customers.
 """
 
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from benchmarks.datasets import Task20, ml1m, onlineretail
 from benchmarks.report import options, report
 from recsys.models.als import ALSConfig
 from recsys.models.factors import ItemFactors
-from recsys.serving.lists import LIST_LENGTH
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH
 from recsys.serving.ranker import Ranker
 from recsys.training.fit import fit
 from recsys.training.terms import Terms, TrainConfig
@@ -75,8 +75,8 @@ def miss(data: Path, *, quick: bool = False) -> dict[str, float]:
             figures |= {f"miss.{key}.{name}": value for key, value in found.items()}
     return figures | {
         "miss.speedup_over_implicit": figures["miss.speedup_over_implicit.synthetic"],
-        "miss.worst_slowdown": max(slowdown.values()),
-        "miss.worst_slowdown_to_implicit": slowdown["implicit"],
+        "miss.worst_slowdown": slowdown["implicit"],
+        "miss.worst_slowdown_to_plain": slowdown["plain"],
     }
 
 
@@ -152,6 +152,7 @@ def made_up(popularity: np.ndarray, rng: np.random.Generator) -> sp.csr_matrix:
 def measured(case: Case, *, runs: int) -> dict[str, float]:
     """Microseconds of CPU time for a list, each way, and their ratios."""
     ranker, peer = Ranker.of(case.model, length=LIST_LENGTH), implicit_of(case.model)
+    published = replace(ranker, length=KEPT_LENGTH)
     vectors = ranker.fold_in.vectors(case.customers)
     peer.user_factors = vectors
     alone = [sp.csr_matrix(case.customers[row]) for row in range(CUSTOMERS)]
@@ -169,7 +170,7 @@ def measured(case: Case, *, runs: int) -> dict[str, float]:
     )
     found |= medians(
         {
-            "lists_us": lambda: ranker.lists(case.customers),
+            "lists_us": lambda: published.lists(case.customers),
             "batch_us": lambda: ranker.search.top_k_batch(vectors, K, case.customers),
             "implicit_batch_us": lambda: peer.recommend(everybody, case.customers, N=K),
         },

@@ -1,6 +1,6 @@
 """CPU time of publishing 100,000 customers, 100,000 items x 64 factors, beside implicit's batch and a pipeline.
 
-Ours is the product's own `publish`: sealed histories are read from SQLite and opened, the 100 best items for both lists
+Ours is the product's own `publish`: sealed histories are read from SQLite and opened, the 24 best items for both lists
 are found, packed, sealed with the finished answer, and written through the guarded script to the embedded server.
 `publish.resumed` is a second pass over the same customers, which reads and opens every history and finds that its
 lists are there; `publish.lists` is what is left of the first without it. `redis_bytes_per_customer` is what the server
