@@ -49,7 +49,8 @@ def share(hits: int, cases: int) -> Share:
     value, weight = hits / cases, Z**2 / cases
     middle = (value + weight / 2) / (1 + weight)
     reach = math.sqrt(weight * (value * (1 - value) + weight / 4)) / (1 + weight)
-    return Share(value=value, low=max(0.0, middle - reach), high=min(1.0, middle + reach))
+    # The interval holds the share; rounding could leave it out by a bit where all cases are hits, or none.
+    return Share(value=value, low=max(0.0, min(value, middle - reach)), high=min(1.0, max(value, middle + reach)))
 
 
 def difference(first: Share, second: Share) -> Difference:
