@@ -208,7 +208,8 @@ def boundless(broken: pytest.MonkeyPatch) -> None:
 def test_a_broken_twin_of_the_ledger_is_found(
     monkeypatch: pytest.MonkeyPatch, twin: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    generated = settings(max_examples=200, stateful_step_count=15, derandomize=True, database=None)
+    # It ends with the first that is found; which one that is depends on the modules that happen to be imported.
+    generated = settings(max_examples=2000, stateful_step_count=15, derandomize=True, database=None)
     with monkeypatch.context() as broken:
         twin(broken)
         with pytest.raises(AssertionError):
