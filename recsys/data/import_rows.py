@@ -174,7 +174,8 @@ def _texts(column: pa.Array) -> list[str | None]:
     if pa.types.is_timestamp(kind):
         column = column.cast(pa.timestamp("ms", kind.tz), safe=False)
     elif not any(is_kind(kind) for is_kind in _TEXTUAL):
-        msg = f"expected columns of text, numbers and times, got {kind}; convert the column, or leave it out"
+        named = str(kind).partition("<")[0]  # what it is made of has names, which may be data
+        msg = f"expected columns of text, numbers and times, got {named}; convert the column, or leave it out"
         raise InputError(msg)
     return [_text(value) for value in column.to_pylist()]
 

@@ -115,6 +115,7 @@ def test_a_parquet_column_may_be_encoded_as_a_dictionary() -> None:
         (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"], timestamp=[1])[:-20]),
         (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"])),
         (ImportFormat.PARQUET, parquet(user_id=[[SECRET]], item_id=["tea"], timestamp=[1])),
+        (ImportFormat.PARQUET, parquet(user_id=[{SECRET: 1}], item_id=["tea"], timestamp=[1])),
         (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**60], pa.timestamp("ms")))),
         (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**30], pa.date32()))),
         (
