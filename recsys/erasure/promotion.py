@@ -53,6 +53,7 @@ def promote(
     refuse_erased(version, registry, erasures, sums)
     if version != registry.live():
         _refuse_cold(published(), PUBLISH_OR_PROMOTE)
+        refuse_erased(version, registry, erasures, sums)  # again: while every customer's lists are counted, one may ask
     registry.promote(version)
 
 

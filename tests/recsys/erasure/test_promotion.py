@@ -56,6 +56,19 @@ def test_a_version_is_made_live_once_enough_lists_are_ready(memory_shop: Shop) -
     assert live(memory_shop) == first
 
 
+def test_an_erasure_while_lists_are_counted_wins(memory_shop: Shop) -> None:
+    first, second = two_versions(memory_shop)
+    stores = memory_shop.workspace
+
+    def published() -> float:
+        memory_shop.ask(ADA)
+        return 1.0
+
+    with pytest.raises(VersionConflictError, match="train again"):
+        promote(first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=published)
+    assert live(memory_shop) == second
+
+
 def test_the_live_version_stays_until_it_is_replaced(memory_shop: Shop) -> None:
     """It is bounded by its epsilon; promoting it changes nothing."""
     version = live(memory_shop)
