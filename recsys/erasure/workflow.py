@@ -288,12 +288,13 @@ class ErasureWorker:
         if any(len(self._stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS):
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
+        exports = self._withdraw_exports(request)
         self._check_uploads(request)
         done: dict[str, Json] = {
             "at": self._now(),
             "cache": "deleted and read back",
             "uploads": NO_UPLOADS,
-            "exports": self._withdraw_exports(request),
+            "exports": exports,
         }
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
 

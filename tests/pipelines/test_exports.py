@@ -17,14 +17,14 @@ import pytest
 from pipelines.erase import desk, worker
 from pipelines.exports import Exporter
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
-from recsys.data.import_job import ImportFormat
-from recsys.errors import NotFoundError
+from recsys.data.import_job import ImportFormat, ImportState
+from recsys.errors import NotFoundError, StateError
 from recsys.evidence.receipt import verify_receipt
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace, open_workspace
 from recsys.types import CatalogueItem
 from tests.api.shop import publish, tea_and_coffee
-from tests.pipelines.test_imports import START, run_in_a_process
+from tests.pipelines.test_imports import MANY, START, announce, run_in_a_process
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
 from tests.recsys.erasure.shop import with_cache
 
@@ -101,6 +101,21 @@ def test_an_erasure_withdraws_every_file_with_lists_and_its_receipt_says_how_man
     assert {workspace.exports.job(each).state for each in (done, waiting)} == {ExportState.WITHDRAWN}
     assert {job.export_id for job in workspace.exports.lying()} == {catalogue, later}
     assert b"bought_before" not in b"".join(workspace.exports.content(later))
+
+
+def test_a_file_with_lists_is_deleted_though_the_erasure_waits_for_an_upload(workspace: Workspace) -> None:
+    export_id = ask(workspace, BO)
+    Exporter(workspace).run()
+    upload = announce(workspace, MANY)
+    request, _ = desk(workspace).request(EVE)
+    with pytest.raises(StateError, match="expected no uploaded file from before the request"):
+        worker(workspace).run()
+    assert workspace.exports.job(export_id).state is ExportState.WITHDRAWN
+    workspace.imports.close(upload.import_id, ImportState.CANCELLED)
+    worker(workspace).run()
+
+    body: dict[str, Any] = verify_receipt(workspace.erasures.receipt(request.request_id), workspace.public_key)
+    assert body["steps"]["purged"]["exports"] == "1 files with lists deleted"
 
 
 def test_a_file_is_gone_after_a_day(workspace: Workspace) -> None:
