@@ -6,9 +6,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from pipelines import background
+from pipelines.background import beside, repeat
 from pipelines.erase import worker
 from pipelines.exports import Exporter
 from pipelines.imports import Importer
@@ -17,9 +19,6 @@ from recsys.errors import PrivrecError, StateError
 from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
-
-POLL_SECONDS = 2.0
-"""How often the worker looks for requests; the customer is suppressed before it does."""
 
 APP = "api.app:from_environment"
 """Named, not imported: the API and the pipelines are siblings."""
@@ -86,64 +85,46 @@ def run_api(host: str, port: int, environ: dict[str, str]) -> None:
 @contextmanager
 def worker_thread(workspace: Workspace) -> Iterator[None]:
     """Threads that finish erasures, imports and exports while the block runs, and end with it after their step."""
-    with _thread(work, workspace), file_thread(workspace):
+    with beside(work, workspace), file_thread(workspace):
         yield
 
 
 def file_thread(workspace: Workspace) -> AbstractContextManager[None]:
     """A thread that works off imports and exports while the block runs: a long one must not keep an erasure waiting."""
-    return _thread(work_files, workspace)
+    return beside(work_files, workspace)
 
 
 def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
     """A thread that publishes every customer's lists once, and ends with the block after the customers it is at."""
-    return _thread(publish, workspace)
-
-
-@contextmanager
-def _thread(target: Callable[[Workspace, threading.Event], None], workspace: Workspace) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=target, args=(workspace, stop), name=target.__name__, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return beside(publish, workspace)
 
 
 def work(workspace: Workspace, stop: threading.Event) -> None:
     """Certify the cache and finish pending erasures until told to stop; a store that is away is tried again."""
-    log = json_logger()
-    while not stop.is_set():
-        started = time.monotonic()
-        try:
-            workspace.fence.certify()
-        except PrivrecError as error:
-            log.warning("cache not certified", reason=str(error))
-        try:
-            finished = worker(workspace).run()
-            for request in finished:
-                log.info(
-                    "erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3)
-                )
-        except PrivrecError as error:
-            log.warning("erasure postponed", reason=str(error))
-        stop.wait(POLL_SECONDS)
+    repeat(lambda: _certify_and_erase(workspace), stop, postponed="erasure postponed")
+
+
+def _certify_and_erase(workspace: Workspace) -> None:
+    log, started = json_logger(), time.monotonic()
+    try:
+        workspace.fence.certify()
+    except PrivrecError as error:
+        log.warning("cache not certified", reason=str(error))
+    for request in worker(workspace).run():
+        log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))
 
 
 def work_files(workspace: Workspace, stop: threading.Event) -> None:
     """Work off imports and exports until told to stop; a store that is away is tried again."""
+    repeat(lambda: _import_and_export(workspace, stop), stop, postponed="import or export postponed")
+
+
+def _import_and_export(workspace: Workspace, stop: threading.Event) -> None:
     log = json_logger()
-    while not stop.is_set():
-        try:
-            for job in Importer(workspace).run(stop.is_set):
-                log.info("import ended", import_id=job.import_id, state=job.state.value)
-            for made in Exporter(workspace).run(stop.is_set):
-                log.info("export ended", export_id=made.export_id, state=made.state.value)
-        except PrivrecError as error:
-            log.warning("import or export postponed", reason=str(error))
-        stop.wait(POLL_SECONDS)
+    for job in Importer(workspace).run(stop.is_set):
+        log.info("import ended", import_id=job.import_id, state=job.state.value)
+    for made in Exporter(workspace).run(stop.is_set):
+        log.info("export ended", export_id=made.export_id, state=made.state.value)
 
 
 def publish(workspace: Workspace, stop: threading.Event) -> None:
@@ -152,7 +133,7 @@ def publish(workspace: Workspace, stop: threading.Event) -> None:
     It waits first: the server starts undisturbed, and the worker certifies the cache. What fails is tried again.
     """
     log = json_logger()
-    while not stop.wait(POLL_SECONDS):
+    while not stop.wait(background.POLL_SECONDS):
         started = time.monotonic()
         try:
             if publish_served(workspace, _until(stop)):

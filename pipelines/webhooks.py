@@ -2,12 +2,13 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TypeAlias
 
-from recsys.errors import DeliveryError, InputError, PrivrecError
+from pipelines.background import beside, repeat
+from recsys.errors import DeliveryError, InputError
 from recsys.evidence.webhook_signature import signed_headers
 from recsys.store.https_post import HttpsPoster
 from recsys.store.logs import json_logger
@@ -17,7 +18,6 @@ from recsys.types import Delivery
 Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], None]
 """Posts a body with headers to a URL; DeliveryError where it is not taken."""
 
-POLL_SECONDS = 2.0
 BATCH = 100
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=6)
@@ -82,26 +82,22 @@ def delay(attempts: int, spread: float) -> timedelta:
     return longest * (1 - spread / 2)
 
 
-@contextmanager
-def sender_thread(workspace: Workspace) -> Iterator[None]:
+def sender(workspace: Workspace) -> Sender:
+    """A sender that goes where the settings let it."""
+    return Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local))
+
+
+def sender_thread(workspace: Workspace) -> AbstractContextManager[None]:
     """A thread that sends while the block runs, beside the erasures: a slow receiver must hold none of them up."""
-    stop = threading.Event()
-    post = HttpsPoster(local=workspace.settings.webhooks_local)
-    thread = threading.Thread(target=_send_until, args=(Sender(workspace, post), stop), name="webhooks", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return beside(send, workspace)
 
 
-def _send_until(sender: Sender, stop: threading.Event) -> None:
-    log = json_logger()
-    while not stop.is_set():
-        try:
-            if taken := sender.run():
-                log.info("webhooks delivered", count=taken)
-        except PrivrecError as error:
-            log.warning("webhooks postponed", reason=str(error))
-        stop.wait(POLL_SECONDS)
+def send(workspace: Workspace, stop: threading.Event) -> None:
+    """Send messages until told to stop; a store that is away is tried again."""
+    sending = sender(workspace)
+    repeat(lambda: _send_due(sending), stop, postponed="webhooks postponed")
+
+
+def _send_due(sending: Sender) -> None:
+    if taken := sending.run():
+        json_logger().info("webhooks delivered", count=taken)

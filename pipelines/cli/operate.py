@@ -91,8 +91,7 @@ def worker(
     from pipelines.exports import Exporter
     from pipelines.imports import Importer
     from pipelines.serve import file_thread, stop_on_signals, work
-    from pipelines.webhooks import Sender, sender_thread
-    from recsys.store.https_post import HttpsPoster
+    from pipelines.webhooks import sender, sender_thread
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), start_cache=False) as workspace:
@@ -100,7 +99,7 @@ def worker(
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             Exporter(workspace).run()
             finished = make_worker(workspace).run()
-            Sender(workspace, HttpsPoster(local=workspace.settings.webhooks_local)).run()
+            sender(workspace).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
         stop = threading.Event()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import serve
+from pipelines import background, serve
 from pipelines.api_process import running_api
 from pipelines.erase import desk, recommender
 from pipelines.serve import check_port, environment, free_port, publish, publisher_thread, work, worker_thread
@@ -63,20 +63,22 @@ def test_an_api_process_finds_the_installation_wherever_it_runs(
 
 
 def test_the_thread_finishes_what_is_asked_for_before_and_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     workspace = memory_workspace()
     desk(workspace).request(NOBODY)
+    before = threading.enumerate()
     with worker_thread(workspace):
+        assert {"work", "work_files"} <= {thread.name for thread in threading.enumerate()}
         wait_for_receipts(workspace)
         desk(workspace).request("somebody else")
         wait_for_receipts(workspace)
-    assert {"work", "work_imports"} & {thread.name for thread in threading.enumerate()} == set()
+    assert set(threading.enumerate()) <= set(before)
 
 
 def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     workspace = replace(memory_workspace(wait=lambda _: None), cache=(cache := MemoryCache()))
     cache.down = True
     request, _ = desk(workspace).request(NOBODY)
@@ -106,21 +108,21 @@ def a_shop(workspace: Workspace, user_ids: Iterable[str]) -> Workspace:
 
 
 def test_a_server_publishes_beside_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     workspace = a_shop(memory_workspace(), ["ada"])
-    stale = lists_of(workspace, "ada")
+    stale, before = lists_of(workspace, "ada"), threading.enumerate()
     with publisher_thread(workspace):
         deadline = time.monotonic() + PATIENCE
         while lists_of(workspace, "ada") == stale and time.monotonic() < deadline:
             time.sleep(0.005)
     assert len(lists_of(workspace, "ada") or b"") > len(stale or b"")
-    assert "publish" not in [thread.name for thread in threading.enumerate()]
+    assert set(threading.enumerate()) <= set(before)
 
 
 def test_publishing_is_tried_again_until_the_cache_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     workspace = replace(memory_workspace(wait=lambda _: None), cache=(cache := MemoryCache()))
     a_shop(workspace, [MAIL])
     cache.down = True
@@ -137,7 +139,7 @@ def test_publishing_is_tried_again_until_the_cache_answers(
 
 
 def test_a_server_that_ends_does_not_wait_for_the_last_customer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.0)
     monkeypatch.setattr("recsys.serving.recommender.PUBLISH_BATCH", 1)
     workspace, stop = a_shop(memory_workspace(), ["ada", "bo", "cy"]), threading.Event()
     put = workspace.cache.put
@@ -156,7 +158,7 @@ def test_a_server_that_ends_does_not_wait_for_the_last_customer(monkeypatch: pyt
 def test_without_a_live_model_there_is_nothing_to_publish(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.0)
     publish(memory_workspace(), threading.Event())
     assert capsys.readouterr().err == ""
 
@@ -183,7 +185,7 @@ def test_a_server_that_cannot_start_is_an_error_that_says_how_to_see_why(tmp_pat
 
 
 def test_the_thread_works_off_imports_beside_erasures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     workspace = memory_workspace(wait=lambda _: None)
     import_id = send(workspace, "item_id,name\ntea,Tea\n", kind=ImportKind.CATALOGUE)
     deadline = time.monotonic() + PATIENCE

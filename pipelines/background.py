@@ -1,0 +1,36 @@
+"""What goes on beside a server or a worker: a thread for each job, until the block or the process ends."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from recsys.errors import PrivrecError
+from recsys.store.logs import json_logger
+from recsys.store.workspace import Workspace
+
+POLL_SECONDS = 2.0
+"""How often a job looks for something to do."""
+
+
+@contextmanager
+def beside(job: Callable[[Workspace, threading.Event], None], workspace: Workspace) -> Iterator[None]:
+    """A thread that does the job while the block runs; at its end the job is told to stop, and waited for."""
+    stop = threading.Event()
+    thread = threading.Thread(target=job, args=(workspace, stop), name=job.__name__, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def repeat(step: Callable[[], None], stop: threading.Event, *, postponed: str) -> None:
+    """Take the step again and again until told to stop; where a store is away, log that it is postponed."""
+    log = json_logger()
+    while not stop.is_set():
+        try:
+            step()
+        except PrivrecError as error:
+            log.warning(postponed, reason=str(error))
+        stop.wait(POLL_SECONDS)
