@@ -1,7 +1,7 @@
 """What the command line prints: tables and progress for people, one JSON document for scripts."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -44,6 +44,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         # A file or a pipe has no width: nothing is folded, so that a version's name can be found there.
         table.width = console.measure(table, options=console.options.update_width(WIDE)).maximum
     console.print(table)
+
+
+def print_records(title: str, columns: Mapping[str, str], rows: Sequence[Sequence[str]], *, as_json: bool) -> None:
+    """Rows of text: as a table, or as objects for scripts; `columns` are the names there, each with its heading."""
+    if as_json:
+        documents: list[Json] = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json(documents)
+    else:
+        print_table(title, list(columns.values()), rows, left=len(columns))
 
 
 def print_report(report: IngestReport, title: str = "Ingested", *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli import options
-from pipelines.console import bar, console, print_json, print_table, status_console
+from pipelines.console import bar, console, print_json, print_records, print_table, status_console
 from recsys.types import Json, Scope, Task
 
 
@@ -280,11 +280,8 @@ def list_keys(*, state_dir: options.StateDir = None, as_json: options.AsJson = F
     rows = [
         (key.key_id, key.name, ", ".join(sorted(key.scopes)), "revoked" if key.revoked else "in use") for key in found
     ]
-    if as_json:
-        documents: list[Json] = [dict(zip(("key_id", "name", "scopes", "status"), row, strict=True)) for row in rows]
-        print_json(documents)
-    else:
-        print_table("API keys", ["id", "name", "scopes", "status"], rows, left=4)
+    columns = {"key_id": "id", "name": "name", "scopes": "scopes", "status": "status"}
+    print_records("API keys", columns, rows, as_json=as_json)
 
 
 @keys.command("revoke")

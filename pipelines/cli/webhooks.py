@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import options
-from pipelines.console import console, print_json, print_table
-from recsys.types import Json, WebhookEvent
+from pipelines.console import console, print_json, print_records
+from recsys.types import WebhookEvent
 
 webhooks = typer.Typer(
     help="Whom to tell that an erasure is complete or a model is live; a worker sends the messages.",
@@ -48,11 +48,8 @@ def list_webhooks(*, state_dir: options.StateDir = None, as_json: options.AsJson
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         found = workspace.webhooks.list()
     rows = [(each.webhook_id, ", ".join(sorted(each.events)), each.url) for each in found]
-    if as_json:
-        documents: list[Json] = [dict(zip(("webhook_id", "events", "url"), row, strict=True)) for row in rows]
-        print_json(documents)
-    else:
-        print_table("Webhooks", ["id", "events", "url"], rows, left=3)
+    columns = {"webhook_id": "id", "events": "events", "url": "url"}
+    print_records("Webhooks", columns, rows, as_json=as_json)
 
 
 @webhooks.command("delete")
@@ -83,12 +80,8 @@ def dead_letters(*, state_dir: options.StateDir = None, as_json: options.AsJson 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
         dead = workspace.webhooks.dead()
     rows = [(each.delivery_id, each.webhook_id, each.event.value, each.problem) for each in dead]
-    names = ("delivery_id", "webhook_id", "event", "problem")
-    if as_json:
-        documents: list[Json] = [dict(zip(names, row, strict=True)) for row in rows]
-        print_json(documents)
-    else:
-        print_table("Dead letters", ["id", "webhook", "event", "problem"], rows, left=4)
+    columns = {"delivery_id": "id", "webhook_id": "webhook", "event": "event", "problem": "problem"}
+    print_records("Dead letters", columns, rows, as_json=as_json)
 
 
 @webhooks.command("redeliver")
