@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from recsys.data.import_job import REQUIRED, ImportFormat, ImportJob, ImportKind, fields_of
 from recsys.data.imported import ATTRIBUTE, Row
-from recsys.data.json_lines import MAX_LINE_BYTES, json_row
+from recsys.data.json_lines import filled_lines, json_row, text_lines
 from recsys.errors import InputError
 
 Check: TypeAlias = Callable[[Collection[str]], None]
@@ -91,16 +91,8 @@ class _Parts(io.RawIOBase):
         return len(taken)
 
 
-def _lines(content: Iterable[bytes]) -> Iterator[str]:
-    """The lines with their ends."""
-    file = io.BufferedReader(_Parts(content), 1 << 16)
-    encoding = "utf-8-sig"
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        if len(line) > MAX_LINE_BYTES:
-            msg = f"expected lines of at most {MAX_LINE_BYTES} bytes, got a longer one; write one row a line"
-            raise InputError(msg)
-        yield line.decode(encoding)
-        encoding = "utf-8"
+def _buffered(content: Iterable[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(_Parts(content), 1 << 16)
 
 
 @contextmanager
@@ -116,7 +108,7 @@ def _readable(kind: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
 def _read_csv(content: Iterable[bytes], check: Check) -> Iterator[Row | Unreadable]:
     """Rows of CSV with a header; blank lines are none."""
     with _readable("CSV (UTF-8)", (csv.Error, UnicodeError)):
-        rows = csv.reader(_lines(content), strict=True)
+        rows = csv.reader(text_lines(_buffered(content)), strict=True)
         columns = next(rows, [])
         check(columns)
         for row in filter(None, rows):
@@ -130,8 +122,7 @@ def _read_csv(content: Iterable[bytes], check: Check) -> Iterator[Row | Unreadab
 def _read_json_lines(content: Iterable[bytes], _: Check) -> Iterator[Row | Unreadable]:
     """Rows of JSON Lines; blank lines are none, and each object may have other names."""
     with _readable("JSON Lines (UTF-8)", (UnicodeError,)):
-        lines = (line for line in _lines(content) if line.strip())
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(filled_lines(_buffered(content)), start=1):
             try:
                 yield json_row(line, number)
             except InputError as error:

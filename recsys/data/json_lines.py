@@ -6,7 +6,6 @@ Values become text, as in a CSV file, so that an id keeps its leading zeros and 
 import json
 from collections.abc import Iterator
 from io import BufferedReader
-from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,23 +26,30 @@ def json_rows(path: Path) -> Iterator[Row]:
         InputError: a line is too long, or no object of text, numbers and null; its row is named, and not repeated.
         UnicodeError: the file is not UTF-8.
     """
-    number = 0
-    for line in _lines(path):
-        if line.strip():
-            number += 1
+    with pa.input_stream(path) as stream, BufferedReader(stream) as file:
+        for number, line in enumerate(filled_lines(file), start=1):
             yield json_row(line, number)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with pa.input_stream(path) as stream, BufferedReader(stream) as file:
-        for number in count():
-            line = file.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                return
-            if len(line) > MAX_LINE_BYTES:
-                msg = f"expected lines of at most {MAX_LINE_BYTES} bytes, got a longer one; write one object a line"
-                raise InputError(msg)
-            yield line.decode("utf-8" if number else "utf-8-sig")
+def filled_lines(file: BufferedReader) -> Iterator[str]:
+    """The lines that are not blank; raises as `text_lines`."""
+    return (line for line in text_lines(file) if line.strip())
+
+
+def text_lines(file: BufferedReader) -> Iterator[str]:
+    """The lines of a file in UTF-8 with their ends, without the mark that some programs begin a file with.
+
+    Raises:
+        InputError: a line is too long.
+        UnicodeError: the file is not UTF-8.
+    """
+    encoding = "utf-8-sig"
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES:
+            msg = f"expected lines of at most {MAX_LINE_BYTES} bytes, got a longer one; write one row a line"
+            raise InputError(msg)
+        yield line.decode(encoding)
+        encoding = "utf-8"
 
 
 def json_row(line: str, number: int) -> Row:
