@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from tools.bill import Component, read_bill
 
 SERVICES = ("pypi", "osv")
@@ -26,7 +28,8 @@ class Answer:
     """What a service said."""
 
     asked: frozenset[str]
-    """The components that it gave an answer about, without those it does not know."""
+    """The components that it gave an answer about, without those it does not know, in the normal form of PEP 503: the
+    metadata and the services spell some names differently."""
     findings: tuple[str, ...]
 
 
@@ -41,7 +44,7 @@ def audit(components: Sequence[Component], ask: Service) -> tuple[tuple[str, ...
     for service in SERVICES:
         answer = ask(service, left) if left else NOTHING
         findings += answer.findings
-        left = [component for component in left if _same(component.name) not in answer.asked]
+        left = [component for component in left if canonicalize_name(component.name) not in answer.asked]
     return tuple(findings), tuple(component.name for component in left)
 
 
@@ -77,12 +80,7 @@ def answered(dependencies: Sequence[dict[str, Any]]) -> Answer:
     """The answer in these rows."""
     known = [row for row in dependencies if "skip_reason" not in row]
     findings = tuple(f"{row['name']} {row['version']}: {found['id']}" for row in known for found in row["vulns"])
-    return Answer(asked=frozenset(_same(row["name"]) for row in known), findings=findings)
-
-
-def _same(name: str) -> str:
-    """A name as it is compared: the metadata and the services spell some differently."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    return Answer(asked=frozenset(canonicalize_name(row["name"]) for row in known), findings=findings)
 
 
 def verdict(n_components: int, findings: Sequence[str], unasked: Sequence[str], *, required: bool) -> tuple[str, int]:
