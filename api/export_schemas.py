@@ -4,7 +4,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas import Incoming, Moment, Outgoing, UserId
 from recsys.data.export_job import ExportKind, ExportState
-from recsys.data.import_job import ImportFormat
+from recsys.types import FileFormat
 
 MAX_USERS, MAX_LENGTH = 10_000, 20
 """Together the rows of a file: it is made in memory."""
@@ -21,7 +21,7 @@ class ExportBody(Incoming):
     )
 
     kind: ExportKind
-    format: ImportFormat
+    format: FileFormat
     user_ids: list[UserId] = Field(
         default=[], max_length=MAX_USERS, description="Whose lists the file is to hold; none for the catalogue."
     )
@@ -33,7 +33,7 @@ class ExportStatus(Outgoing):
 
     export_id: str
     kind: ExportKind
-    format: ImportFormat
+    format: FileFormat
     state: ExportState = Field(
         description="working, done; failed, cancelled and expired are ends without a file, and so is withdrawn: "
         "somebody asked to be erased after it began."

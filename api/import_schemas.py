@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from api.schemas import INTERNAL, Incoming, Line, Moment, Outgoing
-from recsys.data.import_job import ImportFormat, ImportJob, ImportKind, ImportState
-from recsys.types import EventStatus
+from recsys.data.import_job import ImportJob, ImportKind, ImportState
+from recsys.types import EventStatus, FileFormat
 
 MAX_COLUMN_NAME = 256
 MAX_DECLARED = 2**53
@@ -33,7 +33,7 @@ class ImportBody(Incoming):
     )
 
     kind: ImportKind
-    format: ImportFormat
+    format: FileFormat
     size: int = Field(ge=1, le=MAX_DECLARED, strict=True, description="Bytes of the whole file.")
     columns: dict[str, ColumnName] = Field(
         default={},
@@ -57,7 +57,7 @@ class ImportStatus(Outgoing):
 
     import_id: str
     kind: ImportKind
-    format: ImportFormat
+    format: FileFormat
     dry_run: bool
     state: ImportState = Field(description="uploading, working; done, failed, cancelled or expired are ends.")
     size: int

@@ -9,10 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from recsys.data.import_job import ImportFormat
 from recsys.errors import InputError
 from recsys.store.files import file_errors, replace_file
-from recsys.types import CatalogueItem
+from recsys.types import CatalogueItem, FileFormat
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
@@ -39,7 +38,7 @@ def item_rows(items: Iterable[CatalogueItem]) -> list[Row]:
     return [_row(item) for item in items if not item.deleted]
 
 
-def encoded(format: ImportFormat, columns: Sequence[str], rows: Sequence[Row]) -> bytes:  # noqa: A002 - the field's name
+def encoded(format: FileFormat, columns: Sequence[str], rows: Sequence[Row]) -> bytes:  # noqa: A002 - the field's name
     """The rows as a file of this format."""
     return _ENCODERS[f".{format}"](columns, rows)
 

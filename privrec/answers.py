@@ -11,7 +11,7 @@ FeedbackType: TypeAlias = Literal["impression", "click", "purchase"]
 ExportKind: TypeAlias = Literal["catalogue", "recommendations"]
 ExportState: TypeAlias = Literal["working", "done", "failed", "cancelled", "expired", "withdrawn"]
 ImportKind: TypeAlias = Literal["purchases", "catalogue"]
-ImportFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
+FileFormat: TypeAlias = Literal["csv", "jsonl", "parquet"]
 ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "cancelled", "expired"]
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
@@ -225,7 +225,7 @@ class ImportStatus(TypedDict):
 
     import_id: str
     kind: ImportKind
-    format: ImportFormat
+    format: FileFormat
     dry_run: bool
     state: ImportState
     size: int
@@ -243,7 +243,7 @@ class ExportStatus(TypedDict):
 
     export_id: str
     kind: ExportKind
-    format: ImportFormat
+    format: FileFormat
     state: ExportState
     created_at: str
     size: int

@@ -27,8 +27,8 @@ from privrec.answers import (
     ExportStatus,
     FeedbackEvent,
     FeedbackResults,
+    FileFormat,
     Filter,
-    ImportFormat,
     ImportKind,
     ImportStatus,
     ItemFields,
@@ -237,7 +237,7 @@ class Client:
     def create_import(
         self,
         kind: ImportKind,
-        format: ImportFormat,  # noqa: A002 - the name of the field
+        format: FileFormat,  # noqa: A002 - the name of the field
         size: int,
         *,
         columns: Mapping[str, str] | None = None,
@@ -265,7 +265,7 @@ class Client:
     def create_export(
         self,
         kind: ExportKind,
-        format: ImportFormat,  # noqa: A002 - the name of the field
+        format: FileFormat,  # noqa: A002 - the name of the field
         *,
         user_ids: Sequence[str] = (),
         n: int = 20,
@@ -424,8 +424,8 @@ class Client:
         return content
 
 
-def _format_of(path: Path) -> ImportFormat:
-    formats: Mapping[str, ImportFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+def _format_of(path: Path) -> FileFormat:
+    formats: Mapping[str, FileFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
     found = formats.get(path.suffix.lower())
     if found is None:
         msg = "expected a file whose name ends in .csv, .jsonl or .parquet, got another; convert or rename it"

@@ -92,6 +92,14 @@ class Purchase:
     event_id: str
 
 
+class FileFormat(StrEnum):
+    """How the rows of a file are written that is taken in or handed out."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
 class EventStatus(StrEnum):
     """What became of one posted event."""
 

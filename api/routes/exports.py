@@ -14,18 +14,17 @@ from api.errors import documented, documented_error
 from api.export_schemas import ExportBody, ExportStatus
 from api.services import Services, Serving
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
-from recsys.data.import_job import ImportFormat
 from recsys.errors import InputError, NotFoundError
-from recsys.types import Scope
+from recsys.types import FileFormat, Scope
 
 router = guarded_router(Scope.OPERATE, tag="exports")
 
 ID_BYTES = 16
 RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?", re.ASCII)
 MEDIA_TYPES = {
-    ImportFormat.CSV: "text/csv",
-    ImportFormat.JSONL: "application/x-ndjson",
-    ImportFormat.PARQUET: "application/vnd.apache.parquet",
+    FileFormat.CSV: "text/csv",
+    FileFormat.JSONL: "application/x-ndjson",
+    FileFormat.PARQUET: "application/vnd.apache.parquet",
 }
 
 ExportId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `export_id` of the answer to its creation.")]

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from recsys.clock import isoformat
-from recsys.data.import_job import ImportFormat
-from recsys.types import Json
+from recsys.types import FileFormat, Json
 
 
 class ExportKind(StrEnum):
@@ -35,7 +34,7 @@ class ExportJob:
 
     export_id: str
     kind: ExportKind
-    format: ImportFormat
+    format: FileFormat
     n: int
     """The length of each list."""
     erasures: int
@@ -64,7 +63,7 @@ class ExportJob:
         """The job that `to_json` gave."""
         typed = {
             "kind": ExportKind(data["kind"]),
-            "format": ImportFormat(data["format"]),
+            "format": FileFormat(data["format"]),
             "state": ExportState(data["state"]),
             "created_at": datetime.fromisoformat(data["created_at"]),
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys.clock import isoformat
 from recsys.errors import InputError
-from recsys.types import EventStatus, Json
+from recsys.types import EventStatus, FileFormat, Json
 
 SHOWN_BAD_ROWS = 100
 """Rows that a report names: enough to see what is wrong with an export."""
@@ -29,14 +29,6 @@ OPTIONAL: Mapping[ImportKind, tuple[str, ...]] = {
     ImportKind.PURCHASES: ("quantity", "event_id"),
     ImportKind.CATALOGUE: ("name", "category", "price", "stock"),
 }
-
-
-class ImportFormat(StrEnum):
-    """How the rows are written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
 
 
 class ImportState(StrEnum):
@@ -94,7 +86,7 @@ class ImportJob:
 
     import_id: str
     kind: ImportKind
-    format: ImportFormat
+    format: FileFormat
     columns: Mapping[str, str]
     """Names of columns, by field; a field that is not named here is looked for under its own name."""
     dry_run: bool
@@ -135,7 +127,7 @@ class ImportJob:
         )
         typed = {
             "kind": ImportKind(data["kind"]),
-            "format": ImportFormat(data["format"]),
+            "format": FileFormat(data["format"]),
             "state": ImportState(data["state"]),
             "created_at": datetime.fromisoformat(data["created_at"]),
         }

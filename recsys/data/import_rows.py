@@ -16,10 +16,11 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet
 
-from recsys.data.import_job import REQUIRED, ImportFormat, ImportJob, ImportKind, fields_of
+from recsys.data.import_job import REQUIRED, ImportJob, ImportKind, fields_of
 from recsys.data.imported import ATTRIBUTE, Row
 from recsys.data.json_lines import filled_lines, json_row, text_lines
 from recsys.errors import InputError
+from recsys.types import FileFormat
 
 Check: TypeAlias = Callable[[Collection[str]], None]
 """Told the names of the columns, where a file has them."""
@@ -188,8 +189,8 @@ _TEXTUAL = (
     pa.types.is_date,
     pa.types.is_null,
 )
-_READERS: Mapping[ImportFormat, Callable[[Iterable[bytes], Check], Iterator[Row | Unreadable]]] = {
-    ImportFormat.CSV: _read_csv,
-    ImportFormat.JSONL: _read_json_lines,
-    ImportFormat.PARQUET: _read_parquet,
+_READERS: Mapping[FileFormat, Callable[[Iterable[bytes], Check], Iterator[Row | Unreadable]]] = {
+    FileFormat.CSV: _read_csv,
+    FileFormat.JSONL: _read_json_lines,
+    FileFormat.PARQUET: _read_parquet,
 }

@@ -3,10 +3,10 @@
 import pytest
 
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
-from recsys.data.import_job import ImportFormat
 from recsys.errors import ArtifactError, ImportConflictError, NotFoundError
 from recsys.store.rules import MAX_LYING
 from recsys.store.workspace import Workspace
+from recsys.types import FileFormat
 from tests.contracts.conftest import NOON
 
 LARGE = bytes(range(256)) * 4096 + b"end"
@@ -17,7 +17,7 @@ def job(export_id: str = "a1") -> ExportJob:
     return ExportJob(
         export_id=export_id,
         kind=ExportKind.RECOMMENDATIONS,
-        format=ImportFormat.CSV,
+        format=FileFormat.CSV,
         n=5,
         erasures=0,
         created_at=NOON,

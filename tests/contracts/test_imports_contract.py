@@ -5,11 +5,11 @@ from threading import Barrier, Thread
 
 import pytest
 
-from recsys.data.import_job import ImportFormat, ImportJob, ImportKind, ImportReport, ImportState
+from recsys.data.import_job import ImportJob, ImportKind, ImportReport, ImportState
 from recsys.errors import ArtifactError, ImportConflictError, NotFoundError
 from recsys.store.rules import MAX_LYING, MIN_PART_BYTES
 from recsys.store.workspace import Workspace
-from recsys.types import EventStatus
+from recsys.types import EventStatus, FileFormat
 from tests.contracts.conftest import NOON
 
 PART = bytes(range(256)) * (MIN_PART_BYTES // 256)
@@ -19,7 +19,7 @@ def job(import_id: str = "a1", *, size: int = 2 * len(PART) + 1, day: int = 0) -
     return ImportJob(
         import_id=import_id,
         kind=ImportKind.PURCHASES,
-        format=ImportFormat.CSV,
+        format=FileFormat.CSV,
         columns={"user_id": "käufer"},
         dry_run=False,
         size=size,

@@ -17,12 +17,12 @@ import pytest
 from pipelines.erase import desk, worker
 from pipelines.exports import Exporter
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
-from recsys.data.import_job import ImportFormat, ImportState
+from recsys.data.import_job import ImportState
 from recsys.errors import NotFoundError, StateError
 from recsys.evidence.receipt import verify_receipt
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace, open_workspace
-from recsys.types import CatalogueItem
+from recsys.types import CatalogueItem, FileFormat
 from tests.api.shop import publish, tea_and_coffee
 from tests.pipelines.test_imports import MANY, START, announce, run_in_a_process
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
@@ -42,7 +42,7 @@ def workspace() -> Workspace:
     return shop
 
 
-def ask(workspace: Workspace, *user_ids: str, form: ImportFormat = ImportFormat.CSV, **changes: Any) -> str:
+def ask(workspace: Workspace, *user_ids: str, form: FileFormat = FileFormat.CSV, **changes: Any) -> str:
     """The id of an export that was asked for."""
     job = ExportJob(
         export_id=hashlib.sha256(repr((user_ids, form, len(workspace.exports.lying()))).encode()).hexdigest()[:32],
@@ -74,8 +74,8 @@ def test_the_lists_of_customers_are_a_file_with_a_row_an_item(workspace: Workspa
 
 
 def test_every_format_says_the_same(workspace: Workspace) -> None:
-    lines = made(workspace, ask(workspace, EVE, form=ImportFormat.JSONL)).decode().splitlines()
-    table = pa.parquet.read_table(io.BytesIO(made(workspace, ask(workspace, EVE, form=ImportFormat.PARQUET))))
+    lines = made(workspace, ask(workspace, EVE, form=FileFormat.JSONL)).decode().splitlines()
+    table = pa.parquet.read_table(io.BytesIO(made(workspace, ask(workspace, EVE, form=FileFormat.PARQUET))))
 
     assert [json.loads(line) for line in lines] == table.to_pylist()
     assert [row["rank"] for row in table.to_pylist()] == [1, 2]
@@ -92,7 +92,7 @@ def test_an_erasure_withdraws_every_file_with_lists_and_its_receipt_says_how_man
     Exporter(workspace).run()
     waiting = ask(workspace, EVE, BO)
     request, _ = desk(workspace).request(EVE)
-    later = ask(workspace, EVE, form=ImportFormat.JSONL)
+    later = ask(workspace, EVE, form=FileFormat.JSONL)
     assert [job.export_id for job in Exporter(workspace).run()] == [later]
     worker(workspace).run()
 

@@ -15,14 +15,14 @@ import pytest
 from pipelines import imports as module
 from pipelines.erase import desk, worker
 from pipelines.imports import Importer
-from recsys.data.import_job import ImportFormat, ImportJob, ImportKind, ImportReport, ImportState
+from recsys.data.import_job import ImportJob, ImportKind, ImportReport, ImportState
 from recsys.errors import ArtifactError, StateError, StorageError
 from recsys.evidence.receipt import verify_receipt
 from recsys.store.memory import MemoryImports
 from recsys.store.rules import MIN_PART_BYTES
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace, open_workspace
-from recsys.types import CatalogueItem, ErasureState, EventStatus
+from recsys.types import CatalogueItem, ErasureState, EventStatus, FileFormat
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,7 +48,7 @@ def announce(workspace: Workspace, text: str, **fields: object) -> ImportJob:
     job = ImportJob(
         import_id=hashlib.sha256(os.urandom(8)).hexdigest()[:32],
         kind=ImportKind.PURCHASES,
-        format=ImportFormat.CSV,
+        format=FileFormat.CSV,
         columns={},
         dry_run=False,
         size=len(content),
@@ -145,7 +145,7 @@ def test_a_dry_run_says_what_an_import_will_do_and_stores_nothing(
     [
         ("user_id\nada\n", {}, "one column for the field item_id"),
         (MANY, {"sha256": "0" * 64}, "the announced SHA-256"),
-        (MANY, {"format": ImportFormat.PARQUET}, "a whole Parquet file"),
+        (MANY, {"format": FileFormat.PARQUET}, "a whole Parquet file"),
     ],
 )
 def test_a_file_that_cannot_be_used_fails_says_why_and_is_gone(

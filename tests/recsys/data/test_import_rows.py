@@ -10,18 +10,18 @@ import pyarrow.parquet
 import pytest
 
 from recsys.data import import_rows as module
-from recsys.data.import_job import ImportFormat, ImportJob, ImportKind, ImportReport, check_mapping
+from recsys.data.import_job import ImportJob, ImportKind, ImportReport, check_mapping
 from recsys.data.import_rows import Unreadable, import_rows
 from recsys.data.imported import Row, item_of, moment, purchase_of
 from recsys.errors import InputError
-from recsys.types import CatalogueItem, Purchase
+from recsys.types import CatalogueItem, FileFormat, Purchase
 
 SECRET = "eve@mail.example"
 ROW = {"user_id": SECRET, "item_id": "tea", "timestamp": "2026-02-01T09:30:00Z"}
 JOB = ImportJob(
     import_id="a1",
     kind=ImportKind.PURCHASES,
-    format=ImportFormat.CSV,
+    format=FileFormat.CSV,
     columns={},
     dry_run=False,
     size=1,
@@ -33,7 +33,7 @@ CATALOGUE = replace(JOB, kind=ImportKind.CATALOGUE)
 
 
 def rows(
-    content: bytes, job: ImportJob = JOB, *, form: ImportFormat = ImportFormat.CSV, part: int = 7
+    content: bytes, job: ImportJob = JOB, *, form: FileFormat = FileFormat.CSV, part: int = 7
 ) -> list[Row | Unreadable]:
     """The rows of the file, sent in small parts."""
     parts = (content[at : at + part] for at in range(0, len(content), part))
@@ -71,8 +71,8 @@ def test_a_catalogue_keeps_its_attributes() -> None:
 def test_json_lines_and_parquet_say_the_same_as_csv() -> None:
     lines = b'{"user_id": 7, "item_id": "tea", "timestamp": "2026-02-01", "quantity": 2}\n\n[1]\n'
     columns = {"user_id": [7.0, None], "item_id": ["tea", ""], "timestamp": [date(2026, 2, 1)] * 2, "quantity": [2, 3]}
-    [said, unreadable] = rows(lines, form=ImportFormat.JSONL)
-    [same, gaps] = rows(parquet(**columns), form=ImportFormat.PARQUET)
+    [said, unreadable] = rows(lines, form=FileFormat.JSONL)
+    [same, gaps] = rows(parquet(**columns), form=FileFormat.PARQUET)
 
     assert said == same == {"user_id": "7", "item_id": "tea", "timestamp": "2026-02-01", "quantity": "2"}
     assert isinstance(unreadable, Unreadable)
@@ -85,14 +85,14 @@ def test_parquet_times_of_any_unit_and_zone_are_moments() -> None:
         (pa.timestamp("us", "Asia/Tokyo"), 1769938200123456),
     ):
         column = pa.array([ticks], kind)
-        [row] = rows(parquet(user_id=["a"], item_id=["b"], timestamp=column), form=ImportFormat.PARQUET)
+        [row] = rows(parquet(user_id=["a"], item_id=["b"], timestamp=column), form=FileFormat.PARQUET)
         assert isinstance(row, dict)
         assert moment(row["timestamp"]) == datetime(2026, 2, 1, 9, 30, 0, 123_000, tzinfo=UTC)
 
 
 def test_a_parquet_column_may_be_encoded_as_a_dictionary() -> None:
     content = parquet(user_id=pa.array(["a", "a"]).dictionary_encode(), item_id=["b", "c"], timestamp=[1, 2])
-    found = rows(content, form=ImportFormat.PARQUET)
+    found = rows(content, form=FileFormat.PARQUET)
 
     assert [row["user_id"] for row in found if isinstance(row, dict)] == ["a", "a"]
 
@@ -100,32 +100,32 @@ def test_a_parquet_column_may_be_encoded_as_a_dictionary() -> None:
 @pytest.mark.parametrize(
     ("form", "content"),
     [
-        (ImportFormat.CSV, f"user_id,item_id,timestamp\n{SECRET},te\xff,1\n".encode("latin-1")),
-        (ImportFormat.CSV, f'user_id,item_id,timestamp\n{SECRET},"te,1\n'.encode()),
-        (ImportFormat.CSV, f"user_id,item_id,timestamp\n{SECRET},tea,1\n".encode("utf-16")),
-        (ImportFormat.CSV, f"user_id,item_id\n{SECRET},tea\n".encode()),
-        (ImportFormat.CSV, f"user_id,item_id,timestamp,item_id\n{SECRET},tea,1,tea\n".encode()),
-        (ImportFormat.CSV, f"{SECRET},tea,1\n".encode()),
-        (ImportFormat.CSV, b"\n"),
-        (ImportFormat.CSV, b"user_id,item_id,timestamp\n" + b"a" * (1 << 21)),
-        (ImportFormat.JSONL, b'{"user_id": "' + b"a" * (1 << 21)),
-        (ImportFormat.JSONL, f'{{"user_id": "{SECRET}\xff"}}\n'.encode("latin-1")),
-        (ImportFormat.PARQUET, b"PAR1" + SECRET.encode() * 100 + b"PAR1"),
-        (ImportFormat.PARQUET, b"PAR1"),
-        (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"], timestamp=[1])[:-20]),
-        (ImportFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"])),
-        (ImportFormat.PARQUET, parquet(user_id=[[SECRET]], item_id=["tea"], timestamp=[1])),
-        (ImportFormat.PARQUET, parquet(user_id=[{SECRET: 1}], item_id=["tea"], timestamp=[1])),
-        (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**60], pa.timestamp("ms")))),
-        (ImportFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**30], pa.date32()))),
+        (FileFormat.CSV, f"user_id,item_id,timestamp\n{SECRET},te\xff,1\n".encode("latin-1")),
+        (FileFormat.CSV, f'user_id,item_id,timestamp\n{SECRET},"te,1\n'.encode()),
+        (FileFormat.CSV, f"user_id,item_id,timestamp\n{SECRET},tea,1\n".encode("utf-16")),
+        (FileFormat.CSV, f"user_id,item_id\n{SECRET},tea\n".encode()),
+        (FileFormat.CSV, f"user_id,item_id,timestamp,item_id\n{SECRET},tea,1,tea\n".encode()),
+        (FileFormat.CSV, f"{SECRET},tea,1\n".encode()),
+        (FileFormat.CSV, b"\n"),
+        (FileFormat.CSV, b"user_id,item_id,timestamp\n" + b"a" * (1 << 21)),
+        (FileFormat.JSONL, b'{"user_id": "' + b"a" * (1 << 21)),
+        (FileFormat.JSONL, f'{{"user_id": "{SECRET}\xff"}}\n'.encode("latin-1")),
+        (FileFormat.PARQUET, b"PAR1" + SECRET.encode() * 100 + b"PAR1"),
+        (FileFormat.PARQUET, b"PAR1"),
+        (FileFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"], timestamp=[1])[:-20]),
+        (FileFormat.PARQUET, parquet(user_id=[SECRET], item_id=["tea"])),
+        (FileFormat.PARQUET, parquet(user_id=[[SECRET]], item_id=["tea"], timestamp=[1])),
+        (FileFormat.PARQUET, parquet(user_id=[{SECRET: 1}], item_id=["tea"], timestamp=[1])),
+        (FileFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**60], pa.timestamp("ms")))),
+        (FileFormat.PARQUET, parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([2**30], pa.date32()))),
         (
-            ImportFormat.PARQUET,
+            FileFormat.PARQUET,
             parquet(user_id=["a"], item_id=["t"], timestamp=pa.array([1], pa.timestamp("s", "No/Zone"))),
         ),
-        (ImportFormat.PARQUET, parquet(user_id=pa.array([b"\xff"]).cast(pa.binary()), item_id=["t"], timestamp=[1])),
+        (FileFormat.PARQUET, parquet(user_id=pa.array([b"\xff"]).cast(pa.binary()), item_id=["t"], timestamp=[1])),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_and_not_repeated(form: ImportFormat, content: bytes) -> None:
+def test_a_file_that_cannot_be_read_is_refused_and_not_repeated(form: FileFormat, content: bytes) -> None:
     with pytest.raises(InputError, match=r"^expected ") as refusal:
         rows(content, form=form, part=1 << 20)
     assert SECRET not in str(refusal.value)
@@ -142,16 +142,14 @@ def test_every_byte_of_a_parquet_file_may_be_wrong() -> None:
 def rows_or_refusal(content: bytes) -> list[Row | Unreadable]:
     """The rows of a Parquet file, or none if it is refused."""
     with suppress(InputError):
-        return rows(content, form=ImportFormat.PARQUET, part=1 << 20)
+        return rows(content, form=FileFormat.PARQUET, part=1 << 20)
     return []
 
 
 def test_a_parquet_file_that_unfolds_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_GROUP_BYTES", 1000)
     with pytest.raises(InputError, match="row groups of at most 1000 bytes"):
-        rows(
-            parquet(user_id=list(range(5000)), item_id=["tea"] * 5000, timestamp=[1] * 5000), form=ImportFormat.PARQUET
-        )
+        rows(parquet(user_id=list(range(5000)), item_id=["tea"] * 5000, timestamp=[1] * 5000), form=FileFormat.PARQUET)
 
 
 def test_a_row_of_another_length_costs_only_itself() -> None:
