@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from pipelines.encode import Row, encoded
 from pipelines.erase import recommender
+from pipelines.export import columns_of, item_rows
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.errors import ArtifactError
 from recsys.store.workspace import Workspace
@@ -14,7 +16,6 @@ KEPT_HOURS = 24
 """How long a file may lie there."""
 COLUMNS = ("user_id", "rank", "item_id", "name", "score", "reason")
 
-Row = dict[str, str | float | int | None]
 Stop = Callable[[], bool]
 
 
@@ -60,14 +61,10 @@ class Exporter:
         return self._exports.keep(job.export_id, content, hashlib.sha256(content).hexdigest())
 
     def _catalogue(self, job: ExportJob) -> bytes:
-        from pipelines.export import columns_of, encoded, item_rows  # noqa: PLC0415 - imports pyarrow
-
         rows = item_rows(self._workspace.catalogue.items())
         return encoded(job.format, columns_of(rows), rows)
 
     def _lists(self, job: ExportJob, stop: Stop) -> bytes | None:
-        from pipelines.export import encoded  # noqa: PLC0415 - imports pyarrow
-
         rows: list[Row] = []
         for of_one in self._rows(job):
             if stop():

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from pipelines.export import FORMULA, export_catalogue
+from pipelines.encode import FORMULA
+from pipelines.export import export_catalogue
 from recsys.errors import InputError, StorageError
 from recsys.types import CatalogueItem
 from tests.pipelines.shell import MAIL, N_ITEMS, QUANTITIES, assert_refused, done, privrec
