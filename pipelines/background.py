@@ -3,10 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from recsys.errors import PrivrecError
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
+
+Stop: TypeAlias = Callable[[], bool]
+"""Whether the rest is for the next run."""
 
 POLL_SECONDS = 2.0
 """How often a job looks for something to do."""

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
+from pipelines.background import Stop
 from pipelines.encode import Row, encoded
 from pipelines.erase import recommender
 from pipelines.export import columns_of, item_rows
@@ -15,8 +16,6 @@ from recsys.store.workspace import Workspace
 KEPT_HOURS = 24
 """How long a file may lie there."""
 COLUMNS = ("user_id", "rank", "item_id", "name", "score", "reason")
-
-Stop = Callable[[], bool]
 
 
 class Exporter:

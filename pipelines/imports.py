@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
+from pipelines.background import Stop
 from pipelines.erase import recommender
 from recsys.data.history import History, Merge, Purchases, merge
 from recsys.data.import_job import ImportJob, ImportKind, ImportReport, ImportState
@@ -32,7 +33,6 @@ KEPT_HOURS = 24
 """How long a file may lie there, whatever becomes of it."""
 
 Found = TypeVar("Found")
-Stop: TypeAlias = Callable[[], bool]
 Judged: TypeAlias = list[tuple[EventStatus, str]]
 """The status of each row, with the reason where a report names the row."""
 Take: TypeAlias = Callable[[Sequence[Row | str], int], Judged]

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from itertools import takewhile
 from typing import TypeAlias
 
-from pipelines.background import beside, repeat
+from pipelines.background import Stop, beside, repeat
 from recsys.errors import DeliveryError, InputError
 from recsys.evidence.webhook_signature import signed_headers
 from recsys.store.https_post import HttpsPoster
@@ -39,8 +40,11 @@ class Sender:
         self._workspace, self._post = workspace, post
         self._spread = spread or secrets.SystemRandom().random
 
-    def run(self) -> int:
+    def run(self, stop: Stop = lambda: False) -> int:
         """How many messages were taken; others stay for later.
+
+        Args:
+            stop: asked before each message, for which a slow receiver may take seconds
 
         Raises:
             StorageError: the record does not answer.
@@ -49,7 +53,8 @@ class Sender:
         if live is not None:
             self._workspace.webhooks.announce(live)
         failing: set[str] = set()
-        return sum(self._sent(each, failing) for each in self._workspace.webhooks.due(self._workspace.clock(), BATCH))
+        due = self._workspace.webhooks.due(self._workspace.clock(), BATCH)
+        return sum(self._sent(each, failing) for each in takewhile(lambda _: not stop(), due))
 
     def _sent(self, delivery: Delivery, failing: set[str]) -> bool:
         """Whether it was taken; a receiver that failed in this run must not hold up the others once more."""
@@ -95,9 +100,9 @@ def sender_thread(workspace: Workspace) -> AbstractContextManager[None]:
 def send(workspace: Workspace, stop: threading.Event) -> None:
     """Send messages until told to stop; a store that is away is tried again."""
     sending = sender(workspace)
-    repeat(lambda: _send_due(sending), stop, postponed="webhooks postponed")
+    repeat(lambda: _send_due(sending, stop), stop, postponed="webhooks postponed")
 
 
-def _send_due(sending: Sender) -> None:
-    if taken := sending.run():
+def _send_due(sending: Sender, stop: threading.Event) -> None:
+    if taken := sending.run(stop.is_set):
         json_logger().info("webhooks delivered", count=taken)

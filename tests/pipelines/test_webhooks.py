@@ -142,6 +142,16 @@ def test_a_receiver_that_fails_does_not_hold_up_the_others(workspace: Workspace)
     assert [url for url, *_ in post.sent] == [slow.url, quick.url]
 
 
+def test_a_server_that_ends_does_not_wait_for_the_last_message(workspace: Workspace) -> None:
+    webhook, post = told(workspace, "https://a.example/in"), Post()
+    for _ in range(3):
+        workspace.webhooks.test(webhook.webhook_id)
+
+    assert Sender(workspace, post).run(lambda: bool(post.sent)) == 1
+    assert len(post.sent) == 1
+    assert Sender(workspace, post).run() == 2
+
+
 def test_waiting_doubles_up_to_an_end_and_is_spread() -> None:
     assert [delay(attempts, 0.0).total_seconds() for attempts in range(4)] == [30, 60, 120, 240]
     assert delay(MAX_ATTEMPTS, 0.0) == LONGEST_DELAY
