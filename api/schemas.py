@@ -18,11 +18,10 @@ from pydantic import (
 from recsys.clock import isoformat
 from recsys.data.imported import FIRST_YEAR, LAST_YEAR, MAX_QUANTITY
 from recsys.erasure.workflow import MAX_REASON
-from recsys.identifiers import CONTROL_CHARACTER, MAX_ID_BYTES, check_event_id, check_item_id, check_user_id
+from recsys.identifiers import MAX_ID_BYTES, check_event_id, check_item_id, check_user_id, is_line
 from recsys.types import EventStatus, ModelStatus, Purpose, Reason, Task
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 MAX_EVENTS = 1000
 """Rows in one request: with the longest ids they still fit into the largest body."""
@@ -69,7 +68,7 @@ def check_line(text: str) -> str:
         ValueError: it holds control characters or half a surrogate pair, which a database, or a terminal that shows the
             receipt, would trip over.
     """
-    if CONTROL_CHARACTER.search(text) or SURROGATE.search(text):
+    if not is_line(text):
         msg = "a text is one line without control characters and half surrogate pairs"
         raise ValueError(msg)
     return text

@@ -1,4 +1,4 @@
-"""What an id from outside may look like: one rule for customers, items and events. Standard library only."""
+"""What an id or a text from outside may look like: one rule wherever it comes in. Standard library only."""
 
 import re
 import unicodedata
@@ -10,6 +10,14 @@ MAX_ID_BYTES = 256
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Unicode category Cc: it splits lines in logs and headers, and PostgreSQL does not store U+0000."""
+
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""Half a pair: no UTF-8 holds it."""
+
+
+def is_line(text: str) -> bool:
+    """Whether it is one line that a database keeps and a terminal shows."""
+    return not (CONTROL_CHARACTER.search(text) or SURROGATE.search(text))
 
 
 def check_user_id(user_id: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from math import nan
 
 from recsys.errors import InputError
-from recsys.identifiers import CONTROL_CHARACTER, check_event_id, check_item_id, check_user_id
+from recsys.identifiers import check_event_id, check_item_id, check_user_id, is_line
 from recsys.types import CatalogueItem, Purchase
 
 MAX_NAME = 1000
@@ -27,7 +27,6 @@ COMPACT_DATES = (19_000_101, 21_001_231)
 ATTRIBUTE = "attribute."
 """How the columns of a catalogue begin that hold attributes: the rest is the attribute's name."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 Row = Mapping[str, str | None]
 """What a row says, by field; None, or no entry, where it says nothing."""
@@ -112,7 +111,7 @@ def _whole(row: Row, field: str) -> int:
 
 
 def _line(text: str, what: str, longest: int) -> str:
-    if len(text) > longest or CONTROL_CHARACTER.search(text) or SURROGATE.search(text):
+    if len(text) > longest or not is_line(text):
         msg = f"expected a {what} of one line, at most {longest} characters, got another text; correct the row"
         raise InputError(msg)
     return text
