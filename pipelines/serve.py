@@ -19,6 +19,7 @@ from recsys.errors import PrivrecError, StateError
 from recsys.serving.recommender import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
+from recsys.types import ErasureRequest
 
 APP = "api.app:from_environment"
 """Named, not imported: the API and the pipelines are siblings."""
@@ -110,8 +111,11 @@ def _certify_and_erase(workspace: Workspace) -> None:
         workspace.fence.certify()
     except PrivrecError as error:
         log.warning("cache not certified", reason=str(error))
-    for request in worker(workspace).run():
+
+    def tell(request: ErasureRequest) -> None:
         log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))
+
+    worker(workspace).run(tell)
 
 
 def work_files(workspace: Workspace, stop: threading.Event) -> None:

@@ -143,10 +143,13 @@ class ErasureWorker:
         self._release_again = release_again
         self._publish = publish
 
-    def run(self) -> tuple[ErasureRequest, ...]:
+    def run(self, tell: Callable[[ErasureRequest], None] = lambda _: None) -> tuple[ErasureRequest, ...]:
         """Finish every pending request, oldest first; returns those that are receipted now.
 
         A request that cannot go on stays where it is and holds up no other; its error is raised once all were tried.
+
+        Args:
+            tell: told of each request that is receipted, whether or not another one cannot go on
 
         Raises:
             BudgetExceededError: a release does not fit the budget; raise the budget and run again.
@@ -163,6 +166,8 @@ class ErasureWorker:
                 finished.append(self._finish(request.request_id, user_key))
             except PrivrecError as error:
                 refusals[request.request_id] = error
+            else:
+                tell(finished[-1])
         if refusals:
             raise next(refusals[request.request_id] for request, _ in pending if request.request_id in refusals)
         return tuple(finished)

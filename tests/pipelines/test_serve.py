@@ -25,7 +25,8 @@ from recsys.types import CatalogueItem, ErasureState, Purchase
 from tests.api.shop import ITEM_IDS, tea_and_coffee
 from tests.api.shop import publish as publish_model
 from tests.pipelines.shell import MAIL, NOBODY
-from tests.pipelines.test_imports import send
+from tests.pipelines.test_imports import announce, send
+from tests.recsys.training.shop import TickingClock
 
 PATIENCE = 20.0
 
@@ -93,6 +94,23 @@ def test_a_store_that_is_away_is_tried_again_and_the_log_names_no_one(
     assert "expected the cache to answer" in logged
     assert request.request_id in logged
     assert MAIL not in logged
+
+
+def test_an_erasure_that_is_finished_is_logged_though_another_has_to_wait(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace, stop = memory_workspace(clock=TickingClock(), wait=lambda _: None), threading.Event()
+    first, _ = desk(workspace).request(NOBODY)
+    announce(workspace, "an upload that has not come yet")
+    second, _ = desk(workspace).request("somebody else")
+    monkeypatch.setattr(stop, "wait", lambda _: stop.set())
+    work(workspace, stop)
+    logged = capsys.readouterr().err
+
+    assert [request.request_id for request, _ in workspace.erasures.pending()] == [second.request_id]
+    assert "erasure postponed" in logged
+    assert first.request_id in logged
+    assert second.request_id not in logged
 
 
 def lists_of(workspace: Workspace, user_id: str) -> bytes | None:
