@@ -280,8 +280,8 @@ class Client:
 
     def export_file(self, export_id: str, *, start: int = 0) -> bytes:
         """The file of an export that is done, from this byte on; check it against `sha256`."""
-        path = f"/v1/exports/{_segment(export_id)}/file"
-        return self._content("GET", path, headers={"Range": f"bytes={start}-", "Accept": "*/*"})
+        of_rest = {"Range": f"bytes={start}-"} if start else {}  # an empty file has no range
+        return self._content("GET", f"/v1/exports/{_segment(export_id)}/file", headers={"Accept": "*/*", **of_rest})
 
     def delete_export(self, export_id: str) -> ExportStatus:
         """The export at its end, its file deleted."""

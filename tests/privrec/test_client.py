@@ -263,6 +263,19 @@ def exported(client: Client, shop: Shop) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_file_is_fetched_whole_or_from_a_byte_on(client: Client, shop: Shop, start: int) -> None:
+    export_id = client.create_export("catalogue", "jsonl")["export_id"]
+    shop.workspace.exports.keep(export_id, b"0123", "")
+    assert client.export_file(export_id, start=start) == b"0123"[start:]
+
+
+def test_a_file_without_rows_is_fetched_too(client: Client, shop: Shop) -> None:
+    export_id = client.create_export("catalogue", "jsonl")["export_id"]
+    shop.workspace.exports.keep(export_id, b"", "")
+    assert client.export_file(export_id) == b""
+
+
 def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     """An answer of every method, by its name."""
     row: Any = event("1", "ada/lovelace", "tea-2")
