@@ -85,7 +85,8 @@ def attribute(desk: FeedbackDesk, events: Sequence[EventRow], statuses: Sequence
         for position, (event, status) in enumerate(zip(events, statuses, strict=True))
         if event.recommendation_id is not None and status in KEPT
     ]
-    counted = dict(zip(named, desk.record([bought(events[position]) for position in named]), strict=True))
+    told = desk.record([bought(events[position]) for position in named]) if named else []
+    counted = dict(zip(named, told, strict=True))
     return [
         None if event.recommendation_id is None else counted.get(position) in COUNTED
         for position, event in enumerate(events)
