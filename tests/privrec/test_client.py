@@ -409,6 +409,25 @@ def test_a_file_goes_on_where_the_connection_was_lost(shop: Shop, large: Path) -
     assert b"".join(shop.workspace.imports.content(sent["import_id"])) == large.read_bytes()
 
 
+class Repeating(Wire):
+    """A wire that sends every part twice, as the transport does with what a kept connection lost the answer to."""
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+        if method == "PATCH":
+            super().__call__(method, path, headers, body)
+        return super().__call__(method, path, headers, body)
+
+
+def test_a_file_goes_on_where_a_part_was_sent_again(shop: Shop, tmp_path: Path) -> None:
+    path = tmp_path / "purchases.csv"
+    path.write_bytes(b"x" * (2**20 + 5000))
+    _, secret = shop.workspace.api_keys.create("all", frozenset(Scope))
+    sent = Client("http://shop.example", secret, transport=Repeating(shop)).import_file(path, "purchases")
+
+    assert sent["state"] == "working"
+    assert b"".join(shop.workspace.imports.content(sent["import_id"])) == path.read_bytes()
+
+
 def test_a_file_that_was_given_up_says_how_to_go_on(shop: Shop, large: Path) -> None:
     _, secret = shop.workspace.api_keys.create("all", frozenset(Scope))
     client = Client("http://shop.example", secret, transport=Losing(shop, {2, 3, 4}))
