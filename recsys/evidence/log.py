@@ -128,8 +128,14 @@ def read_proof(parts: Json) -> tuple[bytes, ...]:
     Raises:
         VerificationError: it is no list of hashes in base64.
     """
+    if not isinstance(parts, list):
+        raise _no_proof()
     try:
-        return tuple(from_base64(cast("str", part)) for part in cast("list[Json]", parts))
-    except (TypeError, ValueError, AttributeError) as error:
-        msg = "expected a proof as a list of hashes in base64, got something else; it was changed: ask for it again"
-        raise VerificationError(msg) from error
+        return tuple(from_base64(cast("str", part)) for part in parts)
+    except (TypeError, ValueError) as error:
+        raise _no_proof() from error
+
+
+def _no_proof() -> VerificationError:
+    msg = "expected a proof as a list of hashes in base64, got something else; it was changed: ask for it again"
+    return VerificationError(msg)
