@@ -11,6 +11,7 @@ from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
 from recsys.evidence.log import Enter
+from recsys.evidence.merkle import Node
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
@@ -235,6 +236,23 @@ class Erasures(Protocol):
 
     def suppressed(self) -> Iterator[UserKey]:
         """Every customer who was ever suppressed, in the order of keys."""
+
+
+class ReceiptLog(Protocol):
+    """The append-only log of receipts: hashes and signed checkpoints, nothing of a customer.
+
+    `Erasures.finish` appends to it; nothing is ever changed or taken out.
+    """
+
+    def latest(self) -> tuple[int, str]:
+        """How many receipts there are, and the checkpoint that was signed with the last; 0 and empty at first."""
+
+    def nodes(self, wanted: Sequence[Node]) -> dict[Node, bytes]:
+        """The hashes of complete subtrees.
+
+        Raises:
+            ArtifactError: the log does not have one of them; it was cut, or is shorter.
+        """
 
 
 class LedgerLog(Protocol):

@@ -291,7 +291,7 @@ class MemoryErasures:
 
 
 class MemoryReceiptLog:
-    """Satisfies `evidence.log.ReceiptLog`."""
+    """Satisfies `ports.ReceiptLog`."""
 
     def __init__(self, state: MemoryState | None = None) -> None:
         """Share the state, or have one of its own."""

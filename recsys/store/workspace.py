@@ -11,7 +11,6 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
-from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
 from recsys.intake import Exports, Imports
 from recsys.ports import (
@@ -25,6 +24,7 @@ from recsys.ports import (
     Histories,
     LedgerLog,
     Pseudonyms,
+    ReceiptLog,
     Registry,
     Sums,
     Webhooks,

@@ -12,7 +12,7 @@ from recsys.store.sql.tables import log_checkpoints, log_nodes
 
 
 class SqlReceiptLog:
-    """Satisfies `evidence.log.ReceiptLog`."""
+    """Satisfies `ports.ReceiptLog`."""
 
     def __init__(self, engine: Engine) -> None:
         """Use the database of the engine."""
