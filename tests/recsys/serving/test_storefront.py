@@ -10,18 +10,7 @@ from recsys.models.popularity import popularity_model
 from recsys.serving.filters import Category, InStock, Not
 from recsys.serving.storefront import Storefront, Wish
 from recsys.types import CatalogueItem, Purpose, Reason
-from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, open_shop, tea_and_coffee
-
-
-def storefront(shop: Shop) -> Storefront:
-    workspace = shop.workspace
-    return Storefront(
-        recommender=shop.recommender,
-        pseudonyms=workspace.pseudonyms,
-        catalogue=workspace.catalogue,
-        histories=shop.histories,
-        clock=lambda: shop.now,
-    )
+from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, open_shop, storefront, tea_and_coffee
 
 
 @pytest.fixture
