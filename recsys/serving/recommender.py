@@ -113,17 +113,20 @@ class Recommender:
         state = self._histories.state(user_key)
         model = self.model_for(user_key)
         if model is None:
-            return self._answer((), task=task, personalized=False, version=None)
-        if state.suppressed or not state.known:
-            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
-        found = self._personal(user_key, state, model, n)
+            return self._everybodys((), task=task, version=None)
+        found = self._personal(user_key, state, model, n) if state.known and not state.suppressed else None
         if found is None:
-            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
+            return self._everybodys(model.popular[:n], task=task, version=model.version)
         lists, degraded = found
-        answer = self._answer(
-            lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
+        return Recommendations(
+            items=self._shown(lists.lists[task][:n]),
+            task=task,
+            personalized=True,
+            version=lists.version,
+            generated_at=lists.generated_at,
+            degraded=degraded,
+            recommendation_id=self._id_of(lists),
         )
-        return replace(answer, generated_at=lists.generated_at, recommendation_id=self._id_of(lists))
 
     def live(self) -> LoadedModel | None:
         """The model that is served to whom no experiment is shown; None while there is none."""
@@ -181,7 +184,8 @@ class Recommender:
             StateError: the version has no slot.
             CacheUnavailableError: the cache went away; what was written stays valid, run it again.
         """
-        model = self.live() if version is None else self._model(version)
+        served = self._registry.served()
+        model = self._served(served) if version is None else self._model(version, served)
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
@@ -319,13 +323,13 @@ class Recommender:
             return None
         model = self._loaded.get(wanted)
         if model is None or model.slot != served.slot_of(wanted):
-            model = self._model(wanted)
+            model = self._model(wanted, served)
             others = {each: other for each, other in self._loaded.items() if each in served.slots}
             self._loaded = {**others, wanted: model}
         return model
 
-    def _model(self, version: str) -> LoadedModel:
-        slot = self._registry.served().slot_of(version)
+    def _model(self, version: str, served: Served) -> LoadedModel:
+        slot = served.slot_of(version)
         if slot is None:
             msg = (
                 f"expected a version with a slot of the cache, {version} has none; give it one: privrec models publish"
@@ -368,23 +372,23 @@ class Recommender:
             event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
         )
 
-    def _answer(
-        self, rows: Sequence[Row], *, task: Task, personalized: bool, version: str | None, degraded: bool = False
-    ) -> Recommendations:
-        self._know(rows)
+    def _everybodys(self, rows: Sequence[Row], *, task: Task, version: str | None) -> Recommendations:
+        """The answer for whoever has no list."""
         now = self._clock()
-        items = tuple(
-            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
-            for item, score, reason in rows
-        )
         return Recommendations(
-            items=items,
+            items=self._shown(rows),
             task=task,
-            personalized=personalized,
+            personalized=False,
             version=version,
             generated_at=now,
-            degraded=degraded,
             recommendation_id=self.new_id(version, now),
+        )
+
+    def _shown(self, rows: Sequence[Row]) -> tuple[Recommendation, ...]:
+        self._know(rows)
+        return tuple(
+            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
+            for item, score, reason in rows
         )
 
 

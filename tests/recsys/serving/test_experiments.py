@@ -113,9 +113,10 @@ def test_a_list_for_the_page_of_an_item_is_that_of_the_arm(shop: Shop) -> None:
 
 
 def test_baskets_and_pages_that_are_nobodys_get_the_live_version(shop: Shop) -> None:
-    model = shop.recommender.live()
+    front, live, model = storefront(shop), shop.workspace.registry.live(), shop.recommender.live()
+    answers = front.basket(["tea-1"], Wish()), front.similar("tea-1", Wish()), front.popular(Wish())
     assert model is not None
-    assert model.version == shop.workspace.registry.live()
+    assert {model.version, *(answer.version for answer in answers)} == {live}
 
 
 def test_a_version_is_loaded_once_while_both_arms_ask(shop: Shop) -> None:
