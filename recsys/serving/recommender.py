@@ -1,4 +1,4 @@
-"""Recommendations for a customer, purchases as they come in, and publishing to the cache.
+"""Recommendations for a customer, and purchases as they come in.
 
 Rules:
     1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served, and
@@ -12,25 +12,23 @@ Rules:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice, repeat
+from itertools import repeat
 
 import numpy as np
-import scipy.sparse as sp
 
 from recsys.clock import Clock
-from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
+from recsys.data.history import Merge, Purchases, event_digest, purchases_array
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
 from recsys.serving.loaded import LoadedModel
-from recsys.serving.published import Edition, sealed_values
+from recsys.serving.publisher import Progress, Published, Publisher
 from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
-from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
+from recsys.serving.sealed_lists import open_lists, seal_lists
 from recsys.types import (
     CustomerState,
     EventStatus,
@@ -43,32 +41,10 @@ from recsys.types import (
     UserKey,
 )
 
-PUBLISH_BATCH = 500
-"""Customers whose lists are computed and written at once."""
-
 EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 """Times are counted in whole milliseconds: through a float some would come out one too early."""
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
 """What a history can hold."""
-
-Customer = tuple[UserKey, int, History]
-"""Key, revision, history."""
-
-Progress = Callable[[int], None]
-"""Told how many customers were finished since it was last told."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
-    """How far a version is published: exact, and so for the operator alone."""
-
-    customers: int
-    ready: int
-
-    @property
-    def share(self) -> float:
-        """Of all customers, those whose lists are ready; 1 where there is nobody."""
-        return self.ready / self.customers if self.customers else 1.0
 
 
 class Recommender:
@@ -95,6 +71,9 @@ class Recommender:
         self._seals = seals
         self._fence = fence
         self._clock = clock
+        self._publisher = Publisher(
+            catalogue=catalogue, histories=histories, cache=cache, seals=seals, fence=fence, clock=clock
+        )
         self._loaded: Mapping[str, LoadedModel] = {}
         self._items: tuple[tuple[str, str], ...] = ()
         self._starts: tuple[str, ...] = ()
@@ -189,9 +168,7 @@ class Recommender:
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
-        if not self._fence.certify():
-            return 0
-        return sum(self._publish(batch, permit, model, progress) for batch, permit in self._batches())
+        return self._publisher.publish(model, progress)
 
     def published(self, version: str) -> Published | None:
         """How many customers there are, and how many have lists of the version in the cache; None without a cache.
@@ -199,42 +176,7 @@ class Recommender:
         Raises:
             CacheUnavailableError: the cache does not answer.
         """
-        slot = self._registry.served().slot_of(version)
-        if not self._fence.certify():
-            return None
-        customers = ready = 0
-        for batch, permit in self._batches():
-            customers += len(batch)
-            ready += len(batch) - len(self._missing(batch, permit, version, slot)) if slot is not None else 0
-        return Published(customers=customers, ready=ready)
-
-    def _batches(self) -> Iterator[tuple[list[Customer], Permit]]:
-        """Every customer, with a permit that is older than what was read of them."""
-        permit = self._permit()
-        batch = list(islice(self._histories.scan(), PUBLISH_BATCH))
-        while batch:
-            yield batch, permit
-            permit = self._permit()
-            batch = list(islice(self._histories.scan(batch[-1][0]), PUBLISH_BATCH))
-
-    def _permit(self) -> Permit:
-        permit = self._cache.permit()
-        if permit is None:
-            msg = "expected a certified cache to publish to, got one that lost its epoch; run it again: privrec publish"
-            raise CacheUnavailableError(msg)
-        return permit
-
-    def _publish(self, batch: list[Customer], permit: Permit, model: LoadedModel, progress: Progress) -> int:
-        missing = self._missing(batch, permit, model.version, model.slot)
-        kept = self._cache.put(permit, self._sealed(missing, permit, model), model.slot) if missing else 0
-        progress(len(batch))
-        return len(batch) - len(missing) + kept
-
-    def _missing(self, batch: list[Customer], permit: Permit, version: str, slot: int) -> list[Customer]:
-        """The customers without a list of the version that is good under the permit."""
-        ready = Header(Kind.LISTS, permit.epoch, generation_of(version))
-        headers = self._cache.headers([key for key, _, _ in batch], slot)
-        return [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
+        return self._publisher.published(version, self._registry.served().slot_of(version))
 
     def _personal(
         self, user_key: UserKey, state: CustomerState, model: LoadedModel, n: int
@@ -286,35 +228,14 @@ class Recommender:
             self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
         )
 
-    def _sealed(
-        self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
-    ) -> Iterator[tuple[UserKey, bytes]]:
-        own = self._own(customers, model)
-        if own.shape[1] > len(self._items):
-            self._refresh_items()
-        edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
-        keys = [(user_key, revision) for user_key, revision, _ in customers]
-        return sealed_values(self._seals, edition, replace(model.ranker, length=KEPT_LENGTH), keys, own)
-
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
-        [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
-        return lists
-
-    def _computed(self, customers: Sequence[Customer], model: LoadedModel) -> Iterator[tuple[UserKey, CachedLists]]:
-        """The lists of a batch of customers; the catalogue may have grown since the model was made."""
-        own = self._own(customers, model)
+        """The customer's lists, computed; the catalogue may have grown since the model was made."""
+        own = grown_habits([self._histories.history(user_key)], len(model.factors.item_ids))
         now = self._clock()
-        for (user_key, revision, _), lists in zip(
-            customers, personal_lists(model.factors, own, model.ranker), strict=True
-        ):
-            made = CachedLists(
-                version=model.version, revision=revision, serial=new_serial(), generated_at=now, lists=lists
-            )
-            yield user_key, made
-
-    def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
-        """The customers' habits; the catalogue may have grown since the model was made."""
-        return grown_habits([history for _, _, history in customers], len(model.factors.item_ids))
+        [lists] = personal_lists(model.factors, own, model.ranker)
+        return CachedLists(
+            version=model.version, revision=state.revision, serial=new_serial(), generated_at=now, lists=lists
+        )
 
     def _served(self, served: Served, version: str | None = None) -> LoadedModel | None:
         """The version's model, or the live one, loaded when the pointer has moved; kept are those in the slots."""
