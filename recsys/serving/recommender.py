@@ -13,12 +13,12 @@ Rules:
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import repeat
 
 import numpy as np
 
-from recsys.clock import Clock
+from recsys.clock import Clock, milliseconds
 from recsys.data.history import Merge, Purchases, event_digest, purchases_array
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
@@ -41,8 +41,6 @@ from recsys.types import (
     UserKey,
 )
 
-EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-"""Times are counted in whole milliseconds: through a float some would come out one too early."""
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
 """What a history can hold."""
 
@@ -287,7 +285,7 @@ class Recommender:
 
     def _array(self, purchases: Sequence[Purchase]) -> Purchases:
         return purchases_array(
-            timestamp=[(purchase.timestamp.astimezone(UTC) - EPOCH) // MILLISECOND for purchase in purchases],
+            timestamp=[milliseconds(purchase.timestamp) for purchase in purchases],
             item=[self._positions[purchase.item_id] for purchase in purchases],
             quantity=[purchase.quantity for purchase in purchases],
             event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
