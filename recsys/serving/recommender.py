@@ -1,4 +1,4 @@
-"""Recommendations for a customer, and purchases as they come in.
+"""Recommendations for a customer.
 
 Rules:
     1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served, and
@@ -11,21 +11,17 @@ Rules:
     4. Unknown and suppressed customers get the same popular list, in the same form.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import repeat
 
-import numpy as np
-
-from recsys.clock import Clock, milliseconds
-from recsys.data.history import Merge, Purchases, event_digest, purchases_array
+from recsys.clock import Clock
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.publisher import Progress, Published, Publisher
+from recsys.serving.purchases import PurchaseDesk
 from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import open_lists, seal_lists
@@ -40,9 +36,6 @@ from recsys.types import (
     Task,
     UserKey,
 )
-
-LARGEST_QUANTITY = float(np.finfo(np.float32).max)
-"""What a history can hold."""
 
 
 class Recommender:
@@ -67,15 +60,14 @@ class Recommender:
         self._registry = registry
         self._cache = cache
         self._seals = seals
-        self._fence = fence
         self._clock = clock
         self._publisher = Publisher(
             catalogue=catalogue, histories=histories, cache=cache, seals=seals, fence=fence, clock=clock
         )
+        self._purchases = PurchaseDesk(pseudonyms=pseudonyms, catalogue=catalogue, histories=histories, fence=fence)
         self._loaded: Mapping[str, LoadedModel] = {}
         self._items: tuple[tuple[str, str], ...] = ()
         self._starts: tuple[str, ...] = ()
-        self._positions: dict[str, int] = {}
 
     def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
         """The customer's list; popular items, not personalised, for a customer who is unknown or was erased.
@@ -124,26 +116,8 @@ class Recommender:
         return None if version is None else make_id(self._seals, new_serial(), version=version, made=made)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
-        """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
-
-        That is so in every process: it returns when no list of before can be served any more (recsys/fence.py).
-
-        Raises:
-            StorageError: the database refused; nothing was taken.
-        """
-        self._learn_items(purchase.item_id for purchases in events.values() for purchase in purchases)
-        keys = {user_id: self._pseudonyms.user_key(user_id) for user_id in events}
-        statuses = {
-            user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()
-        }
-        usable: dict[UserKey, list[Purchase]] = defaultdict(list)  # by key: two spellings of an id are one customer
-        for user_id, purchases in events.items():
-            pairs = zip(purchases, statuses[user_id], strict=True)
-            usable[keys[user_id]] += [purchase for purchase, status in pairs if status is EventStatus.ACCEPTED]
-        merges = self._histories.append({key: self._array(purchases) for key, purchases in usable.items() if purchases})
-        self._fence.forget(key for key, merge in merges.items() if merge is not None)
-        outcomes = {key: _outcomes(merge, len(usable[key])) for key, merge in merges.items()}
-        return {user_id: _settled(statuses[user_id], outcomes.get(keys[user_id], iter(()))) for user_id in events}
+        """Take purchases; one status per purchase, in order. The next answer counts them: see `PurchaseDesk.record`."""
+        return self._purchases.record(events)
 
     def publish(self, progress: Progress = lambda _: None, *, version: str | None = None) -> int:
         """Compute and cache a version's lists of all customers who have none yet; returns how many have them now.
@@ -270,26 +244,6 @@ class Recommender:
         items = self._catalogue.items()
         self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
         self._starts = item_starts(self._items)
-        self._positions = {item.item_id: position for position, item in enumerate(items)}
-
-    def _learn_items(self, item_ids: Iterable[str]) -> None:
-        """Read the catalogue again if it may have grown by one of these items."""
-        if any(item_id not in self._positions for item_id in item_ids):
-            self._refresh_items()
-
-    def _screen(self, purchase: Purchase) -> EventStatus:
-        """What can be said about a purchase before the history is read."""
-        if purchase.item_id not in self._positions or not abs(purchase.quantity) <= LARGEST_QUANTITY:
-            return EventStatus.INVALID
-        return EventStatus.ACCEPTED if purchase.quantity > 0 else EventStatus.RETURN
-
-    def _array(self, purchases: Sequence[Purchase]) -> Purchases:
-        return purchases_array(
-            timestamp=[milliseconds(purchase.timestamp) for purchase in purchases],
-            item=[self._positions[purchase.item_id] for purchase in purchases],
-            quantity=[purchase.quantity for purchase in purchases],
-            event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
-        )
 
     def _everybodys(self, rows: Sequence[Row], *, task: Task, version: str | None) -> Recommendations:
         """The answer for whoever has no list."""
@@ -309,21 +263,3 @@ class Recommender:
             Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
             for item, score, reason in rows
         )
-
-
-def _outcomes(merge: Merge | None, n_purchases: int) -> Iterator[EventStatus]:
-    """What the history says about each purchase that was given to it; None: its customer is suppressed."""
-    if merge is None:
-        return repeat(EventStatus.SUPPRESSED, n_purchases)
-    return map(_outcome, merge.duplicate, merge.conflict)
-
-
-def _settled(statuses: list[EventStatus], outcomes: Iterator[EventStatus]) -> list[EventStatus]:
-    """The statuses once the history has spoken about those that were acceptable."""
-    return [next(outcomes) if status is EventStatus.ACCEPTED else status for status in statuses]
-
-
-def _outcome(duplicate: bool, conflict: bool) -> EventStatus:  # noqa: FBT001 - two masks of one merge
-    if conflict:
-        return EventStatus.CONFLICT
-    return EventStatus.DUPLICATE if duplicate else EventStatus.ACCEPTED
