@@ -303,7 +303,7 @@ class Registry(Protocol):
         """The version that is served, whose the slots are, and the experiment. One cheap read, as `live`."""
 
     def warm(self, version: str) -> int:
-        """The slot of the version, which takes that of the version that is not live if it has none.
+        """The slot of the version; if it has none, a free one, or else that of the version that is not live.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.
