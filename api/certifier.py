@@ -1,11 +1,12 @@
 """Keeps the cache certified while an API process runs, whether or not a worker runs beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from starlette.concurrency import run_in_threadpool
 
+from api.background import running
 from recsys.errors import PrivrecError
 from recsys.store.logs import Logger
 
@@ -32,16 +33,9 @@ class Certifier:
             self._logger.warning("cache not certified", reason=reason)
         self._reason = reason
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Look again and again while the block runs."""
-        task = asyncio.create_task(self._look_forever())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return running(self._look_forever())
 
     async def _look_forever(self) -> None:
         while True:

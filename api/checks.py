@@ -1,7 +1,7 @@
 """What each part of the service says of itself: a word for programs, and a sentence for whoever is woken by it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from api.drain import Drain
@@ -32,9 +32,7 @@ def readiness(services: Services, drain: Drain) -> dict[str, Finding]:
     workspace = services.workspace
     return {
         "process": process(drain),
-        "database": found(lambda: database(workspace), down("the database does not answer")),
-        "schema": found(lambda: schema(workspace), down("the schema is not this version's: restart or upgrade")),
-        "model": found(lambda: model(services), down("the live model cannot be loaded: see privrec models")),
+        **foundations(services),
         "cache": found(lambda: cache(workspace), degraded("the record of who may be trusted does not answer")),
         "erasures": found(lambda: erasures(workspace), down("the queue of erasures does not answer")),
     }
@@ -42,10 +40,19 @@ def readiness(services: Services, drain: Drain) -> dict[str, Finding]:
 
 def startup(services: Services) -> dict[str, Finding]:
     """What has to be there before the first request; a shop that never trained has started, too."""
-    parts = readiness(services, Drain())
+    parts = foundations(services)
     untrained = parts["model"].state == "none"
-    model = Finding(state="none", says=parts["model"].says) if untrained else parts["model"]
-    return {"database": parts["database"], "schema": parts["schema"], "model": model}
+    return {**parts, "model": replace(parts["model"], serves=True)} if untrained else parts
+
+
+def foundations(services: Services) -> dict[str, Finding]:
+    """The parts without which no list can be made."""
+    workspace = services.workspace
+    return {
+        "database": found(lambda: database(workspace), down("the database does not answer")),
+        "schema": found(lambda: schema(workspace), down("the schema is not this version's: restart or upgrade")),
+        "model": found(lambda: model(services), down("the live model cannot be loaded: see privrec models")),
+    }
 
 
 def process(drain: Drain) -> Finding:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
+from api.background import running
 from recsys.fence import LEASE_SECONDS
 from recsys.types import Experiment
 
@@ -78,13 +79,10 @@ class LeaseKeeper:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Renew the lease while the block runs; afterwards there is none."""
-        task = asyncio.create_task(self._renew_forever())
         try:
-            yield
+            async with running(self._renew_forever()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             self._lease = None
 
     async def _renew_forever(self) -> None:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Histogram, Process
 
 from api.hot_path import HotPath
 from api.services import Services
-from api.state_metrics import StateCollector
+from api.state_metrics import INTERNAL, StateCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """From an answer out of the cache to a request that nobody waits for."""
@@ -31,7 +31,7 @@ class Metrics:
         self._requests = Histogram(
             "privrec_request_seconds",
             "Requests that the framework answered, by route; those that the fast path answered are in "
-            "privrec_fast_answers_total.",
+            f"privrec_fast_answers_total. {INTERNAL}",
             ("method", "route", "status"),
             buckets=SECONDS,
             registry=self._registry,

@@ -1,5 +1,8 @@
 """Rows of a batch that are judged one by one."""
 
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -10,6 +13,7 @@ from recsys.errors import InputError
 from recsys.identifiers import check_event_id
 
 Row = TypeVar("Row", bound=Incoming)
+Status = TypeVar("Status", bound=StrEnum)
 
 
 def check_row(form: type[Row], row: object) -> Row | str:
@@ -32,3 +36,9 @@ def readable_event_id(row: object) -> str | None:
     except InputError:
         return None
     return event_id
+
+
+def count_statuses(kinds: type[Status], statuses: Iterable[Status]) -> dict[Status, int]:
+    """How often each status came, with zeros, so that the answer has one form."""
+    counts = Counter(statuses)
+    return {status: counts[status] for status in kinds}

@@ -12,6 +12,7 @@ from recsys.store.workspace import Workspace
 from recsys.types import FenceState
 
 INTERNAL = "Internal, not private: exact, for the operator alone."
+"""Said of whatever counts customers' wishes: erasures, the messages about them, and the requests that ask for them."""
 
 
 class StateCollector(Collector):
@@ -82,8 +83,8 @@ def erasures(workspace: Workspace) -> Iterator[Metric]:
 def webhooks(workspace: Workspace) -> Iterator[Metric]:
     """The messages that receivers did not take yet."""
     pending, dead = workspace.webhooks.waiting()
-    yield _gauge("privrec_webhook_messages_pending", "Messages that are to be sent.", pending)
-    yield _gauge("privrec_webhook_messages_dead", "Messages that were given up.", dead)
+    yield _gauge("privrec_webhook_messages_pending", f"Messages that are to be sent. {INTERNAL}", pending)
+    yield _gauge("privrec_webhook_messages_dead", f"Messages that were given up. {INTERNAL}", dead)
 
 
 def model(workspace: Workspace) -> Iterator[Metric]:

@@ -16,14 +16,12 @@ from redis import Redis
 
 from benchmarks import serving
 from benchmarks.report import options, report
-from benchmarks.serving import CONNECTIONS, SEED, START_SECONDS, Server, Size
+from benchmarks.serving import CONNECTIONS, MARK, SEED, START_SECONDS, Server, Size
 from benchmarks.serving_apps import ANSWER
 from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
 from recsys.types import Scope
 
-MARK = '"personalized":true'
-"""In every answer that came from the cache: the record knows none of these customers."""
 PART = 0.5
 """Of the capacity."""
 PERCENTILES = ("p50_ms", "p99_ms", "p999_ms")

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,7 +100,12 @@ def request(n_versions: int) -> ErasureRequest:
     sums: list[Json] = [{"sum_id": VERSION, "subtracted": True} for _ in range(n_versions)]
     versions: list[Json] = [VERSION] * n_versions
     outcomes: list[Json] = [outcome] * n_versions
-    asked = ErasureRequest(
+    steps: dict[str, Json] = {
+        "erased": {"at": at, "history": "destroyed", "data_key": "destroyed", "sums": sums, "versions": versions},
+        "released": {"at": at, "versions": outcomes, "lists_published": True},
+        "purged": {"at": at, "cache": "deleted and read back"},
+    }
+    return ErasureRequest(
         request_id="0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f",
         subject=subject_commitment(USER, SALT),
         reason="customer request",
@@ -109,13 +113,8 @@ def request(n_versions: int) -> ErasureRequest:
         due_at=NOON + timedelta(days=30),
         state=ErasureState.PURGED,
         release=True,
+        details=steps,
     )
-    steps: dict[str, Json] = {
-        "erased": {"at": at, "history": "destroyed", "data_key": "destroyed", "sums": sums, "versions": versions},
-        "released": {"at": at, "versions": outcomes, "lists_published": True},
-        "purged": {"at": at, "cache": "deleted and read back"},
-    }
-    return replace(asked, details=steps)
 
 
 def median_ms(work: Callable[[], object], runs: int) -> float:

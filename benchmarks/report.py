@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ class Options:
     quick: bool
     """A smoke run: less data, no results file."""
     commit: str
-    """What is measured: the checkout when the benchmark started."""
+    """What is measured: the checkout when the benchmark started, results aside."""
 
 
 def options(description: str) -> Options:
@@ -36,7 +35,7 @@ def options(description: str) -> Options:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="directory with the data sets")
     parser.add_argument("--quick", action="store_true", help="a smoke run on less data; writes no results file")
     found = parser.parse_args()
-    return Options(data=found.data, quick=found.quick, commit=_git("describe", "--always", "--dirty", "--abbrev=12"))
+    return Options(data=found.data, quick=found.quick, commit=commit())
 
 
 def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]) -> None:
@@ -48,7 +47,7 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
         return
     document = {
         "benchmark": name,
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": f"python -m benchmarks.{name}",  # without --data, which tells where the data lies on this machine
         "commit": chosen.commit,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
@@ -57,6 +56,13 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def commit() -> str:
+    """The name of the checkout's commit, marked if anything but a results file was changed since."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)benchmarks/results")
+    name = _git("describe", "--always", "--abbrev=12") or "unknown"
+    return f"{name}-dirty" if changed else name
 
 
 def machine() -> dict[str, str | int]:
@@ -74,7 +80,7 @@ def peak_gb() -> float:
 
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def _lines(path: str) -> list[str]:

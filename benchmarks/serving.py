@@ -47,6 +47,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 START_SECONDS = 30.0
 MARK = '"personalized":true'
+"""In every answer that came from the cache: the record knows none of these customers."""
 USUAL = ("--no-access-log", "--ws", "none", "--log-level", "warning")
 """A server as others run it; the product's own flags are `FLAGS`."""
 

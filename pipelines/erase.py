@@ -2,7 +2,8 @@
 
 from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
-from recsys.serving.recommender import Progress, Recommender
+from recsys.serving.publisher import Progress
+from recsys.serving.recommender import Recommender
 from recsys.store.workspace import Workspace
 from recsys.types import ErasureState, ModelVersion
 

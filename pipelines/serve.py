@@ -16,7 +16,7 @@ from pipelines.exports import Exporter
 from pipelines.imports import Importer
 from pipelines.versions import publish_served
 from recsys.errors import PrivrecError, StateError
-from recsys.serving.recommender import Progress
+from recsys.serving.publisher import Progress
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
 from recsys.types import ErasureRequest

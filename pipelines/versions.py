@@ -6,7 +6,7 @@ from pipelines.console import NOT_PRIVATE, console, print_json, print_table
 from pipelines.erase import recommender
 from recsys.erasure import promotion
 from recsys.serving.experiments import new_experiment
-from recsys.serving.recommender import Progress
+from recsys.serving.publisher import Progress
 from recsys.serving.shadow import Comparison, shadow
 from recsys.store.workspace import Workspace
 from recsys.types import Experiment, Task

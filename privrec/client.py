@@ -63,6 +63,10 @@ ATTEMPTS = 3
 """How often a file is begun or gone on with before it is given up."""
 
 
+CAME_ALREADY = "import_conflict"
+"""The code for a part that was sent again because its answer got lost."""
+
+
 class ApiError(StateError):
     """The API refused: status, code for programs, and the id under which the operator's log has the request."""
 
@@ -228,10 +232,9 @@ class Client:
         for _ in range(ATTEMPTS - 1):
             try:
                 return self._send_rest(self.import_status(import_id), Path(path))
-            except ApiError:
-                raise
-            except StateError:  # the connection was lost: the next status says where to go on
-                continue
+            except StateError as error:  # the connection was lost: the next status says where to go on
+                if isinstance(error, ApiError) and error.code != CAME_ALREADY:
+                    raise
         return self._send_rest(self.import_status(import_id), Path(path))
 
     def create_import(
@@ -280,8 +283,8 @@ class Client:
 
     def export_file(self, export_id: str, *, start: int = 0) -> bytes:
         """The file of an export that is done, from this byte on; check it against `sha256`."""
-        path = f"/v1/exports/{_segment(export_id)}/file"
-        return self._content("GET", path, headers={"Range": f"bytes={start}-", "Accept": "*/*"})
+        of_rest = {"Range": f"bytes={start}-"} if start else {}  # an empty file has no range
+        return self._content("GET", f"/v1/exports/{_segment(export_id)}/file", headers={"Accept": "*/*", **of_rest})
 
     def delete_export(self, export_id: str) -> ExportStatus:
         """The export at its end, its file deleted."""

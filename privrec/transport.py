@@ -35,7 +35,7 @@ class HttpTransport:
         """Status and body of the answer.
 
         A connection that was kept may have been closed by the other side: a request that finds it so is sent once more.
-        Every request of this API is safe to repeat.
+        Every request of this API is safe to repeat: at worst a webhook, an import or an export is there twice.
 
         Raises:
             StateError: the API does not answer.

@@ -28,6 +28,8 @@ LEASE_SECONDS = 1.0
 """How long a process may serve without asking the record, from the start of the reading that allowed it."""
 MARGIN_SECONDS = 0.25
 """What the clocks of two machines may differ in a lease's length, many times over."""
+RIVAL_SECONDS = LEASE_SECONDS + 2 * MARGIN_SECONDS
+"""How long one who changed the fence meanwhile may take to certify: the waiting for leases, and a moment to fill."""
 STALLED_SECONDS = 10.0
 """A certification takes about a second for a million tombstones; one that takes this long has died."""
 
@@ -69,19 +71,19 @@ class CacheFence:
         return self._is_certified(self._cache.identity())
 
     def certify(self) -> bool:
-        """Whether the cache is certified, by this call if need be; False: there is none.
+        """Whether the cache is certified, by this call or another meanwhile; False: there is none.
 
         Raises:
-            CacheUnavailableError: the server went away, or another process certifies one; try again.
+            CacheUnavailableError: the server went away, or another changed the fence and did not certify; try again.
             StateError: the server may throw tombstones away; the message says what to set.
         """
         identity = self._cache.identity()
         if not identity:
             return False
-        if not self._is_certified(identity):
-            self._leave_to_others(identity)
-            self._settle()
-            self._fill(identity)
+        if self._is_certified(identity) or self._certified_here(identity):
+            return True
+        if not self._is_certified(identity):  # whoever changed the fence did not certify
+            raise _busy()
         return True
 
     def _promise(self, tell: Callable[[], str]) -> bool:
@@ -109,22 +111,31 @@ class CacheFence:
         is_certified = fence.state is FenceState.CERTIFIED and fence.holds(identity)
         return is_certified and permit is not None and permit.epoch == fence.epoch
 
-    def _leave_to_others(self, identity: str) -> None:
-        """Return if nobody else is certifying this server, or has not come on for long."""
-        fence = self._fences.read()
-        if fence.state is FenceState.CERTIFYING and fence.holds(identity):
-            self._wait(STALLED_SECONDS)
-            if self._fences.read() != fence:
-                raise _busy()
+    def _certified_here(self, identity: str) -> bool:
+        """Whether this call certified the server; False: another changed the fence meanwhile, and had time to do so."""
+        if self._is_left_to_others(identity):
+            return False
+        self._settle()
+        filled = self._filled(identity)
+        if not filled:
+            self._wait(RIVAL_SECONDS)
+        return filled
 
-    def _fill(self, identity: str) -> None:
+    def _is_left_to_others(self, identity: str) -> bool:
+        """Whether somebody else was certifying this server; False also if they have not come on for long."""
+        fence = self._fences.read()
+        if fence.state is not FenceState.CERTIFYING or not fence.holds(identity):
+            return False
+        self._wait(STALLED_SECONDS)
+        return self._fences.read() != fence
+
+    def _filled(self, identity: str) -> bool:
         fence, permit = self._fences.read(), self._cache.permit()
         begun = fence.certifying(identity, above=permit.epoch if permit else 0)
         if fence.state is not FenceState.SETTLED or not self._fences.swap(fence, begun):
-            raise _busy()
+            return False
         self._cache.certify(begun, self._erasures.suppressed())
-        if not self._fences.swap(begun, begun.certified()):
-            raise _busy()
+        return self._fences.swap(begun, begun.certified())
 
 
 def _heard(tell: Callable[[], str]) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from recsys.data.history import History, Merge, Purchases
 from recsys.evidence.log import Enter
+from recsys.evidence.merkle import Node
 from recsys.models.factors import ItemFactors
 from recsys.types import (
     ApiKey,
@@ -237,6 +238,23 @@ class Erasures(Protocol):
         """Every customer who was ever suppressed, in the order of keys."""
 
 
+class ReceiptLog(Protocol):
+    """The append-only log of receipts: hashes and signed checkpoints, nothing of a customer.
+
+    `Erasures.finish` appends to it; nothing is ever changed or taken out.
+    """
+
+    def latest(self) -> tuple[int, str]:
+        """How many receipts there are, and the checkpoint that was signed with the last; 0 and empty at first."""
+
+    def nodes(self, wanted: Sequence[Node]) -> dict[Node, bytes]:
+        """The hashes of complete subtrees.
+
+        Raises:
+            ArtifactError: the log does not have one of them; it was cut, or is shorter.
+        """
+
+
 class LedgerLog(Protocol):
     """An append-only list of ledger entries."""
 
@@ -285,7 +303,7 @@ class Registry(Protocol):
         """The version that is served, whose the slots are, and the experiment. One cheap read, as `live`."""
 
     def warm(self, version: str) -> int:
-        """The slot of the version, which takes that of the version that is not live if it has none.
+        """The slot of the version; if it has none, a free one, or else that of the version that is not live.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.

@@ -1,14 +1,14 @@
 """Purchases, posted as they happen."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Body
 
 from api.auth import guarded_router
 from api.errors import documented
-from api.rows import check_row, readable_event_id
+from api.rows import check_row, count_statuses, readable_event_id
 from api.schemas import EventBatch, EventResult, EventResults, EventRow
 from api.services import Serving
 from recsys.serving.feedback import FeedbackDesk
@@ -51,7 +51,7 @@ def post_events(serving: Serving, batch: Annotated[EventBatch, Body()]) -> Event
         else result(row, EventStatus.INVALID, error=event)
         for row, event in zip(batch.events, checked, strict=True)
     ]
-    return EventResults(results=results, counts=count_statuses(results))
+    return EventResults(results=results, counts=count_statuses(EventStatus, (each.status for each in results)))
 
 
 def record(recommender: Recommender, events: Sequence[EventRow]) -> list[EventStatus]:
@@ -85,7 +85,8 @@ def attribute(desk: FeedbackDesk, events: Sequence[EventRow], statuses: Sequence
         for position, (event, status) in enumerate(zip(events, statuses, strict=True))
         if event.recommendation_id is not None and status in KEPT
     ]
-    counted = dict(zip(named, desk.record([bought(events[position]) for position in named]), strict=True))
+    told = desk.record([bought(events[position]) for position in named]) if named else []
+    counted = dict(zip(named, told, strict=True))
     return [
         None if event.recommendation_id is None else counted.get(position) in COUNTED
         for position, event in enumerate(events)
@@ -110,9 +111,3 @@ def result(
     return EventResult(
         event_id=readable_event_id(row), status=status, error=error or ADVICE.get(status), attributed=attributed
     )
-
-
-def count_statuses(results: Iterable[EventResult]) -> dict[EventStatus, int]:
-    """How often each status came, with zeros, so that the answer has one form."""
-    counts = Counter(result.status for result in results)
-    return {status: counts[status] for status in EventStatus}

@@ -97,11 +97,12 @@ def export_file(serving: Serving, export_id: ExportId, byte_range: Range = None)
         msg = f"expected an export that is done, got one that is {job.state}; ask for it later, or export again"
         raise NotFoundError(msg)
     content = b"".join(serving.workspace.exports.content(export_id))
-    first, last = wanted(byte_range, len(content))
+    part = wanted(byte_range, len(content))
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{job.sha256}"'}
     headers["Content-Disposition"] = f'attachment; filename="{job.kind}.{job.format}"'
-    if byte_range is None or not RANGE.fullmatch(byte_range):
+    if part is None:
         return Response(content, media_type=MEDIA_TYPES[job.format], headers=headers)
+    first, last = part
     headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
     return Response(content[first : last + 1], status_code=206, media_type=MEDIA_TYPES[job.format], headers=headers)
 
@@ -133,15 +134,17 @@ def current(serving: Services, export_id: str) -> ExportJob:
     return job
 
 
-def wanted(byte_range: str | None, size: int) -> tuple[int, int]:
-    """The first and the last byte of what is asked for; the whole file if that is not understood (RFC 9110, 14.2).
+def wanted(byte_range: str | None, size: int) -> tuple[int, int] | None:
+    """The first and the last byte of what is asked for; None if that is the whole file, or no range (RFC 9110, 14.2).
 
     Raises:
         HTTPException: 416, it begins behind the end.
     """
     found = RANGE.fullmatch(byte_range or "")
-    first, last = (int(found[1]), int(found[2] or size)) if found else (0, size)
-    if found and (first >= size or last < first):
+    if found is None:
+        return None
+    first, last = int(found[1]), int(found[2] or size)
+    if first >= size or last < first:
         msg = f"expected a range within the {size} bytes of the file, got one behind; ask for an earlier one"
         raise HTTPException(416, msg, headers={"Content-Range": f"bytes */{size}"})
     return first, min(last, size - 1)

@@ -1,7 +1,6 @@
 """What became of the lists that were shown, and what that says of the versions that made them."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from api.feedback_schemas import (
     FeedbackRow,
     RatesAnswer,
 )
-from api.rows import check_row, readable_event_id
+from api.rows import check_row, count_statuses, readable_event_id
 from api.services import Serving
 from recsys.serving.feedback import START, compare, version_rates
 from recsys.types import FeedbackEvent, FeedbackStatus, Scope
@@ -59,7 +58,7 @@ def post_feedback(serving: Serving, batch: Annotated[FeedbackBatch, Body()]) -> 
         result(row, next(counted)) if isinstance(event, FeedbackRow) else result(row, FeedbackStatus.INVALID, event)
         for row, event in zip(batch.events, checked, strict=True)
     ]
-    return FeedbackResults(results=results, counts=count_statuses(results))
+    return FeedbackResults(results=results, counts=count_statuses(FeedbackStatus, (each.status for each in results)))
 
 
 @reading.get(
@@ -106,9 +105,3 @@ def event_of(row: FeedbackRow) -> FeedbackEvent:
 def result(row: object, status: FeedbackStatus, error: str | None = None) -> FeedbackResult:
     """What became of the row as it was sent."""
     return FeedbackResult(event_id=readable_event_id(row), status=status, error=error or ADVICE.get(status))
-
-
-def count_statuses(results: Iterable[FeedbackResult]) -> dict[FeedbackStatus, int]:
-    """How often each status came, with zeros, so that the answer has one form."""
-    counts = Counter(result.status for result in results)
-    return {status: counts[status] for status in FeedbackStatus}

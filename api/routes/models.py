@@ -11,7 +11,7 @@ from api.schemas import ModelComparison, ModelDetail, ModelList, ModelSummary
 from api.services import Services, Serving
 from recsys.erasure.promotion import promote, refuse_erased, warm
 from recsys.errors import NotFoundError
-from recsys.serving.recommender import Published
+from recsys.serving.publisher import Published
 from recsys.serving.shadow import LARGEST_SAMPLE, SAMPLE, shadow
 from recsys.types import ModelVersion, Scope, Task
 

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recsys.errors import ArtifactError, InputError, NotFoundError, VerificationError
 from recsys.evidence.canonical import to_base64
 from recsys.evidence.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from recsys.evidence.log import ReceiptLog
 from recsys.evidence.merkle import EMPTY_ROOT, consistency_spans, hashes, inclusion_spans, root
+from recsys.ports import ReceiptLog
 from recsys.types import Json
 
 

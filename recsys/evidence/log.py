@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -45,23 +45,6 @@ class Entry:
 
 Enter = Callable[[int, Mapping[Node, bytes]], Entry]
 """Makes the entry from the number of receipts before it and the complete subtrees that cover them."""
-
-
-class ReceiptLog(Protocol):
-    """The append-only log of receipts: hashes and signed checkpoints, nothing of a customer.
-
-    `Erasures.finish` appends to it; nothing is ever changed or taken out.
-    """
-
-    def latest(self) -> tuple[int, str]:
-        """How many receipts there are, and the checkpoint that was signed with the last; 0 and empty at first."""
-
-    def nodes(self, wanted: Sequence[Node]) -> dict[Node, bytes]:
-        """The hashes of complete subtrees.
-
-        Raises:
-            ArtifactError: the log does not have one of them; it was cut, or is shorter.
-        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +111,14 @@ def read_proof(parts: Json) -> tuple[bytes, ...]:
     Raises:
         VerificationError: it is no list of hashes in base64.
     """
+    if not isinstance(parts, list):
+        raise _no_proof()
     try:
-        return tuple(from_base64(cast("str", part)) for part in cast("list[Json]", parts))
-    except (TypeError, ValueError, AttributeError) as error:
-        msg = "expected a proof as a list of hashes in base64, got something else; it was changed: ask for it again"
-        raise VerificationError(msg) from error
+        return tuple(from_base64(cast("str", part)) for part in parts)
+    except (TypeError, ValueError) as error:
+        raise _no_proof() from error
+
+
+def _no_proof() -> VerificationError:
+    msg = "expected a proof as a list of hashes in base64, got something else; it was changed: ask for it again"
+    return VerificationError(msg)

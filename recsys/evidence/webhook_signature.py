@@ -3,13 +3,13 @@
 The receiver needs the public key alone (`privrec keys public`): no secret is shared, kept at both ends, or leaked.
 """
 
-import base64
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from recsys.errors import VerificationError
+from recsys.evidence.canonical import from_base64, to_base64
 
 VERSION = "v1a"
 TOLERANCE_SECONDS = 300
@@ -18,7 +18,7 @@ TOLERANCE_SECONDS = 300
 
 def signed_headers(message_id: str, seconds: int, body: bytes, private_key: Ed25519PrivateKey) -> dict[str, str]:
     """The headers that go with the body: its id, the time of sending (Unix seconds) and the signature of all three."""
-    signature = base64.b64encode(private_key.sign(_signed(message_id, str(seconds), body))).decode()
+    signature = to_base64(private_key.sign(_signed(message_id, str(seconds), body)))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(seconds),
@@ -42,7 +42,7 @@ def verify_message(headers: Mapping[str, str], body: bytes, public_key: Ed25519P
         message_id, sent, given = (headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
         version, _, signature = given.partition(",")
         late = abs(now - int(sent)) > TOLERANCE_SECONDS
-        public_key.verify(base64.b64decode(signature, validate=True), _signed(message_id, sent, body))
+        public_key.verify(from_base64(signature), _signed(message_id, sent, body))
     except (KeyError, ValueError, InvalidSignature) as error:
         msg = "expected a message of privrec with its three headers, got another or a changed one; do not act on it"
         raise VerificationError(msg) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Self
 
-from recsys.clock import Clock, isoformat
+from recsys.clock import EPOCH, Clock, isoformat
 from recsys.errors import NotFoundError
 from recsys.evaluation.proportions import Difference, Share, difference, share
 from recsys.ports import Catalogue, Feedback, Registry, Seals
@@ -21,7 +21,7 @@ from recsys.serving.products import ProductReader
 from recsys.serving.recommendation_ids import Issued, model_mark, read_id
 from recsys.types import FeedbackEntry, FeedbackEvent, FeedbackStatus, FeedbackTotals
 
-START = date(1970, 1, 1)
+START = EPOCH.date()
 LIFETIME = timedelta(days=61)
 """From the beginning of the day on which a list was made. It is kept in the cache for 30 days at most, and somebody who
 saw it on the last of them has 30 to buy."""

@@ -11,11 +11,12 @@ import secrets
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 
+from recsys.clock import EPOCH
 from recsys.ports import Seals
 
 SERIAL_BYTES = 8
@@ -23,8 +24,6 @@ TAG_BYTES = 12
 BODY = struct.Struct(f">{SERIAL_BYTES}sH8s")
 ID_LENGTH = (BODY.size + TAG_BYTES) * 4 // 3
 """Characters of an id."""
-
-START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +56,7 @@ def make_id(seals: Seals, serial: bytes, *, version: str, made: datetime) -> str
 
     Tested by: tests/recsys/serving/test_recommendation_ids.py::test_an_id_with_a_character_changed_is_none
     """
-    body = BODY.pack(serial, (made - START).days, model_mark(version))
+    body = BODY.pack(serial, (made - EPOCH).days, model_mark(version))
     return urlsafe_b64encode(body + seals.tag(body)[:TAG_BYTES]).decode("ascii")
 
 
@@ -74,4 +73,4 @@ def read_id(seals: Seals, text: str) -> Issued | None:
     if urlsafe_b64encode(content).decode("ascii") != text or not compare_digest(tag, seals.tag(body)[:TAG_BYTES]):
         return None
     serial, days, model = BODY.unpack(body)
-    return Issued(serial=serial, day=START + timedelta(days=days), model=model)
+    return Issued(serial=serial, day=EPOCH + timedelta(days=days), model=model)

@@ -1,4 +1,4 @@
-"""Recommendations for a customer, purchases as they come in, and publishing to the cache.
+"""Recommendations for a customer.
 
 Rules:
     1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served, and
@@ -11,26 +11,20 @@ Rules:
     4. Unknown and suppressed customers get the same popular list, in the same form.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import islice, repeat
-
-import numpy as np
-import scipy.sparse as sp
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from recsys.clock import Clock
-from recsys.data.history import History, Merge, Purchases, event_digest, purchases_array
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
 from recsys.serving.loaded import LoadedModel
-from recsys.serving.published import Edition, sealed_values
+from recsys.serving.publisher import Progress, Published, Publisher
+from recsys.serving.purchases import PurchaseDesk
 from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
-from recsys.serving.sealed_lists import Header, Kind, generation_of, open_lists, read_header, seal_lists
+from recsys.serving.sealed_lists import open_lists, seal_lists
 from recsys.types import (
     CustomerState,
     EventStatus,
@@ -42,33 +36,6 @@ from recsys.types import (
     Task,
     UserKey,
 )
-
-PUBLISH_BATCH = 500
-"""Customers whose lists are computed and written at once."""
-
-EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-"""Times are counted in whole milliseconds: through a float some would come out one too early."""
-LARGEST_QUANTITY = float(np.finfo(np.float32).max)
-"""What a history can hold."""
-
-Customer = tuple[UserKey, int, History]
-"""Key, revision, history."""
-
-Progress = Callable[[int], None]
-"""Told how many customers were finished since it was last told."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
-    """How far a version is published: exact, and so for the operator alone."""
-
-    customers: int
-    ready: int
-
-    @property
-    def share(self) -> float:
-        """Of all customers, those whose lists are ready; 1 where there is nobody."""
-        return self.ready / self.customers if self.customers else 1.0
 
 
 class Recommender:
@@ -93,12 +60,14 @@ class Recommender:
         self._registry = registry
         self._cache = cache
         self._seals = seals
-        self._fence = fence
         self._clock = clock
+        self._publisher = Publisher(
+            catalogue=catalogue, histories=histories, cache=cache, seals=seals, fence=fence, clock=clock
+        )
+        self._purchases = PurchaseDesk(pseudonyms=pseudonyms, catalogue=catalogue, histories=histories, fence=fence)
         self._loaded: Mapping[str, LoadedModel] = {}
         self._items: tuple[tuple[str, str], ...] = ()
         self._starts: tuple[str, ...] = ()
-        self._positions: dict[str, int] = {}
 
     def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
         """The customer's list; popular items, not personalised, for a customer who is unknown or was erased.
@@ -113,17 +82,20 @@ class Recommender:
         state = self._histories.state(user_key)
         model = self.model_for(user_key)
         if model is None:
-            return self._answer((), task=task, personalized=False, version=None)
-        if state.suppressed or not state.known:
-            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
-        found = self._personal(user_key, state, model, n)
+            return self._everybodys((), task=task, version=None)
+        found = self._personal(user_key, state, model, n) if state.known and not state.suppressed else None
         if found is None:
-            return self._answer(model.popular[:n], task=task, personalized=False, version=model.version)
+            return self._everybodys(model.popular[:n], task=task, version=model.version)
         lists, degraded = found
-        answer = self._answer(
-            lists.lists[task][:n], task=task, personalized=True, version=model.version, degraded=degraded
+        return Recommendations(
+            items=self._shown(lists.lists[task][:n]),
+            task=task,
+            personalized=True,
+            version=lists.version,
+            generated_at=lists.generated_at,
+            degraded=degraded,
+            recommendation_id=self._id_of(lists),
         )
-        return replace(answer, generated_at=lists.generated_at, recommendation_id=self._id_of(lists))
 
     def live(self) -> LoadedModel | None:
         """The model that is served to whom no experiment is shown; None while there is none."""
@@ -144,26 +116,8 @@ class Recommender:
         return None if version is None else make_id(self._seals, new_serial(), version=version, made=made)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
-        """Take purchases into the customers' histories; one status per purchase, in order. The next answer counts them.
-
-        That is so in every process: it returns when no list of before can be served any more (recsys/fence.py).
-
-        Raises:
-            StorageError: the database refused; nothing was taken.
-        """
-        self._learn_items(purchase.item_id for purchases in events.values() for purchase in purchases)
-        keys = {user_id: self._pseudonyms.user_key(user_id) for user_id in events}
-        statuses = {
-            user_id: [self._screen(purchase) for purchase in purchases] for user_id, purchases in events.items()
-        }
-        usable: dict[UserKey, list[Purchase]] = defaultdict(list)  # by key: two spellings of an id are one customer
-        for user_id, purchases in events.items():
-            pairs = zip(purchases, statuses[user_id], strict=True)
-            usable[keys[user_id]] += [purchase for purchase, status in pairs if status is EventStatus.ACCEPTED]
-        merges = self._histories.append({key: self._array(purchases) for key, purchases in usable.items() if purchases})
-        self._fence.forget(key for key, merge in merges.items() if merge is not None)
-        outcomes = {key: _outcomes(merge, len(usable[key])) for key, merge in merges.items()}
-        return {user_id: _settled(statuses[user_id], outcomes.get(keys[user_id], iter(()))) for user_id in events}
+        """Take purchases; one status per purchase, in order. The next answer counts them: see `PurchaseDesk.record`."""
+        return self._purchases.record(events)
 
     def publish(self, progress: Progress = lambda _: None, *, version: str | None = None) -> int:
         """Compute and cache a version's lists of all customers who have none yet; returns how many have them now.
@@ -181,13 +135,12 @@ class Recommender:
             StateError: the version has no slot.
             CacheUnavailableError: the cache went away; what was written stays valid, run it again.
         """
-        model = self.live() if version is None else self._model(version)
+        served = self._registry.served()
+        model = self._served(served) if version is None else self._model(version, served)
         if model is None:
             msg = "expected a live model to publish, got none; train one first: privrec train"
             raise InputError(msg)
-        if not self._fence.certify():
-            return 0
-        return sum(self._publish(batch, permit, model, progress) for batch, permit in self._batches())
+        return self._publisher.publish(model, progress)
 
     def published(self, version: str) -> Published | None:
         """How many customers there are, and how many have lists of the version in the cache; None without a cache.
@@ -195,42 +148,7 @@ class Recommender:
         Raises:
             CacheUnavailableError: the cache does not answer.
         """
-        slot = self._registry.served().slot_of(version)
-        if not self._fence.certify():
-            return None
-        customers = ready = 0
-        for batch, permit in self._batches():
-            customers += len(batch)
-            ready += len(batch) - len(self._missing(batch, permit, version, slot)) if slot is not None else 0
-        return Published(customers=customers, ready=ready)
-
-    def _batches(self) -> Iterator[tuple[list[Customer], Permit]]:
-        """Every customer, with a permit that is older than what was read of them."""
-        permit = self._permit()
-        batch = list(islice(self._histories.scan(), PUBLISH_BATCH))
-        while batch:
-            yield batch, permit
-            permit = self._permit()
-            batch = list(islice(self._histories.scan(batch[-1][0]), PUBLISH_BATCH))
-
-    def _permit(self) -> Permit:
-        permit = self._cache.permit()
-        if permit is None:
-            msg = "expected a certified cache to publish to, got one that lost its epoch; run it again: privrec publish"
-            raise CacheUnavailableError(msg)
-        return permit
-
-    def _publish(self, batch: list[Customer], permit: Permit, model: LoadedModel, progress: Progress) -> int:
-        missing = self._missing(batch, permit, model.version, model.slot)
-        kept = self._cache.put(permit, self._sealed(missing, permit, model), model.slot) if missing else 0
-        progress(len(batch))
-        return len(batch) - len(missing) + kept
-
-    def _missing(self, batch: list[Customer], permit: Permit, version: str, slot: int) -> list[Customer]:
-        """The customers without a list of the version that is good under the permit."""
-        ready = Header(Kind.LISTS, permit.epoch, generation_of(version))
-        headers = self._cache.headers([key for key, _, _ in batch], slot)
-        return [customer for customer, header in zip(batch, headers, strict=True) if read_header(header) != ready]
+        return self._publisher.published(version, self._registry.served().slot_of(version))
 
     def _personal(
         self, user_key: UserKey, state: CustomerState, model: LoadedModel, n: int
@@ -282,35 +200,14 @@ class Recommender:
             self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
         )
 
-    def _sealed(
-        self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
-    ) -> Iterator[tuple[UserKey, bytes]]:
-        own = self._own(customers, model)
-        if own.shape[1] > len(self._items):
-            self._refresh_items()
-        edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
-        keys = [(user_key, revision) for user_key, revision, _ in customers]
-        return sealed_values(self._seals, edition, replace(model.ranker, length=KEPT_LENGTH), keys, own)
-
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
-        [(_, lists)] = self._computed([(user_key, state.revision, self._histories.history(user_key))], model)
-        return lists
-
-    def _computed(self, customers: Sequence[Customer], model: LoadedModel) -> Iterator[tuple[UserKey, CachedLists]]:
-        """The lists of a batch of customers; the catalogue may have grown since the model was made."""
-        own = self._own(customers, model)
+        """The customer's lists, computed; the catalogue may have grown since the model was made."""
+        own = grown_habits([self._histories.history(user_key)], len(model.factors.item_ids))
         now = self._clock()
-        for (user_key, revision, _), lists in zip(
-            customers, personal_lists(model.factors, own, model.ranker), strict=True
-        ):
-            made = CachedLists(
-                version=model.version, revision=revision, serial=new_serial(), generated_at=now, lists=lists
-            )
-            yield user_key, made
-
-    def _own(self, customers: Sequence[Customer], model: LoadedModel) -> sp.csr_matrix:
-        """The customers' habits; the catalogue may have grown since the model was made."""
-        return grown_habits([history for _, _, history in customers], len(model.factors.item_ids))
+        [lists] = personal_lists(model.factors, own, model.ranker)
+        return CachedLists(
+            version=model.version, revision=state.revision, serial=new_serial(), generated_at=now, lists=lists
+        )
 
     def _served(self, served: Served, version: str | None = None) -> LoadedModel | None:
         """The version's model, or the live one, loaded when the pointer has moved; kept are those in the slots."""
@@ -319,13 +216,13 @@ class Recommender:
             return None
         model = self._loaded.get(wanted)
         if model is None or model.slot != served.slot_of(wanted):
-            model = self._model(wanted)
+            model = self._model(wanted, served)
             others = {each: other for each, other in self._loaded.items() if each in served.slots}
             self._loaded = {**others, wanted: model}
         return model
 
-    def _model(self, version: str) -> LoadedModel:
-        slot = self._registry.served().slot_of(version)
+    def _model(self, version: str, served: Served) -> LoadedModel:
+        slot = served.slot_of(version)
         if slot is None:
             msg = (
                 f"expected a version with a slot of the cache, {version} has none; give it one: privrec models publish"
@@ -347,60 +244,22 @@ class Recommender:
         items = self._catalogue.items()
         self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
         self._starts = item_starts(self._items)
-        self._positions = {item.item_id: position for position, item in enumerate(items)}
 
-    def _learn_items(self, item_ids: Iterable[str]) -> None:
-        """Read the catalogue again if it may have grown by one of these items."""
-        if any(item_id not in self._positions for item_id in item_ids):
-            self._refresh_items()
-
-    def _screen(self, purchase: Purchase) -> EventStatus:
-        """What can be said about a purchase before the history is read."""
-        if purchase.item_id not in self._positions or not abs(purchase.quantity) <= LARGEST_QUANTITY:
-            return EventStatus.INVALID
-        return EventStatus.ACCEPTED if purchase.quantity > 0 else EventStatus.RETURN
-
-    def _array(self, purchases: Sequence[Purchase]) -> Purchases:
-        return purchases_array(
-            timestamp=[(purchase.timestamp.astimezone(UTC) - EPOCH) // MILLISECOND for purchase in purchases],
-            item=[self._positions[purchase.item_id] for purchase in purchases],
-            quantity=[purchase.quantity for purchase in purchases],
-            event=np.array([event_digest(purchase.event_id) for purchase in purchases], dtype=np.uint64),
-        )
-
-    def _answer(
-        self, rows: Sequence[Row], *, task: Task, personalized: bool, version: str | None, degraded: bool = False
-    ) -> Recommendations:
-        self._know(rows)
+    def _everybodys(self, rows: Sequence[Row], *, task: Task, version: str | None) -> Recommendations:
+        """The answer for whoever has no list."""
         now = self._clock()
-        items = tuple(
-            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
-            for item, score, reason in rows
-        )
         return Recommendations(
-            items=items,
+            items=self._shown(rows),
             task=task,
-            personalized=personalized,
+            personalized=False,
             version=version,
             generated_at=now,
-            degraded=degraded,
             recommendation_id=self.new_id(version, now),
         )
 
-
-def _outcomes(merge: Merge | None, n_purchases: int) -> Iterator[EventStatus]:
-    """What the history says about each purchase that was given to it; None: its customer is suppressed."""
-    if merge is None:
-        return repeat(EventStatus.SUPPRESSED, n_purchases)
-    return map(_outcome, merge.duplicate, merge.conflict)
-
-
-def _settled(statuses: list[EventStatus], outcomes: Iterator[EventStatus]) -> list[EventStatus]:
-    """The statuses once the history has spoken about those that were acceptable."""
-    return [next(outcomes) if status is EventStatus.ACCEPTED else status for status in statuses]
-
-
-def _outcome(duplicate: bool, conflict: bool) -> EventStatus:  # noqa: FBT001 - two masks of one merge
-    if conflict:
-        return EventStatus.CONFLICT
-    return EventStatus.DUPLICATE if duplicate else EventStatus.ACCEPTED
+    def _shown(self, rows: Sequence[Row]) -> tuple[Recommendation, ...]:
+        self._know(rows)
+        return tuple(
+            Recommendation(item_id=self._items[item][0], name=self._items[item][1], score=told(score), reason=reason)
+            for item, score, reason in rows
+        )

@@ -11,13 +11,14 @@ value that was moved, cut or given another header is no value.
 
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.clock import EPOCH, MILLISECOND, milliseconds
 from recsys.errors import ArtifactError
 from recsys.ports import Seals
 from recsys.serving.lists import CachedLists, Row
@@ -40,8 +41,6 @@ COUNT = struct.Struct(">H")
 ROW = np.dtype([("item", ">u4"), ("score", ">f4"), ("reason", "u1")])
 """9 bytes a row: position in the catalogue, score, place of the reason among `REASONS`."""
 REASONS = tuple(Reason)
-
-START, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 class Kind(IntEnum):
@@ -124,7 +123,7 @@ def to_document(lists: CachedLists) -> bytes:
 def pack_origin(version: str, revision: int, serial: bytes, generated_at: datetime) -> bytes:
     """The beginning of a document: what its lists were made from, and when."""
     name = version.encode()
-    return ORIGIN.pack(revision, serial, (generated_at.astimezone(UTC) - START) // MILLISECOND, len(name)) + name
+    return ORIGIN.pack(revision, serial, milliseconds(generated_at), len(name)) + name
 
 
 def counted(rows: bytes) -> bytes:
@@ -147,12 +146,12 @@ def pack_columns(items: NDArray[np.integer], scores: NDArray[np.float32], reason
 def from_document(document: bytes) -> CachedLists | None:
     """The lists that `to_document` packed; None if the bytes are anything else."""
     try:
-        revision, serial, milliseconds, length = ORIGIN.unpack_from(document)
+        revision, serial, made_at, length = ORIGIN.unpack_from(document)
         position = ORIGIN.size + length
         version, lists = document[ORIGIN.size : position].decode(), {}
         for task in Task:
             lists[task], position = _unpack_rows(document, position)
-        made = START + milliseconds * MILLISECOND
+        made = EPOCH + made_at * MILLISECOND
         return CachedLists(version=version, revision=revision, serial=serial, generated_at=made, lists=lists)
     except (struct.error, ValueError, IndexError, OverflowError):
         return None

@@ -150,7 +150,7 @@ class Storefront:
     def _listed(self, user_id: str, wish: Wish) -> Recommendations:
         """The customer's list from the cache; over all items where a filter leaves too little of it."""
         task = Task(wish.purpose)
-        for length in (wish.n, max(wish.n, KEPT_LENGTH)):
+        for length in sorted({wish.n, max(wish.n, KEPT_LENGTH)}):
             answer = self._recommender.recommend(user_id, n=length, task=task)
             products = self._reader.read()
             kept = _kept(answer, products, products.allowed(wish.where, wish.left_out))

@@ -16,7 +16,7 @@ from recsys.store.addresses import Resolve, check_url, checked_address, system_r
 
 CONNECT_SECONDS = 5.0
 WHOLE_SECONDS = 10.0
-"""For everything after the name was resolved, however slowly bytes drip in."""
+"""For everything after the connection stands, however slowly bytes drip in."""
 FIRST_ERROR = 300
 
 
@@ -32,6 +32,7 @@ class PinnedConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Open the connection."""
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock.settimeout(WHOLE_SECONDS)
         if self._tls is not None:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
 

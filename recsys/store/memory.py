@@ -11,6 +11,7 @@ from recsys.evidence.merkle import Node, covering
 from recsys.serving.products import no_item
 from recsys.store.memory_cache import MemoryCache
 from recsys.store.memory_exports import MemoryExports
+from recsys.store.memory_feedback import MemoryFeedback
 from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
@@ -45,6 +46,7 @@ __all__ = [
     "MemoryCatalogue",
     "MemoryErasures",
     "MemoryExports",
+    "MemoryFeedback",
     "MemoryFences",
     "MemoryHistories",
     "MemoryImports",
@@ -291,7 +293,7 @@ class MemoryErasures:
 
 
 class MemoryReceiptLog:
-    """Satisfies `evidence.log.ReceiptLog`."""
+    """Satisfies `ports.ReceiptLog`."""
 
     def __init__(self, state: MemoryState | None = None) -> None:
         """Share the state, or have one of its own."""

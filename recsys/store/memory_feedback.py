@@ -1,4 +1,4 @@
-"""Feedback in memory: the reference that the contract tests trust."""
+"""Feedback in memory. Import it from `recsys.store.memory`."""
 
 import threading
 from collections import defaultdict

@@ -81,7 +81,7 @@ class MemoryRegistry:
         return self._pointer.served
 
     def warm(self, version: str) -> int:
-        """The slot of the version, which takes that of the version that is not live if it has none."""
+        """The slot of the version; if it has none, a free one, or else that of the version that is not live."""
         self.load(version)
         self._pointer = self._pointer.warming(version)
         return self._pointer.slots.index(version)

@@ -30,7 +30,7 @@ class Pointer:
         return Pointer(version, tuple(sorted(before - {version})), slots)
 
     def warming(self, version: str) -> "Pointer":
-        """The pointer once the version has a slot: the one that is not the live version's.
+        """The pointer once the version has a slot: a free one, or else the one that is not the live version's.
 
         Raises:
             VersionConflictError: an experiment needs both slots.
@@ -43,7 +43,8 @@ class Pointer:
             )
             raise VersionConflictError(msg)
         first, second = self.slots
-        return replace(self, slots=(first, version) if self.live and first == self.live else (version, second))
+        takes_second = first is not None and (second is None or first == self.live)
+        return replace(self, slots=(first, version) if takes_second else (version, second))
 
     def without(self, version: str) -> "Pointer":
         """The pointer once the version is gone: if it was live, none is, or the other one of an experiment."""

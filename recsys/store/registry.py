@@ -118,7 +118,7 @@ class FileRegistry:
         return self._pointer().served
 
     def warm(self, version: str) -> int:
-        """The slot of the version, which takes that of the version that is not live if it has none.
+        """The slot of the version; if it has none, a free one, or else that of the version that is not live.
 
         Raises:
             NotFoundError, ArtifactError: as `load`; nothing changed.

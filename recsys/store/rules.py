@@ -208,7 +208,7 @@ def no_import() -> NotFoundError:
 
 def no_parts() -> ArtifactError:
     """The error for parts of a file that are not there, or no longer."""
-    msg = "expected every part of the upload in the state directory, got one missing; send the file again"
+    msg = "expected every part of the file in the state directory, got one missing; send the file, or ask for it, again"
     return ArtifactError(msg)
 
 

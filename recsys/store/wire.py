@@ -16,7 +16,8 @@ Answer: TypeAlias = asyncio.Future[bytes | None]
 class Taker(Protocol):
     """Takes what comes of a request, within the turn of the loop in which it comes. A future is one.
 
-    It must not raise, for answers to other requests come after it, and it is done once it took something.
+    It must not raise, nor ask again while it is told of an error, for other requests are told after it. It is done
+    once it took something.
     """
 
     def done(self) -> bool:

@@ -11,7 +11,6 @@ from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
-from recsys.evidence.log import ReceiptLog
 from recsys.fence import CacheFence, Wait
 from recsys.intake import Exports, Imports
 from recsys.ports import (
@@ -25,6 +24,7 @@ from recsys.ports import (
     Histories,
     LedgerLog,
     Pseudonyms,
+    ReceiptLog,
     Registry,
     Sums,
     Webhooks,
@@ -40,6 +40,7 @@ from recsys.store.memory import (
     MemoryCatalogue,
     MemoryErasures,
     MemoryExports,
+    MemoryFeedback,
     MemoryFences,
     MemoryHistories,
     MemoryImports,
@@ -50,7 +51,7 @@ from recsys.store.memory import (
     MemorySums,
     MemoryWebhooks,
 )
-from recsys.store.memory_feedback import MemoryFeedback
+from recsys.store.parts import SealedParts
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
 from recsys.store.sql.api_keys import SqlApiKeys
@@ -67,7 +68,6 @@ from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
-from recsys.store.uploads import UploadedParts
 
 DATABASE = "privrec.sqlite"
 KEYS = "keys"
@@ -154,8 +154,8 @@ def open_workspace(
         engine = stack.enter_context(_database(settings.database_url or _embedded_url(state_dir), ring))
         settings = _with_cache(settings, stack, start=start_cache, owner=lock)
         cache = stack.enter_context(_cache(settings, ring))
-        imports = SqlImports(engine, UploadedParts(state_dir / UPLOADS, ring))
-        exports = SqlExports(engine, UploadedParts(state_dir / DOWNLOADS, ring))
+        imports = SqlImports(engine, SealedParts(state_dir / UPLOADS, ring))
+        exports = SqlExports(engine, SealedParts(state_dir / DOWNLOADS, ring))
         if lock:
             imports.sweep()
             exports.sweep()

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from starlette.testclient import TestClient
 
 from recsys.errors import StorageError
 from recsys.types import Scope
-from tests.api.shop import Broken, Shop, event, open_shop
+from tests.api.shop import Broken, Shop, event, feedback, open_shop
 
 USER, ITEM = "canary-user-7f3a", "canary-item-91bc"
 
@@ -20,6 +21,9 @@ def ask_everything(shop: Shop) -> int:
     everything = shop.workspace.api_keys.create("all", frozenset(Scope))[1]
     headers = {"X-API-Key": everything, "X-Request-ID": USER, "User-Agent": USER, "Referer": f"/{USER}"}
     request_id = shop.erase(user_id=f"{USER}-2", reason=USER).json()["request_id"]
+    announced = {"kind": "purchases", "format": "csv", "size": 100, "columns": {"user_id": USER, "item_id": ITEM}}
+    import_id = shop.send("POST", "/v1/imports", Scope.WRITE, **announced).json()["import_id"]
+    told = [feedback(USER, item_id=ITEM, event_id=USER), {USER: ITEM}]
     row = event(USER, user_id=USER, item_id=ITEM)
     json_type = {"Content-Type": "application/json"}
     requests: list[tuple[str, str, dict[str, Any]]] = [
@@ -56,10 +60,21 @@ def ask_everything(shop: Shop) -> int:
         ("GET", f"/v1/erasures/{USER}", {}),
         ("GET", "/v1/models", {"headers": {"X-API-Key": USER}}),
         ("GET", f"/v1/users/{USER}/recommendations", {"headers": {"Authorization": f"Bearer {ITEM}"}}),
+        ("POST", "/v1/feedback", {"json": {"events": told}}),
+        ("GET", f"/v1/feedback/comparison?first={USER}&second={ITEM}", {}),
+        ("PATCH", f"/v1/imports/{import_id}", {"content": USER.encode(), "headers": headers | {"Upload-Offset": "0"}}),
+        ("POST", "/v1/exports", {"json": {"kind": "recommendations", "format": "csv", "user_ids": [USER]}}),
+        ("PUT", "/v1/experiment", {"json": {"name": USER, "version": "0f" * 16, "share": 5}}),
+        ("POST", "/v1/webhooks", {"json": {"url": f"https://{USER}/{ITEM}", "events": ["model.promoted"]}}),
+        *(
+            (method.upper(), re.sub("{.*?}", USER, f"{path}?{USER}={ITEM}"), {"json": {USER: ITEM}})
+            for path, operations in shop.client.get("/openapi.json").json()["paths"].items()
+            for method in operations
+        ),
     ]
     for method, path, options in requests:
         shop.client.request(method, path, **{"headers": headers, **options})
-    return len(requests) + 1
+    return len(requests) + 3
 
 
 def test_no_log_holds_an_id_whatever_route_or_error_it_travels_through(
@@ -76,6 +91,7 @@ def test_no_log_holds_an_id_whatever_route_or_error_it_travels_through(
     lines = [json.loads(line) for line in err.splitlines()]
 
     assert len(lines) == expected
+    assert set(shop.client.get("/openapi.json").json()["paths"]) <= {line["route"] for line in lines}
     assert "canary" not in (out + err + caplog.text).lower()
 
 

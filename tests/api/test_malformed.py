@@ -35,10 +35,30 @@ ROUTES = (
     ("GET", "/v1/models/{}"),
     ("POST", "/v1/models/{}/publish"),
     ("POST", "/v1/models/{}/promote"),
+    ("POST", "/v1/models/{}/shadow"),
+    ("POST", "/v1/feedback"),
+    ("GET", "/v1/feedback/rates"),
+    ("GET", "/v1/feedback/comparison"),
+    ("POST", "/v1/imports"),
+    ("PATCH", "/v1/imports/{}"),
+    ("GET", "/v1/imports/{}"),
+    ("POST", "/v1/exports"),
+    ("GET", "/v1/exports/{}"),
+    ("GET", "/v1/exports/{}/file"),
+    ("PUT", "/v1/experiment"),
+    ("POST", "/v1/webhooks"),
+    ("DELETE", "/v1/webhooks/{}"),
+    ("POST", "/v1/webhooks/{}/test"),
+    ("POST", "/v1/dead-letters/{}/redeliver"),
+    ("GET", "/v1/log/consistency"),
+    ("GET", "/v1/log/inclusion"),
     ("GET", "/v1/{}"),
     ("GET", "/{}"),
 )
-PARAMETERS = ("n", "task", "filter", "exclude", "category", CANARY)
+PARAMETERS = (
+    *("n", "task", "filter", "exclude", "category", "context", "since", "first", "from", "to", "index", "size"),
+    CANARY,
+)
 FIELDS = (
     *("items", "user_ids", "user_id", "n", "task", "exclude", "filter", "events", "reason", "release", "name", "price"),
     *(
@@ -54,6 +74,7 @@ FIELDS = (
         "timestamp",
         "quantity",
     ),
+    *("recommendation_id", "type", "kind", "format", "size", "columns", "share", "salt", "version", "url", "context"),
     CANARY,
 )
 WORDS = (

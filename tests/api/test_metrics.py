@@ -137,9 +137,11 @@ def test_a_part_that_does_not_answer_is_named_and_leaves_the_others(shop: Shop, 
 def test_what_is_exact_is_marked_as_internal(shop: Shop) -> None:
     text = shop.get("/metrics", Scope.METRICS).text
 
-    told = [line for line in text.splitlines() if line.startswith("# HELP privrec_erasure")]
-    assert told
-    assert all("Internal, not private" in line for line in told)
+    exact = ("erasure", "webhook", "request_seconds")
+    for name in exact:
+        told = [line for line in text.splitlines() if line.startswith(f"# HELP privrec_{name}")]
+        assert told
+        assert all("Internal, not private" in line for line in told)
 
 
 def replace_client(shop: Shop, client: object) -> Shop:

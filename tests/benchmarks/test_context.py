@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from benchmarks.context import in_order, measured, pages
+from benchmarks.context import K, Pages, in_order, measured, pages, recall
 from benchmarks.datasets import HELD_OUT, MINIMUM
+from recsys.models.factors import ItemFactors
 
 
 def places(n_customers: int, n_items: int = 40) -> sp.csr_matrix:
@@ -36,3 +37,26 @@ def test_the_page_is_the_purchase_before_the_one_that_is_looked_for(which: str) 
         places_of = [asked for asked in found.toarray() if asked[task.page[row]] == 7 and asked[task.taken[row]] == 8]
         assert places_of
     assert measured([task], float("inf")).keys() >= {"weight0", "weight1", "page_alone", "as_purchase"}
+
+
+@pytest.mark.parametrize(("taken", "found"), [(K + 1, 1), (K + 2, 0)])
+def test_neither_what_is_known_nor_the_item_of_the_page_takes_a_place(taken: int, found: float) -> None:
+    n_items = 2 * K
+    falling = np.arange(n_items, 0, -1, dtype=np.float32)
+    ones = np.ones(n_items, np.float32)
+    model = ItemFactors(
+        item_ids=tuple(map(str, range(n_items))),
+        encoder=falling[:, None],
+        factors=falling[:, None],
+        item_weights=ones,
+        popularity=ones,
+    )
+    task = Pages(
+        items=model.item_ids,
+        train=sp.csr_matrix((0, n_items)),
+        known=sp.csr_matrix(([1.0], ([0], [0])), shape=(1, n_items)),
+        page=np.array([1]),
+        taken=np.array([taken]),
+    )
+
+    assert recall(model, task, np.ones((1, 1), np.float32)) == found

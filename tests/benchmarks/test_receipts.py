@@ -1,4 +1,4 @@
-"""What is measured is a receipt that holds, and what the issue asks of it."""
+"""What is measured is a receipt that holds, and it is as small as is promised."""
 
 import pytest
 

@@ -24,6 +24,7 @@ from recsys.data.history import Purchases, event_digest, purchases_array
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
 from recsys.store.keys import KeyRing
+from recsys.store.parts import SealedParts
 from recsys.store.sql.api_keys import SqlApiKeys
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine
@@ -39,7 +40,6 @@ from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
 from recsys.store.sql.webhooks import SqlWebhooks
-from recsys.store.uploads import UploadedParts
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.types import ErasureRequest, ErasureState, ModelVersion, UserKey
 
@@ -77,8 +77,8 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
-        exports=SqlExports(engine, UploadedParts(directory / "downloads", ring)),
-        imports=SqlImports(engine, UploadedParts(directory / "uploads", ring)),
+        exports=SqlExports(engine, SealedParts(directory / "downloads", ring)),
+        imports=SqlImports(engine, SealedParts(directory / "uploads", ring)),
         webhooks=SqlWebhooks(engine, lambda: NOON),
     )
 

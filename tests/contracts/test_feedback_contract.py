@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys.store.memory_feedback import MemoryFeedback
+from recsys.store.memory import MemoryFeedback
 from recsys.store.tally import BITS, BOUGHT, CLICKED, SHOWN
 from recsys.store.workspace import Workspace
 from recsys.types import FeedbackEntry, FeedbackStatus, FeedbackTotals, FeedbackType

@@ -82,6 +82,15 @@ def test_a_version_keeps_its_slot_when_another_is_made_live(registry: Registry, 
     assert registry.served() == Served(live=third, slots=(second, third))
 
 
+def test_a_free_slot_is_taken_before_that_of_another_version(registry: Registry, saved: list[ModelVersion]) -> None:
+    first, second, third = (version.version for version in saved)
+    assert [registry.warm(version) for version in (first, second)] == [0, 1]
+    registry.promote(second)
+    registry.withdraw(second)
+    registry.promote(third)
+    assert registry.served() == Served(live=third, slots=(first, third))
+
+
 def test_a_withdrawn_version_has_no_slot(registry: Registry, saved: list[ModelVersion]) -> None:
     first, second, _ = (version.version for version in saved)
     registry.promote(first)

@@ -158,7 +158,7 @@ def test_publishing_is_tried_again_until_the_cache_answers(
 
 def test_a_server_that_ends_does_not_wait_for_the_last_customer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr("recsys.serving.recommender.PUBLISH_BATCH", 1)
+    monkeypatch.setattr("recsys.serving.publisher.PUBLISH_BATCH", 1)
     workspace, stop = a_shop(memory_workspace(), ["ada", "bo", "cy"]), threading.Event()
     put = workspace.cache.put
     written = []

@@ -132,6 +132,13 @@ def test_every_cited_figure_is_in_its_results_file(root: Path, documents: Mappin
     assert wrong == {}
 
 
+def test_every_benchmark_has_a_row(root: Path, documents: Mapping[str, str]) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", documents["benchmarks/README.md"], flags=re.MULTILINE)
+    reporting = {path.stem for path in (root / "benchmarks").glob("*.py") if re.search(r"\breport\(", path.read_text())}
+    assert len(rows) == len(set(rows)) > 10
+    assert set(rows) == reporting - {"report"}
+
+
 def test_every_error_is_documented_with_its_exit_code(documents: Mapping[str, str]) -> None:
     tree: dict[str, type[errors.PrivrecError]] = dict(inspect.getmembers(errors, inspect.isclass))
     rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", documents["docs/errors.md"], flags=re.MULTILINE))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from recsys.errors import CacheUnavailableError
-from recsys.fence import LEASE_SECONDS, MARGIN_SECONDS, STALLED_SECONDS, CacheFence
+from recsys.fence import LEASE_SECONDS, MARGIN_SECONDS, RIVAL_SECONDS, STALLED_SECONDS, CacheFence
 from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.cache import NoCache
 from recsys.store.memory import MemoryCache, MemoryErasures, MemoryFences, MemoryState
@@ -176,6 +176,39 @@ def test_a_certification_of_another_process_is_left_alone(site: Site) -> None:
         site.fence.certify()
     assert site.waited == [STALLED_SECONDS]
     assert site.fences.read() == begun.certified()
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_race_that_another_process_wins_ends_certified(site: Site, turns: int) -> None:
+    """The other one is done while this one waits for leases, or only begins then and is done a moment later."""
+    site.cache = MemoryCache()
+
+    def win() -> None:
+        fence = site.fences.read()
+        begun = fence if fence.state is FenceState.CERTIFYING else fence.certifying(site.cache.identity())
+        if fence.state is not FenceState.CERTIFIED:
+            site.fences.swap(fence, begun)
+        if len(site.waited) == turns:
+            site.cache.certify(begun, [])
+            site.fences.swap(begun, begun.certified())
+
+    site.meanwhile = win
+    assert site.fence.certify()
+    assert site.fences.read() == Fence(3, FenceState.CERTIFIED, site.cache.identity())
+    assert site.waited == [WHOLE_LEASE, RIVAL_SECONDS]
+
+
+def test_a_certification_that_was_left_to_another_process_is_found(site: Site) -> None:
+    begun = site.fences.read().certifying(site.cache.identity())
+    site.fences.swap(site.fences.read(), begun)
+
+    def finish() -> None:
+        site.cache.certify(begun, [])
+        site.fences.swap(begun, begun.certified())
+
+    site.meanwhile = finish
+    assert site.fence.certify()
+    assert site.waited == [STALLED_SECONDS]
 
 
 def test_a_certification_whose_process_died_is_done_again(site: Site) -> None:

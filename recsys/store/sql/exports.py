@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from recsys.data.export_job import ExportJob, ExportState
+from recsys.store.parts import SealedParts
 from recsys.store.rules import check_room, ended, made, no_export, no_parts
 from recsys.store.sql.engine import insert_all, next_sequence, writing
 from recsys.store.sql.tables import exports
-from recsys.store.uploads import UploadedParts
 
 PART_BYTES = 1 << 20
 
@@ -18,7 +18,7 @@ PART_BYTES = 1 << 20
 class SqlExports:
     """Satisfies `intake.Exports`."""
 
-    def __init__(self, engine: Engine, parts: UploadedParts) -> None:
+    def __init__(self, engine: Engine, parts: SealedParts) -> None:
         """Use the database of the engine, and keep the parts of files there."""
         self._engine, self._parts = engine, parts
 

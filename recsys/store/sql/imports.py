@@ -7,16 +7,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.store.parts import SealedParts
 from recsys.store.rules import check_room, closed, no_import, with_part, with_report
 from recsys.store.sql.engine import insert_all, next_sequence, writing
 from recsys.store.sql.tables import imports
-from recsys.store.uploads import UploadedParts
 
 
 class SqlImports:
     """Satisfies `intake.Imports`."""
 
-    def __init__(self, engine: Engine, parts: UploadedParts) -> None:
+    def __init__(self, engine: Engine, parts: SealedParts) -> None:
         """Use the database of the engine, and keep the parts of files there."""
         self._engine, self._parts = engine, parts
 

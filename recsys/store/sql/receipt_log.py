@@ -12,7 +12,7 @@ from recsys.store.sql.tables import log_checkpoints, log_nodes
 
 
 class SqlReceiptLog:
-    """Satisfies `evidence.log.ReceiptLog`."""
+    """Satisfies `ports.ReceiptLog`."""
 
     def __init__(self, engine: Engine) -> None:
         """Use the database of the engine."""
@@ -55,4 +55,4 @@ def _nodes(connection: Connection, wanted: Sequence[Node]) -> dict[Node, bytes]:
     found = {(row.level, row.position): bytes(row.hash) for row in connection.execute(query)} if places else {}
     if len(found) < len(places):
         raise log_is_cut()
-    return found
+    return {node: found[node] for node in wanted}

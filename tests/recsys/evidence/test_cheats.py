@@ -158,6 +158,13 @@ def test_a_proof_of_another_form(proof: Json) -> None:
         judge(changed(HONEST.receipts[3], lambda log: log.update(inclusion=proof)), PUBLIC)
 
 
+@pytest.mark.parametrize("proof", ["", {}, None])
+def test_an_empty_proof_has_one_spelling(proof: Json) -> None:
+    """The first receipt's proof has no hashes: nothing that merely is empty, too, may pass for it."""
+    with pytest.raises(VerificationError, match="list of hashes"):
+        judge(changed(HONEST.receipts[0], lambda log: log.update(inclusion=proof)), PUBLIC)
+
+
 def test_a_receipt_passed_off_as_older_than_the_log() -> None:
     """The type is signed, so a receipt of today cannot become one; and one that is made up is in no log to compare."""
     document = json.loads(receipt_of("ada"))

@@ -68,6 +68,15 @@ def test_changing_any_single_byte_fails(position: int, difference: int) -> None:
         read_checkpoint(changed.decode(errors="replace"), KEY.public_key())
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_a_signature_that_names_another_key_fails(place: int) -> None:
+    start, _, encoded = NOTE.rstrip("\n").rpartition(" ")
+    signature = bytearray(base64.b64decode(encoded))
+    signature[place] ^= 1
+    with pytest.raises(VerificationError):
+        read_checkpoint(f"{start} {base64.b64encode(signature).decode()}\n", KEY.public_key())
+
+
 @given(st.integers(0, len(NOTE) - 1), st.text(min_size=1, max_size=3))
 def test_a_checkpoint_that_was_cut_or_filled_fails(position: int, added: str) -> None:
     for changed in (NOTE[:position], NOTE[:position] + added + NOTE[position:]):

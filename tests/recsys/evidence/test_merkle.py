@@ -209,6 +209,15 @@ def test_a_log_with_one_entry_changed_is_no_continuation(size: int, data: st.Dat
             verify_consistency(old=old, new=size, proof=proof, old_root=TREE.root(old), new_root=forged.root(size))
 
 
+@pytest.mark.parametrize("index", [-1, 15, 23])
+def test_a_leaf_has_no_other_index_outside_of_the_tree(index: int) -> None:
+    """Whose way up turns as that of the last of eight does."""
+    proof = TREE.inclusion(7, 8)
+    verify_inclusion(TREE.leaves[7], index=7, size=8, proof=proof, tree_root=TREE.root(8))
+    with pytest.raises(VerificationError, match="inclusion"):
+        verify_inclusion(TREE.leaves[7], index=index, size=8, proof=proof, tree_root=TREE.root(8))
+
+
 def test_a_leaf_cannot_pass_for_two_subtrees() -> None:
     """The attack that the prefixes are there for."""
     pair = TREE.leaves[0] + TREE.leaves[1]

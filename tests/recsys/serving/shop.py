@@ -13,6 +13,7 @@ from recsys.ports import Cache
 from recsys.serving.lists import CachedLists
 from recsys.serving.recommender import Recommender
 from recsys.serving.sealed_lists import open_lists
+from recsys.serving.storefront import Storefront
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryCache, MemoryErasures, MemoryFences, MemoryHistories, MemoryState, MemorySums
 from recsys.store.workspace import Workspace, memory_workspace
@@ -147,6 +148,17 @@ class Shop:
 
     def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
         return self.recommender.recommend(user_id, n=n, task=task)
+
+
+def storefront(shop: Shop) -> Storefront:
+    """The pages of the shop."""
+    return Storefront(
+        recommender=shop.recommender,
+        pseudonyms=shop.workspace.pseudonyms,
+        catalogue=shop.workspace.catalogue,
+        histories=shop.histories,
+        clock=lambda: shop.now,
+    )
 
 
 def nameless(answer: Recommendations) -> Recommendations:

@@ -15,20 +15,13 @@ from recsys.serving.masked import own_rows
 from recsys.serving.ranker import Ranker
 from recsys.serving.storefront import Storefront, Wish
 from recsys.types import CatalogueItem, Purpose, Reason, Recommendations, Task
-from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, open_shop
+from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, storefront
 from tests.recsys.serving.test_masked import N_ITEMS, N_NEW, SEEDS, habits, model
 
 
 @pytest.fixture
 def front(shop: Shop) -> Storefront:
-    workspace = shop.workspace
-    return Storefront(
-        recommender=shop.recommender,
-        pseudonyms=workspace.pseudonyms,
-        catalogue=workspace.catalogue,
-        histories=shop.histories,
-        clock=lambda: shop.now,
-    )
+    return storefront(shop)
 
 
 def because(answer: Recommendations, reason: Reason) -> list[str]:
@@ -146,15 +139,8 @@ def test_a_model_that_knows_no_item_from_another_moves_nothing(shop: Shop, front
         assert (ids(answer)[0], answer.context_used) == ("coffee-4", False)
 
 
-def test_without_a_model_nothing_is_moved(front: Storefront) -> None:
-    empty = open_shop()
-    front = Storefront(
-        recommender=empty.recommender,
-        pseudonyms=empty.workspace.pseudonyms,
-        catalogue=empty.workspace.catalogue,
-        histories=empty.histories,
-        clock=lambda: empty.now,
-    )
+def test_without_a_model_nothing_is_moved(empty_shop: Shop) -> None:
+    front = storefront(empty_shop)
     answers = front.recommend("ada", Wish(context="tea-0")), front.basket(["tea-1"], Wish(context="tea-0"))
 
     assert [(answer.items, answer.version, answer.context_used) for answer in answers] == [((), None, False)] * 2

@@ -8,9 +8,9 @@ import pytest
 from recsys.errors import InputError
 from recsys.models.factors import ItemFactors
 from recsys.serving.experiments import new_experiment
-from recsys.serving.storefront import Storefront, Wish
+from recsys.serving.storefront import Wish
 from recsys.types import CatalogueItem, Experiment, Purpose
-from tests.recsys.serving.shop import COFFEES, TEAS, Shop, ids, open_shop, tea_and_coffee
+from tests.recsys.serving.shop import COFFEES, TEAS, Shop, ids, open_shop, storefront, tea_and_coffee
 
 LATE = tuple(f"late-{number}" for number in range(60))
 UNKNOWN = [f"stranger-{number}" for number in range(40)]
@@ -87,46 +87,36 @@ def long_list(strength: float) -> ItemFactors:
     return ItemFactors(item_ids=names, encoder=tables, factors=tables, item_weights=ones, popularity=ones)
 
 
-def storefront_of(shop: Shop) -> Storefront:
-    workspace = shop.workspace
-    return Storefront(
-        recommender=shop.recommender,
-        pseudonyms=workspace.pseudonyms,
-        catalogue=workspace.catalogue,
-        histories=shop.histories,
-        clock=workspace.clock,
-    )
-
-
 def test_a_list_that_is_scored_again_under_a_filter_is_that_of_the_arm(shop: Shop) -> None:
     workspace = shop.workspace
     workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in LATE])
     live = shop.release(long_list(1.0))
     experiment = begin(shop, 50, factors=long_list(2.0))
-    storefront = storefront_of(shop)
+    front = storefront(shop)
     wish = Wish(n=5, purpose=Purpose.DISCOVER, exclude=frozenset((*TEAS, *COFFEES, *LATE[:-5])))
     for shown, version in ((False, live), (True, experiment.version)):
         user = somebody(shop, shown=shown)
         shop.buy(user, "tea-1")
-        answer = storefront.recommend(user, wish)
+        answer = front.recommend(user, wish)
         assert (answer.version, answer.personalized, ids(answer)) == (version, True, list(LATE[-5:]))
 
 
 def test_a_list_for_the_page_of_an_item_is_that_of_the_arm(shop: Shop) -> None:
-    storefront, served = storefront_of(shop), shop.workspace.registry.served()
+    front, served = storefront(shop), shop.workspace.registry.served()
     assert served.experiment is not None
     for shown, version in ((False, served.live), (True, served.experiment.version)):
         user = somebody(shop, shown=shown)
         for personalized in (False, True):
-            answer = storefront.recommend(user, Wish(context="coffee-2"))
+            answer = front.recommend(user, Wish(context="coffee-2"))
             assert (answer.version, answer.personalized, answer.context_used) == (version, personalized, True)
             shop.buy(user, "tea-1")
 
 
 def test_baskets_and_pages_that_are_nobodys_get_the_live_version(shop: Shop) -> None:
-    model = shop.recommender.live()
+    front, live, model = storefront(shop), shop.workspace.registry.live(), shop.recommender.live()
+    answers = front.basket(["tea-1"], Wish()), front.similar("tea-1", Wish()), front.popular(Wish())
     assert model is not None
-    assert model.version == shop.workspace.registry.live()
+    assert {model.version, *(answer.version for answer in answers)} == {live}
 
 
 def test_a_version_is_loaded_once_while_both_arms_ask(shop: Shop) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.serving.lists import CachedLists
+from recsys.serving.publisher import PUBLISH_BATCH, Published
 from recsys.serving.recommendation_ids import make_id
-from recsys.serving.recommender import PUBLISH_BATCH, Published
 from recsys.serving.sealed_lists import TOMBSTONE, open_answer
 from recsys.store.cache import NoCache
 from recsys.types import Permit, Task, UserKey

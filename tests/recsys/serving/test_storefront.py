@@ -10,18 +10,7 @@ from recsys.models.popularity import popularity_model
 from recsys.serving.filters import Category, InStock, Not
 from recsys.serving.storefront import Storefront, Wish
 from recsys.types import CatalogueItem, Purpose, Reason
-from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, open_shop, tea_and_coffee
-
-
-def storefront(shop: Shop) -> Storefront:
-    workspace = shop.workspace
-    return Storefront(
-        recommender=shop.recommender,
-        pseudonyms=workspace.pseudonyms,
-        catalogue=workspace.catalogue,
-        histories=shop.histories,
-        clock=lambda: shop.now,
-    )
+from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, open_shop, storefront, tea_and_coffee
 
 
 @pytest.fixture
@@ -64,8 +53,9 @@ def test_a_filter_lets_through_what_it_says(shop: Shop, front: Storefront) -> No
     assert ids(excluded)[:2] == ["tea-1", "tea-2"]
 
 
-def test_a_stored_list_that_a_filter_empties_is_filled_by_scoring_again(shop: Shop) -> None:
-    # 300 items, and only the last 40 of the ranking are allowed: none is in the stored list of 100.
+@pytest.fixture
+def large_shop(shop: Shop) -> Shop:
+    """A shop of 300 items more, of which the last 40 of the ranking are late; ada bought the first."""
     items = [CatalogueItem(item_id=f"item-{at}", category="late" if at >= 260 else "") for at in range(300)]
     shop.workspace.catalogue.add_items(items)
     tables = np.zeros((312, 1), dtype=np.float32)
@@ -79,12 +69,24 @@ def test_a_stored_list_that_a_filter_empties_is_filled_by_scoring_again(shop: Sh
         )
     )
     shop.buy("ada", "item-0")
-    front = storefront(shop)
+    return shop
+
+
+def test_a_stored_list_that_a_filter_empties_is_filled_by_scoring_again(large_shop: Shop) -> None:
+    # Only items are allowed of which none is in the stored list of 100.
+    front = storefront(large_shop)
     expected = [f"item-{at}" for at in range(260, 280)]
 
     for user_id, personalized in (("ada", True), ("nobody", False)):
         answer = front.recommend(user_id, Wish(where=Category("late"), purpose=Purpose.DISCOVER))
         assert (ids(answer), answer.personalized) == (expected, personalized)
+
+
+def test_a_long_list_that_a_filter_empties_is_computed_once_before_all_is_scored_again(large_shop: Shop) -> None:
+    front, before = storefront(large_shop), large_shop.histories.reads
+    front.recommend("ada", Wish(n=100, where=Category("late")))
+
+    assert large_shop.histories.reads == before + 2
 
 
 def test_an_erased_customers_filtered_list_is_everybodys(shop: Shop, front: Storefront) -> None:

@@ -171,6 +171,19 @@ def test_a_receiver_that_is_slow_or_speaks_otherwise_is_left(talk: Talk, monkeyp
     assert time.monotonic() - began < 5
 
 
+def test_a_receiver_may_think_for_longer_than_connecting_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(https_post, "CONNECT_SECONDS", 0.2)
+
+    def think(sock: socket.socket) -> None:
+        time.sleep(0.6)
+        sock.sendall(OK)
+
+    with receiving(think) as receiver:
+        HttpsPoster(local=True, resolve=here)(f"http://localhost:{receiver.port}/", {}, BODY)
+
+    assert len(receiver.heard) == 1
+
+
 def test_the_body_of_an_answer_is_not_read() -> None:
     began = time.monotonic()
     with receiving(flood) as receiver:

@@ -1,7 +1,7 @@
 """The parts of a file that is taken in or handed out: each sealed, in a file of its own, readable by its owner only.
 
-Each import has a data key, which exists nowhere but beside the import, wrapped. Once that is destroyed, copies of the
-parts stay sealed for good.
+Each file has a data key, which exists nowhere but beside its import or export, wrapped. Once that is destroyed, copies
+of the parts stay sealed for good.
 """
 
 import secrets
@@ -15,30 +15,30 @@ from recsys.store.files import file_errors, sync_directory, temporary_name, writ
 from recsys.store.keys import KEY_BYTES, KeyRing, Purpose, open_with, seal_with
 from recsys.store.rules import no_parts
 
-WHAT = "a part of an upload"
+WHAT = "a part of a file"
 OUTSIDE = b"outside"
 """The context of what is no part: those of parts have another length."""
 
 
-class UploadedParts:
-    """The parts of every import, under a directory."""
+class SealedParts:
+    """The parts of every file, under a directory."""
 
     def __init__(self, directory: Path, ring: KeyRing) -> None:
         """Keep them in this directory, which is made when the first one comes."""
         self._directory, self._ring = directory, ring
 
-    def new_key(self, import_id: str) -> bytes:
-        """A data key for the import, wrapped."""
-        return self._ring.seal(Purpose.UPLOAD, secrets.token_bytes(KEY_BYTES), import_id.encode())
+    def new_key(self, file_id: str) -> bytes:
+        """A data key for the file, wrapped."""
+        return self._ring.seal(Purpose.UPLOAD, secrets.token_bytes(KEY_BYTES), file_id.encode())
 
-    def prepare(self, import_id: str, data_key: bytes, offset: int, part: bytes) -> Path:
+    def prepare(self, file_id: str, data_key: bytes, offset: int, part: bytes) -> Path:
         """A file with the sealed part that is not in its place yet.
 
         Raises:
             StorageError: the disk refused it.
         """
-        directory = self._directory / import_id
-        sealed = seal_with(self._cipher(import_id, data_key), part, _context(offset))
+        directory = self._directory / file_id
+        sealed = seal_with(self._cipher(file_id, data_key), part, _context(offset))
         with file_errors(WHAT):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             prepared = temporary_name(directory)
@@ -49,21 +49,21 @@ class UploadedParts:
         """Put a prepared part in its place, over one that was cut off there before.
 
         Raises:
-            StorageError: the disk refused it, or the import was deleted.
+            StorageError: the disk refused it, or the parts were deleted.
         """
         with file_errors(WHAT):
             prepared.replace(prepared.parent / str(offset))
             sync_directory(prepared.parent)
 
-    def read(self, import_id: str, data_key: bytes, size: int) -> Iterator[bytes]:
-        """The parts of an import up to this many bytes, in order.
+    def read(self, file_id: str, data_key: bytes, size: int) -> Iterator[bytes]:
+        """The parts of a file up to this many bytes, in order.
 
         Raises:
             ArtifactError: a part is missing or does not open.
         """
-        offset, cipher = 0, self._cipher(import_id, data_key)
+        offset, cipher = 0, self._cipher(file_id, data_key)
         while offset < size:
-            part = open_with(cipher, self._sealed(import_id, offset), _context(offset))
+            part = open_with(cipher, self._sealed(file_id, offset), _context(offset))
             yield part
             offset += len(part)
 
@@ -71,38 +71,38 @@ class UploadedParts:
         """Delete what is left of all but those that lie here."""
         # Seen before the question is asked: one that begins now is not among them.
         left = {path.name for path in self._directory.iterdir()} if self._directory.exists() else set()
-        for import_id in left - lying():
-            self.delete(import_id)
+        for file_id in left - lying():
+            self.delete(file_id)
 
-    def seal(self, import_id: str, data_key: bytes, content: bytes) -> bytes:
-        """The content under the import's key, for a place outside of its parts."""
-        return seal_with(self._cipher(import_id, data_key), content, OUTSIDE)
+    def seal(self, file_id: str, data_key: bytes, content: bytes) -> bytes:
+        """The content under the file's key, for a place outside of its parts."""
+        return seal_with(self._cipher(file_id, data_key), content, OUTSIDE)
 
-    def open(self, import_id: str, data_key: bytes, sealed: bytes) -> bytes:
+    def open(self, file_id: str, data_key: bytes, sealed: bytes) -> bytes:
         """What `seal` sealed.
 
         Raises:
             ArtifactError: it does not open.
         """
-        return open_with(self._cipher(import_id, data_key), sealed, OUTSIDE)
+        return open_with(self._cipher(file_id, data_key), sealed, OUTSIDE)
 
-    def delete(self, import_id: str) -> None:
-        """Delete every part of an import; there may be none.
+    def delete(self, file_id: str) -> None:
+        """Delete every part of a file; there may be none.
 
         Raises:
             StorageError: the disk refused it.
         """
-        with file_errors("the deletion of an upload"):
-            if (directory := self._directory / import_id).exists():
+        with file_errors("the deletion of a file"):
+            if (directory := self._directory / file_id).exists():
                 shutil.rmtree(directory)
                 sync_directory(self._directory)
 
-    def _cipher(self, import_id: str, data_key: bytes) -> AESGCM:
-        return AESGCM(self._ring.open(Purpose.UPLOAD, data_key, import_id.encode()))
+    def _cipher(self, file_id: str, data_key: bytes) -> AESGCM:
+        return AESGCM(self._ring.open(Purpose.UPLOAD, data_key, file_id.encode()))
 
-    def _sealed(self, import_id: str, offset: int) -> bytes:
+    def _sealed(self, file_id: str, offset: int) -> bytes:
         try:
-            return (self._directory / import_id / str(offset)).read_bytes()
+            return (self._directory / file_id / str(offset)).read_bytes()
         except OSError as error:
             raise no_parts() from error
 
