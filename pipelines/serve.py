@@ -48,9 +48,10 @@ def check_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such port"
             msg = (
-                f"expected to listen on {host} port {port}, got: {error.strerror}; "
+                f"expected to listen on {host} port {port}, got: {reason}; "
                 "stop what listens there or choose another: --port"
             )
             raise StateError(msg) from error

@@ -47,6 +47,11 @@ def test_a_free_port_can_be_listened_on_until_somebody_does() -> None:
     check_port("127.0.0.1", port)
 
 
+def test_a_port_that_is_none_is_refused() -> None:
+    with pytest.raises(StateError, match=r"port 99999, got: there is no such port; .*--port"):
+        check_port("127.0.0.1", 99999)
+
+
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(StateError, match=r"expected to listen on 192\.0\.2\.1"):
         check_port("192.0.2.1", 8000)
