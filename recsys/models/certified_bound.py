@@ -10,16 +10,8 @@ If it is above 1, the optimum has a column more: its leading singular pair is th
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recsys.models.certified_newton import Slopes
 from recsys.models.certified_problem import Matrix, Problem, Vector
-
-CHANCE = 1e-9
-"""That a norm is larger than what the bound of Kuczynski and Wozniakowski (1992) says, for a random start."""
-MOST_ROUNDS = 600
-"""Of Lanczos' method."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Balanced:
@@ -50,50 +42,21 @@ class Balanced:
         )
 
 
-@dataclass(frozen=True)
-class Outside:
-    """The part of H outside the spaces of U and B, by products with it."""
+def distance(problem: Problem, spaces: Balanced, customers: Matrix, items: Matrix, missing: Vector) -> float:
+    """A bound of |M - M*|_F, if the norm of what is outside is at most 1.
 
-    problem: Problem
-    spaces: Balanced
-    slope: tuple[Matrix, Matrix, NDArray[np.float64]]
-    """X, V and x_u v_j - 1 of every purchase."""
-
-    def of_items(self, items: Vector) -> Vector:
-        """(n,): its product with a vector over items."""
-        customers, factors, missing = self.slope
-        scaled = _outside(self.spaces.items, items) / np.sqrt(self.problem.item_penalties)
-        slope = self.problem.table(missing) @ scaled + self.problem.weights.unobserved * customers @ (factors.T @ scaled)
-        return _outside(self.spaces.customers, slope / np.sqrt(self.problem.customer_penalties))
-
-    def of_customers(self, users: Vector) -> Vector:
-        """(m,): the product of its transpose with a vector over customers."""
-        customers, factors, missing = self.slope
-        scaled = _outside(self.spaces.customers, users) / np.sqrt(self.problem.customer_penalties)
-        slope = self.problem.table(missing).T @ scaled
-        slope += self.problem.weights.unobserved * factors @ (customers.T @ scaled)
-        return _outside(self.spaces.items, slope / np.sqrt(self.problem.item_penalties))
-
-
-def distance(problem: Problem, spaces: Balanced, slopes: Slopes, customers: Matrix, items: Matrix) -> float:
-    """A bound of |M - M*|_F, if the norm outside is at most 1."""
+    Args:
+        problem: the problem
+        spaces: of X V^T
+        customers: X
+        items: V
+        missing: x_u v_j - 1 of every purchase
+    """
     u, b = spaces.customers, spaces.items
-    unobserved, table = problem.weights.unobserved, problem.table(slopes.missing)
-    right = b / np.sqrt(problem.item_penalties)[:, None]
-    left = u / np.sqrt(problem.customer_penalties)[:, None]
-    of_customers = (table @ right + unobserved * customers @ (items.T @ right)) / np.sqrt(problem.customer_penalties)[:, None] + u
-    of_items = (table.T @ left + unobserved * items @ (customers.T @ left)) / np.sqrt(problem.item_penalties)[:, None] + b
+    roots = np.sqrt(problem.customer_penalties)[:, None], np.sqrt(problem.item_penalties)[:, None]
+    table, unobserved, left, right = problem.table(missing), problem.weights.unobserved, u / roots[0], b / roots[1]
+    of_customers = (table @ right + unobserved * customers @ (items.T @ right)) / roots[0] + u
+    of_items = (table.T @ left + unobserved * items @ (customers.T @ left)) / roots[1] + b
     of_customers -= u @ (u.T @ of_customers)
-    return _norm(
-        np.sqrt(problem.customer_penalties)[:, None] * np.hstack([u, of_customers]),
-        np.sqrt(problem.item_penalties)[:, None] * np.hstack([of_items, b]),
-    ) / unobserved
-
-
-def _norm(left: Matrix, right: Matrix) -> float:
-    """|left right^T|_F."""
-    return float(np.sqrt(max(np.vdot(left.T @ left, right.T @ right), 0.0)))
-
-
-def _outside(space: Matrix, vector: Vector) -> Vector:
-    return np.asarray(vector - space @ (space.T @ vector))
+    left, right = roots[0] * np.hstack([u, of_customers]), roots[1] * np.hstack([of_items, b])
+    return float(np.sqrt(max(np.vdot(left.T @ left, right.T @ right), 0.0)) / unobserved)

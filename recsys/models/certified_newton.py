@@ -157,7 +157,7 @@ def _conjugate_gradients(curvature: Curvature, wanted: Narrow, tolerance: float,
         product = curvature.of_items(direction)
         bend = np.vdot(direction, product)
         if not bend > 0:
-            return found, taken
+            return (found if taken > 1 else direction), taken
         found += energy / bend * direction
         left -= energy / bend * product
         better = curvature.preconditioned(left)

@@ -1,0 +1,198 @@
+"""The optimum, from any start: Newton's steps where they help, sweeps where they do not, columns where some are missing.
+
+    start -> (step, or sweeps if the step makes it worse) until the bound is small -> norm of what is outside
+          -> above 1: columns more, and again -> at most 1: this is the optimum
+
+A training starts from random items, an erasure from those that are published: all else is one and the same, and so is
+where it ends.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys.errors import InputError
+from recsys.models.certified_bound import Balanced, distance
+from recsys.models.certified_newton import Curvature, Inverses, Slopes, step
+from recsys.models.certified_outside import Norm, Outside, norm, widened
+from recsys.models.certified_problem import Matrix, Problem
+from recsys.models.certified_search import best_length
+from recsys.models.certified_sweep import customers_of, swept
+
+FIRST_SWEEPS = 10
+"""From a random start."""
+SWEEPS = 5
+"""Where a step does not help, and after columns were added."""
+PRODUCTS = 60
+"""Of a step at most."""
+TOLERANCE = 1e-3
+"""What a step leaves of the slopes."""
+FAR_TOLERANCE = 0.1
+"""The same, while the bound is no smaller a part of |M|_F than NEAR."""
+NEAR = 1e-3
+STALE = 0.1
+"""Inverses are made anew if a step leaves more than this part of the bound."""
+LONG = 0.5
+"""A step that was cut to a smaller part was kept from going further by the objective's shape, not by old inverses."""
+NEGLIGIBLE = 1e-8
+"""A column that is a smaller part of the first is none."""
+KEPT = 1e-3
+"""The part of the first that a column must be to be kept after the first sweeps."""
+ENOUGH = 1e-13
+"""The bound, as a part of |M|_F, that is worked towards."""
+LAST_BOUND = 1e-10
+"""The same, that is good enough if rounding lets nothing better be reached."""
+ROUGH = 1e-6
+"""The bound, as a part of |M|_F, at which missing columns are looked for first."""
+LEVEL = 1e-12
+"""Objectives that differ by a smaller part are equal."""
+MOST_STEPS = 60
+MOST_WIDENED = 20
+ADVICE = "train with more columns or a larger penalty: privrec train --factors N --penalty X"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """A solution that is certified."""
+
+    spaces: Balanced
+    bound: float
+    """Of |M - M*|_F."""
+    size: float
+    """|M|_F."""
+    outside: Norm
+
+
+class Point(NamedTuple):
+    """Factors, and what is known at them."""
+
+    customers: Matrix
+    items: Matrix
+    spaces: Balanced
+    slopes: Slopes
+    bound: float
+    objective: float
+
+
+def optimum(problem: Problem, start: Matrix, *, most_columns: int, sweeps: int = 0) -> Optimum:
+    """The one solution of the problem.
+
+    Args:
+        problem: the problem
+        start: (m, d): items to start from
+        most_columns: that it may have
+        sweeps: over both sides before the first step: from a random start, FIRST_SWEEPS
+
+    Raises:
+        InputError: it has more columns, or it could not be certified.
+    """
+    return _Search(problem, most_columns).run(_first(problem, start, sweeps))
+
+
+def random_start(n_items: int, columns: int, seed: int) -> Matrix:
+    """(n_items, columns): small numbers."""
+    return 0.1 * np.random.default_rng(seed).standard_normal((n_items, columns))
+
+
+def looked_at(problem: Problem, customers: Matrix, items: Matrix) -> Point:
+    """What is known at these factors, brought to equal lengths on both sides, without columns that are none."""
+    spaces = Balanced.of(problem, customers, items)
+    spaces = spaces.kept(max(int((spaces.values > NEGLIGIBLE * spaces.values[0]).sum()), 1))
+    customers, items = spaces.factors(problem)
+    slopes = Slopes.at(problem, customers, items)
+    bound = distance(problem, spaces, customers, items, slopes.missing)
+    return Point(customers, items, spaces, slopes, bound, problem.objective(customers, items))
+
+
+def size_of(point: Point) -> float:
+    """|M|_F."""
+    within = point.customers.T @ point.customers, point.items.T @ point.items
+    return float(np.sqrt(max(np.vdot(*within), 0.0)))
+
+
+def outside_of(problem: Problem, point: Point) -> Outside:
+    """What is outside the spaces there."""
+    return Outside(problem, point.spaces, point.customers, point.items, point.slopes.missing)
+
+
+def _first(problem: Problem, start: Matrix, sweeps: int) -> Point:
+    if not sweeps:
+        return looked_at(problem, customers_of(problem, start), start)
+    point = looked_at(problem, *swept(problem, start, sweeps))
+    spaces = point.spaces.kept(int((point.spaces.values > KEPT * point.spaces.values[0]).sum()))
+    return looked_at(problem, *swept(problem, spaces.factors(problem)[1], 1))
+
+
+@dataclass(slots=True)
+class _Search:
+    """The way to the optimum."""
+
+    problem: Problem
+    most_columns: int
+    inverses: Inverses | None = None
+
+    def run(self, point: Point) -> Optimum:
+        """The optimum, from here."""
+        for wanted in (ROUGH, ENOUGH):
+            point = self._complete(point, wanted)
+        found = norm(outside_of(self.problem, point))
+        if found.bound > 1:
+            msg = f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {ADVICE}"""
+            raise InputError(msg)
+        return Optimum(point.spaces, point.bound, size_of(point), found)
+
+    def _complete(self, point: Point, wanted: float) -> Point:
+        """Where the bound is as small as is wanted, with all the columns that this far are seen to be missing."""
+        for _ in range(MOST_WIDENED):
+            point = self._settled(point, wanted)
+            outside = outside_of(self.problem, point)
+            found = norm(outside)
+            if found.seen <= 1:
+                return point
+            point = self._widened(outside, found)
+        msg = f"expected the columns of the solution within {MOST_WIDENED} rounds, got more missing ones; {ADVICE}"
+        raise InputError(msg)
+
+    def _widened(self, outside: Outside, found: Norm) -> Point:
+        customers, items = widened(outside, found)
+        if items.shape[1] > self.most_columns:
+            msg = f"expected a solution with at most {self.most_columns} columns, got more; {ADVICE}"
+            raise InputError(msg)
+        self.inverses = None
+        return looked_at(self.problem, *swept(self.problem, items, 1))
+
+    def _settled(self, point: Point, wanted: float) -> Point:
+        """Where the bound is as small as is wanted, with these columns or fewer."""
+        for _ in range(MOST_STEPS):
+            if point.bound <= wanted * size_of(point):
+                return point
+            following = self._stepped(point)
+            if following.bound > point.bound / 2 and point.bound <= LAST_BOUND * size_of(point):
+                return min(point, following, key=lambda each: each.bound)
+            point = following
+        msg = f"expected a bound of {wanted * size_of(point):.1g}, got {point.bound:.1g} in {MOST_STEPS} steps; {ADVICE}"
+        raise InputError(msg)
+
+    def _stepped(self, point: Point) -> Point:
+        """After a step if it makes things better, and after sweeps if not."""
+        if self.inverses is None or self.inverses.items.shape[1] != point.items.shape[1]:
+            self.inverses = Inverses.at(self.problem, point.customers, point.items)
+        curvature = Curvature.at(self.problem, point.customers, point.items, point.slopes, self.inverses)
+        tolerance = TOLERANCE if point.bound < NEAR * size_of(point) else FAR_TOLERANCE
+        customers, items, _ = step(curvature, point.slopes, tolerance=tolerance, rounds=PRODUCTS)
+        length = best_length(self.problem, (point.customers, point.items), point.slopes, (customers, items))
+        following = looked_at(self.problem, point.customers + length * customers, point.items + length * items)
+        if length > LONG and following.bound > STALE * point.bound:
+            self.inverses = None
+        if _better(following, point) or point.bound <= LAST_BOUND * size_of(point):
+            return following
+        self.inverses = None
+        return looked_at(self.problem, *swept(self.problem, point.items, SWEEPS))
+
+
+def _better(new: Point, old: Point) -> bool:
+    """Whether the objective fell; where it is level within rounding, whether the bound did."""
+    level = LEVEL * abs(old.objective)
+    return new.objective < old.objective - level or (new.objective <= old.objective + level and new.bound < old.bound)
