@@ -60,3 +60,9 @@ def distance(problem: Problem, spaces: Balanced, customers: Matrix, items: Matri
     of_customers -= u @ (u.T @ of_customers)
     left, right = roots[0] * np.hstack([u, of_customers]), roots[1] * np.hstack([of_items, b])
     return float(np.sqrt(max(np.vdot(left.T @ left, right.T @ right), 0.0)) / unobserved)
+
+
+def angle(problem: Problem, spaces: Balanced, bound: float) -> float:
+    """A bound of the sine of the largest angle between the items' space and the exact one (Wedin 1972)."""
+    scale = float(np.sqrt(problem.customer_penalties.max() * problem.item_penalties.max()))
+    return scale * bound / float(spaces.values[-1])

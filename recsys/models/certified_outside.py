@@ -17,6 +17,8 @@ CHANCE = 1e-9
 ROUNDS = 40
 """Between two looks."""
 MOST_ROUNDS = 600
+NOTHING = 1e-12
+"""What is left of a vector is rounding: norms that matter are near 1."""
 MOST_COLUMNS = 16
 """That are added at a time."""
 
@@ -63,34 +65,53 @@ class Norm:
 
 def norm(outside: Outside) -> Norm:
     """Of what is outside: until it is known to be at most 1, or above it, or for MOST_ROUNDS."""
-    n_items = len(outside.problem.item_penalties)
-    basis, diagonal, beside = np.zeros((n_items, 0)), [], [0.0]
-    drawn = np.random.default_rng(0).standard_normal(n_items)
-    vector = drawn / np.linalg.norm(drawn)
+    space = _Space(outside)
     while True:
-        for _ in range(min(ROUNDS, n_items - len(diagonal))):
-            basis = np.column_stack([basis, vector])
-            product = outside.by_customers(outside.by_items(vector))
-            diagonal.append(float(vector @ product))
-            product -= basis @ (basis.T @ product)
-            product -= basis @ (basis.T @ product)
-            beside.append(float(np.linalg.norm(product)))
-            vector = product / max(beside[-1], np.finfo(float).tiny)
-        found = _known(basis, diagonal, beside[1:], n_items)
-        exhausted = len(diagonal) >= min(n_items, MOST_ROUNDS) or beside[-1] < np.finfo(float).eps
-        if exhausted or found.bound <= 1 or found.seen > 1:
+        space.grow()
+        found = space.known()
+        if found.bound <= 1 or found.seen > 1 or len(space.diagonal) >= MOST_ROUNDS:
             return found
 
 
-def _known(basis: Matrix, diagonal: list[float], beside: list[float], n_items: int) -> Norm:
-    """What so many rounds say."""
-    values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1))
-    roots = np.sqrt(np.maximum(values[::-1], 0.0))
-    above = np.flatnonzero(roots > 1)[:MOST_COLUMNS]
-    whole = len(diagonal) == n_items or beside[-1] < np.finfo(float).eps
-    part = 0.0 if whole else (np.log(1.648 * np.sqrt(n_items) / CHANCE) / (2 * len(diagonal) - 1)) ** 2
-    bound = roots[0] / np.sqrt(1 - part) if part < 1 else np.inf
-    return Norm(float(roots[0]), float(bound), roots[above], basis @ vectors[:, ::-1][:, above])
+class _Space:
+    """What Lanczos' method has seen so far: an orthonormal basis, and the operator in it, three diagonals."""
+
+    def __init__(self, outside: Outside) -> None:
+        drawn = np.random.default_rng(0).standard_normal(len(outside.problem.item_penalties))
+        self.outside = outside
+        self.next: Vector = drawn / np.linalg.norm(drawn)
+        self.basis: list[Vector] = []
+        self.diagonal: list[float] = []
+        self.beside: list[float] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to be seen."""
+        return bool(self.beside) and (self.beside[-1] < NOTHING or len(self.basis) == len(self.next))
+
+    def grow(self) -> None:
+        """A few rounds."""
+        for _ in range(ROUNDS):
+            if self.whole:
+                return
+            self.basis.append(self.next)
+            rest = self.outside.by_customers(self.outside.by_items(self.next))
+            self.diagonal.append(float(self.next @ rest))
+            seen = np.array(self.basis)
+            for _ in range(2):
+                rest -= (seen @ rest) @ seen
+            self.beside.append(float(np.linalg.norm(rest)))
+            self.next = rest / max(self.beside[-1], NOTHING)
+
+    def known(self) -> Norm:
+        """What so many rounds say."""
+        beside = self.beside[:-1]
+        values, vectors = np.linalg.eigh(np.diag(self.diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+        roots = np.sqrt(np.maximum(values[::-1], 0.0))
+        above = np.flatnonzero(roots > 1)[:MOST_COLUMNS]
+        part = 0.0 if self.whole else (np.log(1.648 * np.sqrt(len(self.next)) / CHANCE) / (2 * len(roots) - 1)) ** 2
+        bound = float(roots[0] / np.sqrt(1 - part)) if part < 1 else np.inf
+        return Norm(float(roots[0]), bound, roots[above], np.array(self.basis).T @ vectors[:, ::-1][:, above])
 
 
 def widened(outside: Outside, found: Norm) -> tuple[Matrix, Matrix]:

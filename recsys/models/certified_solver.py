@@ -7,14 +7,14 @@ A training starts from random items, an erasure from those that are published: a
 where it ends.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys.errors import InputError
-from recsys.models.certified_bound import Balanced, distance
+from recsys.models.certified_bound import Balanced, angle, distance
 from recsys.models.certified_newton import Curvature, Inverses, Slopes, step
 from recsys.models.certified_outside import Norm, Outside, norm, widened
 from recsys.models.certified_problem import Matrix, Problem
@@ -40,10 +40,10 @@ NEGLIGIBLE = 1e-8
 """A column that is a smaller part of the first is none."""
 KEPT = 1e-3
 """The part of the first that a column must be to be kept after the first sweeps."""
-ENOUGH = 1e-13
-"""The bound, as a part of |M|_F, that is worked towards."""
-LAST_BOUND = 1e-10
-"""The same, that is good enough if rounding lets nothing better be reached."""
+ENOUGH = 1e-10
+"""The angle between the items' space and the exact one, at most, that is worked towards."""
+LEVEL_BOUND = 1e-9
+"""The bound, as a part of |M|_F, below which objectives tell nothing, and steps that gain less than half are the last."""
 ROUGH = 1e-6
 """The bound, as a part of |M|_F, at which missing columns are looked for first."""
 LEVEL = 1e-12
@@ -125,6 +125,10 @@ def _first(problem: Problem, start: Matrix, sweeps: int) -> Point:
     return looked_at(problem, *swept(problem, spaces.factors(problem)[1], 1))
 
 
+Known = Callable[[Point], bool]
+"""Whether a point is known well enough."""
+
+
 @dataclass(slots=True)
 class _Search:
     """The way to the optimum."""
@@ -132,21 +136,25 @@ class _Search:
     problem: Problem
     most_columns: int
     inverses: Inverses | None = None
+    precision: type[np.floating] = np.float32
 
     def run(self, point: Point) -> Optimum:
         """The optimum, from here."""
-        for wanted in (ROUGH, ENOUGH):
-            point = self._complete(point, wanted)
+        point = self._complete(point, _roughly)
+        point = self._complete(point, self._enough)
         found = norm(outside_of(self.problem, point))
         if found.bound > 1:
             msg = f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {ADVICE}"""
             raise InputError(msg)
         return Optimum(point.spaces, point.bound, size_of(point), found)
 
-    def _complete(self, point: Point, wanted: float) -> Point:
+    def _enough(self, point: Point) -> bool:
+        return angle(self.problem, point.spaces, point.bound) <= ENOUGH
+
+    def _complete(self, point: Point, known: Known) -> Point:
         """Where the bound is as small as is wanted, with all the columns that this far are seen to be missing."""
         for _ in range(MOST_WIDENED):
-            point = self._settled(point, wanted)
+            point = self._settled(point, known)
             outside = outside_of(self.problem, point)
             found = norm(outside)
             if found.seen <= 1:
@@ -163,22 +171,24 @@ class _Search:
         self.inverses = None
         return looked_at(self.problem, *swept(self.problem, items, 1))
 
-    def _settled(self, point: Point, wanted: float) -> Point:
+    def _settled(self, point: Point, known: Known) -> Point:
         """Where the bound is as small as is wanted, with these columns or fewer."""
         for _ in range(MOST_STEPS):
-            if point.bound <= wanted * size_of(point):
+            if known(point):
                 return point
             following = self._stepped(point)
-            if following.bound > point.bound / 2 and point.bound <= LAST_BOUND * size_of(point):
-                return min(point, following, key=lambda each: each.bound)
+            if following.bound > point.bound / 2 and point.bound <= NEAR * size_of(point):
+                if self.precision is np.float64 and point.bound <= LEVEL_BOUND * size_of(point):
+                    return min(point, following, key=lambda each: each.bound)
+                self.precision, self.inverses = np.float64, None
             point = following
-        msg = f"expected a bound of {wanted * size_of(point):.1g}, got {point.bound:.1g} in {MOST_STEPS} steps; {ADVICE}"
+        msg = f"expected the solution within {MOST_STEPS} steps, got a bound of {point.bound:.1g} only; {ADVICE}"
         raise InputError(msg)
 
     def _stepped(self, point: Point) -> Point:
         """After a step if it makes things better, and after sweeps if not."""
         if self.inverses is None or self.inverses.items.shape[1] != point.items.shape[1]:
-            self.inverses = Inverses.at(self.problem, point.customers, point.items)
+            self.inverses = Inverses.at(self.problem, point.customers, point.items, self.precision)
         curvature = Curvature.at(self.problem, point.customers, point.items, point.slopes, self.inverses)
         tolerance = TOLERANCE if point.bound < NEAR * size_of(point) else FAR_TOLERANCE
         customers, items, _ = step(curvature, point.slopes, tolerance=tolerance, rounds=PRODUCTS)
@@ -186,10 +196,14 @@ class _Search:
         following = looked_at(self.problem, point.customers + length * customers, point.items + length * items)
         if length > LONG and following.bound > STALE * point.bound:
             self.inverses = None
-        if _better(following, point) or point.bound <= LAST_BOUND * size_of(point):
+        if _better(following, point) or point.bound <= LEVEL_BOUND * size_of(point):
             return following
         self.inverses = None
         return looked_at(self.problem, *swept(self.problem, point.items, SWEEPS))
+
+
+def _roughly(point: Point) -> bool:
+    return point.bound <= ROUGH * size_of(point)
 
 
 def _better(new: Point, old: Point) -> bool:

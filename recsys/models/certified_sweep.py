@@ -33,12 +33,13 @@ def swept(problem: Problem, items: Matrix, count: int) -> tuple[Matrix, Matrix]:
     return customers, items
 
 
-def inverses(bought: sp.csr_matrix, other: Matrix, penalties: Vector, unobserved: float) -> NDArray[np.float32]:
-    """(rows, d, d): the inverse of every row's matrix, in single precision: it says where to go, not where to stop."""
-    found = np.empty((bought.shape[0], other.shape[1], other.shape[1]), dtype=np.float32)
-    narrow = other.astype(np.float32)
+def inverses(
+    bought: sp.csr_matrix, other: NDArray[np.floating], penalties: Vector, unobserved: float
+) -> NDArray[np.floating]:
+    """(rows, d, d): the inverse of every row's matrix, in the precision of the other side."""
+    found = np.empty((bought.shape[0], other.shape[1], other.shape[1]), dtype=other.dtype)
     for start in range(0, len(found), BLOCK):
-        found[start : start + BLOCK] = np.linalg.inv(_matrices(bought, narrow, penalties, unobserved, start))
+        found[start : start + BLOCK] = np.linalg.inv(_matrices(bought, other, penalties, unobserved, start))
     return found
 
 
