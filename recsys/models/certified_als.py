@@ -12,12 +12,13 @@ certificate. The certified removal of Guo et al. (2020) hides what a first step 
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
 from recsys.errors import InputError
-from recsys.models.certified_bound import angle
+from recsys.models.certified_bound import Balanced, angle
 from recsys.models.certified_problem import Matrix, Problem, Weights
 from recsys.models.certified_solver import FIRST_SWEEPS, Optimum, optimum, random_start
 from recsys.models.factors import ItemFactors
@@ -27,18 +28,20 @@ from recsys.types import Json
 POWER = 0.25
 """Columns of the head are held back by this power of their value. This and the next three were chosen on validation
 purchases of MovieLens (docs/decisions/0027-certified-als.md)."""
-RIDGE = 0.0
+RIDGE = 1.0
 """Of the fold-in, in mean values of the head's columns."""
 UNOBSERVED = 0.3
 """What an entry that was not bought weighs in the fold-in."""
 HEAD_SIZE = 0.25
 """The root of the mean square of the head."""
-ITEMS_SIZE = 8.0
+ITEMS_SIZE = 4.0
 """Times the items, in the table that the next erasure starts from."""
 MARGIN = 2e-10
 """How far an entry must be from a boundary of the grid."""
 SAFETY = 10.0
 """As many estimated errors of an entry. Two solvers differed by a hundredth of one at most."""
+BETTER = 4.0
+"""Times as well as is needed is worked towards."""
 LARGEST_TABLES = 2**29
 """Numbers in the inverses of all customers and items: 2 GiB."""
 
@@ -107,14 +110,15 @@ def certified_als(
     """
     problem = Problem.of(purchased, weights)
     _require_room(problem, n_factors)
+    enough = partial(_known, problem)
     start = None if before is None else _items_of(before, items)
     try:
         if start is not None:
-            return in_one_form(problem, items, optimum(problem, start, most_columns=n_factors))
+            return in_one_form(problem, items, optimum(problem, start, enough=enough, most_columns=n_factors))
     except InputError:
         pass  # from the beginning, then: a start that is far away is worse than none
     start = random_start(len(items), min(n_factors, *problem.bought.shape), seed)
-    found = optimum(problem, start, most_columns=n_factors, sweeps=FIRST_SWEEPS)
+    found = optimum(problem, start, enough=enough, most_columns=n_factors, sweeps=FIRST_SWEEPS)
     return in_one_form(problem, items, found)
 
 
@@ -125,8 +129,7 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
         InputError: the solution is not known well enough for the grid, or no grid fits.
     """
     spaces = found.spaces
-    sine = angle(problem, spaces, found.bound)
-    error = sine / np.sqrt(len(spaces.values)) * max(ITEMS_SIZE * _size(spaces.factors(problem)[1]), HEAD_SIZE)
+    error = entry_error(problem, spaces, found.bound)
     if not error * SAFETY <= MARGIN:
         msg = (
             f"expected entries that are known to {MARGIN / SAFETY:.1g}, got {error:.1g}: the last column hardly "
@@ -144,7 +147,7 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
         columns=len(spaces.values),
         outside=found.outside.seen,
         outside_bound=found.outside.bound,
-        angle=sine,
+        angle=angle(problem, spaces, found.bound),
         margin=MARGIN,
         offset=offset,
     )
@@ -158,6 +161,16 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
         alpha=1 + 1 / UNOBSERVED,
     )
     return CertifiedALS(model, certificate)
+
+
+def entry_error(problem: Problem, spaces: Balanced, bound: float) -> float:
+    """An estimate of what one entry of the tables is off by: the angle, spread over the columns."""
+    largest = max(ITEMS_SIZE * _size(spaces.factors(problem)[1]), HEAD_SIZE)
+    return float(angle(problem, spaces, bound) / np.sqrt(len(spaces.values)) * largest)
+
+
+def _known(problem: Problem, spaces: Balanced, bound: float) -> bool:
+    return entry_error(problem, spaces, bound) * SAFETY * BETTER <= MARGIN
 
 
 def _items_of(before: ItemFactors, items: tuple[str, ...]) -> Matrix:

@@ -28,8 +28,8 @@ class Weights:
 
     unobserved: float = 0.3
     """What an entry that nobody bought weighs against one that somebody did. Above zero: it makes the problem convex."""
-    penalty: float = 0.0105
-    """Of the lengths of the factors."""
+    penalty: float = 0.7
+    """Of the lengths of the factors, as a part of the `edge`: it decides how many columns the solution has."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,25 @@ class Problem:
         return cls(bought, weights)
 
     @cached_property
+    def penalty(self) -> float:
+        """p: the setting times the edge, up to which the singular values of as many random purchases reach, scaled alike.
+
+        It is made from three whole numbers, so that the same purchases give the same bits in any order.
+        """
+        (n, m), bought = self.bought.shape, self.bought.nnz
+        edge = (n**0.5 + m**0.5) * bought**0.5 / (bought + self.weights.unobserved * n * m)
+        return float(self.weights.penalty * edge)
+
+    @cached_property
     def customer_penalties(self) -> Vector:
         """(n,): l_u."""
         lengths = np.diff(self.bought.indptr)
-        return np.asarray(self.weights.penalty * (lengths + self.weights.unobserved * self.bought.shape[1]))
+        return np.asarray(self.penalty * (lengths + self.weights.unobserved * self.bought.shape[1]))
 
     @cached_property
     def item_penalties(self) -> Vector:
         """(m,): l_j."""
-        return np.asarray(self.weights.penalty * (self.counts + self.weights.unobserved * self.bought.shape[0]))
+        return np.asarray(self.penalty * (self.counts + self.weights.unobserved * self.bought.shape[0]))
 
     @cached_property
     def counts(self) -> Vector:

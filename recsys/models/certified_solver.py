@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.errors import InputError
-from recsys.models.certified_bound import Balanced, angle, distance
+from recsys.models.certified_bound import Balanced, distance
 from recsys.models.certified_newton import Curvature, Inverses, Slopes, step
 from recsys.models.certified_outside import Norm, Outside, norm, widened
 from recsys.models.certified_problem import Matrix, Problem
@@ -40,8 +40,6 @@ NEGLIGIBLE = 1e-8
 """A column that is a smaller part of the first is none."""
 KEPT = 1e-3
 """The part of the first that a column must be to be kept after the first sweeps."""
-ENOUGH = 1e-10
-"""The angle between the items' space and the exact one, at most, that is worked towards."""
 LEVEL_BOUND = 1e-9
 """The bound, as a part of |M|_F, below which objectives tell nothing, and steps that gain less than half are the last."""
 ROUGH = 1e-6
@@ -65,6 +63,10 @@ class Optimum:
     outside: Norm
 
 
+Enough = Callable[[Balanced, float], bool]
+"""Whether spaces with this bound are known well enough."""
+
+
 class Point(NamedTuple):
     """Factors, and what is known at them."""
 
@@ -76,19 +78,22 @@ class Point(NamedTuple):
     objective: float
 
 
-def optimum(problem: Problem, start: Matrix, *, most_columns: int, sweeps: int = 0) -> Optimum:
+def optimum(
+    problem: Problem, start: Matrix, *, enough: Enough, most_columns: int, sweeps: int = 0
+) -> Optimum:
     """The one solution of the problem.
 
     Args:
         problem: the problem
         start: (m, d): items to start from
+        enough: how well it has to be known; if rounding lets nothing better be reached, less comes back
         most_columns: that it may have
         sweeps: over both sides before the first step: from a random start, FIRST_SWEEPS
 
     Raises:
         InputError: it has more columns, or it could not be certified.
     """
-    return _Search(problem, most_columns).run(_first(problem, start, sweeps))
+    return _Search(problem, enough, most_columns).run(_first(problem, start, sweeps))
 
 
 def random_start(n_items: int, columns: int, seed: int) -> Matrix:
@@ -134,6 +139,7 @@ class _Search:
     """The way to the optimum."""
 
     problem: Problem
+    enough: Enough
     most_columns: int
     inverses: Inverses | None = None
     precision: type[np.floating] = np.float32
@@ -141,15 +147,12 @@ class _Search:
     def run(self, point: Point) -> Optimum:
         """The optimum, from here."""
         point = self._complete(point, _roughly)
-        point = self._complete(point, self._enough)
+        point = self._complete(point, lambda at: self.enough(at.spaces, at.bound))
         found = norm(outside_of(self.problem, point))
         if found.bound > 1:
             msg = f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {ADVICE}"""
             raise InputError(msg)
         return Optimum(point.spaces, point.bound, size_of(point), found)
-
-    def _enough(self, point: Point) -> bool:
-        return angle(self.problem, point.spaces, point.bound) <= ENOUGH
 
     def _complete(self, point: Point, known: Known) -> Point:
         """Where the bound is as small as is wanted, with all the columns that this far are seen to be missing."""
