@@ -136,10 +136,7 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
             "differs from none; train with another penalty: privrec train --penalty X"
         )
         raise InputError(msg)
-    whole = ITEMS_SIZE * spaces.factors(problem)[1]
-    head = whole * spaces.values**-POWER
-    head *= HEAD_SIZE / _size(head)
-    offset, (encoder, factors) = on_grid([whole @ rotation(whole, items), head @ rotation(head, items)], MARGIN)
+    offset, (encoder, factors) = on_grid(_tables(problem, items, spaces), MARGIN)
     bought = problem.counts > 0
     certificate = ScoresCertificate(
         bound=found.bound,
@@ -163,10 +160,20 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
     return CertifiedALS(model, certificate)
 
 
+def _tables(problem: Problem, items: tuple[str, ...], spaces: Balanced) -> list[Matrix]:
+    """The items as they were found, and the head; a column of zeros where nobody has anything in common."""
+    if not len(spaces.values):
+        return [np.zeros((len(items), 1))] * 2
+    whole = ITEMS_SIZE * spaces.factors(problem)[1]
+    head = whole * spaces.values**-POWER
+    head *= HEAD_SIZE / _size(head)
+    return [table @ rotation(table, items) for table in (whole, head)]
+
+
 def entry_error(problem: Problem, spaces: Balanced, bound: float) -> float:
     """An estimate of what one entry of the tables is off by: the angle, spread over the columns."""
     largest = max(ITEMS_SIZE * _size(spaces.factors(problem)[1]), HEAD_SIZE)
-    return float(angle(problem, spaces, bound) / np.sqrt(len(spaces.values)) * largest)
+    return float(angle(problem, spaces, bound) / np.sqrt(max(len(spaces.values), 1)) * largest)
 
 
 def _known(problem: Problem, spaces: Balanced, bound: float) -> bool:
@@ -182,7 +189,7 @@ def _items_of(before: ItemFactors, items: tuple[str, ...]) -> Matrix:
 
 
 def _size(table: Matrix) -> float:
-    return float(np.sqrt(np.mean(table**2)))
+    return float(np.sqrt(np.mean(table**2))) if table.size else 0.0
 
 
 def _require_room(problem: Problem, n_factors: int) -> None:

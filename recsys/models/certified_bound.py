@@ -64,5 +64,9 @@ def distance(problem: Problem, spaces: Balanced, customers: Matrix, items: Matri
 
 def angle(problem: Problem, spaces: Balanced, bound: float) -> float:
     """A bound of the sine of the largest angle between the items' space and the exact one (Wedin 1972)."""
-    scale = float(np.sqrt(problem.customer_penalties.max() * problem.item_penalties.max()))
-    return scale * bound / float(spaces.values[-1])
+    return scale(problem) * bound / float(spaces.values[-1]) if len(spaces.values) else 0.0
+
+
+def scale(problem: Problem) -> float:
+    """How much longer the scaled scores can be than the scores."""
+    return float(np.sqrt(problem.customer_penalties.max() * problem.item_penalties.max()))

@@ -157,7 +157,7 @@ def _conjugate_gradients(curvature: Curvature, wanted: Table, tolerance: float, 
     direction, energy = better, np.vdot(left, better)
     enough = tolerance**2 * energy
     for taken in range(1, rounds + 1):
-        product = curvature.of_items(direction)
+        product = curvature.straightened(curvature.of_items(direction))
         bend = np.vdot(direction, product)
         if not bend > 0:
             return (found if taken > 1 else direction), taken

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.errors import InputError
-from recsys.models.certified_bound import Balanced, distance
+from recsys.models.certified_bound import Balanced, distance, scale
 from recsys.models.certified_newton import Curvature, Inverses, Slopes, step
 from recsys.models.certified_outside import Norm, Outside, norm, widened
 from recsys.models.certified_problem import Matrix, Problem
@@ -37,7 +37,7 @@ STALE = 0.1
 LONG = 0.5
 """A step that was cut to a smaller part was kept from going further by the objective's shape, not by old inverses."""
 NEGLIGIBLE = 1e-8
-"""A column that is a smaller part of the first is none."""
+"""A column that is a smaller part of the first, or of what one score of 1 is, is none."""
 KEPT = 1e-3
 """The part of the first that a column must be to be kept after the first sweeps."""
 LEVEL_BOUND = 1e-9
@@ -104,7 +104,8 @@ def random_start(n_items: int, columns: int, seed: int) -> Matrix:
 def looked_at(problem: Problem, customers: Matrix, items: Matrix) -> Point:
     """What is known at these factors, brought to equal lengths on both sides, without columns that are none."""
     spaces = Balanced.of(problem, customers, items)
-    spaces = spaces.kept(max(int((spaces.values > NEGLIGIBLE * spaces.values[0]).sum()), 1))
+    largest = max(float(spaces.values.max(initial=0.0)), scale(problem))
+    spaces = spaces.kept(int((spaces.values > NEGLIGIBLE * largest).sum()))
     customers, items = spaces.factors(problem)
     slopes = Slopes.at(problem, customers, items)
     bound = distance(problem, spaces, customers, items, slopes.missing)
@@ -126,7 +127,8 @@ def _first(problem: Problem, start: Matrix, sweeps: int) -> Point:
     if not sweeps:
         return looked_at(problem, customers_of(problem, start), start)
     point = looked_at(problem, *swept(problem, start, sweeps))
-    spaces = point.spaces.kept(int((point.spaces.values > KEPT * point.spaces.values[0]).sum()))
+    values = point.spaces.values
+    spaces = point.spaces.kept(int((values > KEPT * values.max(initial=0.0)).sum()))
     return looked_at(problem, *swept(problem, spaces.factors(problem)[1], 1))
 
 
@@ -180,7 +182,7 @@ class _Search:
             if known(point):
                 return point
             following = self._stepped(point)
-            if following.bound > point.bound / 2 and point.bound <= NEAR * size_of(point):
+            if following.bound > point.bound / 2 and point.bound <= ROUGH * size_of(point):
                 if self.precision is np.float64 and point.bound <= LEVEL_BOUND * size_of(point):
                     return min(point, following, key=lambda each: each.bound)
                 self.precision, self.inverses = np.float64, None

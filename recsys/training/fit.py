@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from recsys.errors import InputError
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.attributes import ItemAttributes
+from recsys.models.certified_als import ScoresCertificate, certified_als
+from recsys.models.certified_problem import Weights
 from recsys.models.customer import SumRule, counts_terms
 from recsys.models.dp_als import train_dp_als
 from recsys.models.dp_sgd import train_dp_sgd
@@ -55,8 +57,8 @@ class Fitted:
 
     factors: ItemFactors
     content: GramSum | None
-    certificate: Certificate | None = None
-    """How far the factors can be from those of the exact sum; of a model that is one's function alone."""
+    certificate: Certificate | ScoresCertificate | None = None
+    """How far the factors can be from the exact ones; of a model that is a function of its data alone."""
 
 
 def fit(
@@ -67,6 +69,7 @@ def fit(
     attributes: ItemAttributes | None = None,
     entropy: Entropy = OS_ENTROPY,
     seed: int = 0,
+    before: ItemFactors | None = None,
 ) -> Fitted:
     """The model of these customers under these terms. Whoever releases it books `terms.first_spends` before the call.
 
@@ -77,7 +80,12 @@ def fit(
         attributes: of the items, public; asked for where the terms have directions
         entropy: where noise comes from
         seed: for the initial factors of the trainers that start from some
+        before: the model in whose place this one comes, for the trainer that can start from it
     """
+    if terms.trainer is Trainer.ALS_CERTIFIED:
+        weights = Weights(penalty=terms.penalty or Weights().penalty)
+        exact = certified_als(purchased, items, weights=weights, n_factors=terms.n_factors, seed=seed, before=before)
+        return Fitted(exact.factors, None, exact.certificate)
     if terms.trainer is Trainer.ALS:
         return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
     if terms.erasable:
@@ -101,8 +109,8 @@ def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) 
     release made; a popularity model draws its counts anew. An erasable model draws nothing: it is the sum's alone.
     """
     if terms.erasable:
-        exact = erasable_factors(content, terms.n_factors)
-        return Fitted(exact.factors, content, exact.certificate)
+        erasable = erasable_factors(content, terms.n_factors)
+        return Fitted(erasable.factors, content, erasable.certificate)
     if terms.gram_noise_multiplier is None:
         counts = release_counts(content.counts, terms.counts_noise_multiplier, entropy)
         return Fitted(popularity_model(counts, content.items), content)
