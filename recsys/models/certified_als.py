@@ -111,7 +111,7 @@ def certified_als(
     problem = Problem.of(purchased, weights)
     _require_room(problem, n_factors)
     enough = partial(_known, problem)
-    start = None if before is None else _items_of(before, items)
+    start = None if before is None else items_in(before, items)
     try:
         if start is not None:
             return in_one_form(problem, items, optimum(problem, start, enough=enough, most_columns=n_factors))
@@ -180,7 +180,7 @@ def _known(problem: Problem, spaces: Balanced, bound: float) -> bool:
     return entry_error(problem, spaces, bound) * SAFETY * BETTER <= MARGIN
 
 
-def _items_of(before: ItemFactors, items: tuple[str, ...]) -> Matrix:
+def items_in(before: ItemFactors, items: tuple[str, ...]) -> Matrix:
     """(n_items, d): the items as they were found before; zero for those that are new."""
     places = {item: place for place, item in enumerate(before.item_ids)}
     rows = np.array([places.get(item, len(places)) for item in items])

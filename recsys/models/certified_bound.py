@@ -13,6 +13,7 @@ import numpy as np
 
 from recsys.models.certified_problem import Matrix, Problem, Vector
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Balanced:
     """The singular value decomposition of the scaled scores: U S B^T."""

@@ -23,7 +23,9 @@ def best_length(problem: Problem, at: tuple[Matrix, Matrix], slopes: Slopes, alo
     once = problem.at_purchases(moved, items) + problem.at_purchases(customers, turned)
     twice = problem.at_purchases(moved, turned)
     left, right = _products(customers, moved), _products(items, turned)
-    everywhere = [sum(float(np.vdot(left[i], right[n - i])) for i in range(max(n - 2, 0), min(n, 2) + 1)) for n in (2, 3, 4)]
+    everywhere = [
+        sum(float(np.vdot(left[i], right[n - i])) for i in range(max(n - 2, 0), min(n, 2) + 1)) for n in (2, 3, 4)
+    ]
     lengths = problem.customer_penalties @ (moved**2).sum(axis=1) + problem.item_penalties @ (turned**2).sum(axis=1)
     bought = [once @ once + 2 * (slopes.missing @ twice), 2 * (once @ twice), twice @ twice]
     second, third, fourth = (b + problem.weights.unobserved * e for b, e in zip(bought, everywhere, strict=True))
@@ -41,6 +43,6 @@ def _least(first: float, second: float, third: float, fourth: float) -> float:
     if not first < 0:
         return 0.0
     roots = np.roots([4 * fourth, 3 * third, 2 * second, first])
-    real = roots[np.abs(roots.imag) < 1e-9 * np.abs(roots)].real  # noqa: PLR2004 - rounding
+    real = roots[np.abs(roots.imag) < 1e-9 * np.abs(roots)].real
     inside = [0.0, *(float(t) for t in real if 0 < t < LONGEST), LONGEST]
     return min(inside, key=lambda t: t * (first + t * (second + t * (third + t * fourth))))

@@ -29,10 +29,10 @@ PRODUCTS = 60
 """Of a step at most."""
 TOLERANCE = 1e-3
 """What a step leaves of the slopes."""
-FAR_TOLERANCE = 0.1
+FAR_TOLERANCE = 0.03
 """The same, while the bound is no smaller a part of |M|_F than NEAR."""
 NEAR = 1e-3
-STALE = 0.1
+STALE = 0.03
 """Inverses are made anew if a step leaves more than this part of the bound."""
 LONG = 0.5
 """A step that was cut to a smaller part was kept from going further by the objective's shape, not by old inverses."""
@@ -44,6 +44,8 @@ LEVEL_BOUND = 1e-9
 """The bound, as a part of |M|_F, below which objectives tell nothing, and steps that gain less than half are the last."""
 ROUGH = 1e-6
 """The bound, as a part of |M|_F, at which missing columns are looked for first."""
+SINGLE = 1e-7
+"""The same, from which on single precision leads nowhere."""
 LEVEL = 1e-12
 """Objectives that differ by a smaller part are equal."""
 MOST_STEPS = 60
@@ -78,9 +80,7 @@ class Point(NamedTuple):
     objective: float
 
 
-def optimum(
-    problem: Problem, start: Matrix, *, enough: Enough, most_columns: int, sweeps: int = 0
-) -> Optimum:
+def optimum(problem: Problem, start: Matrix, *, enough: Enough, most_columns: int, sweeps: int = 0) -> Optimum:
     """The one solution of the problem.
 
     Args:
@@ -182,9 +182,10 @@ class _Search:
             if known(point):
                 return point
             following = self._stepped(point)
-            if following.bound > point.bound / 2 and point.bound <= ROUGH * size_of(point):
-                if self.precision is np.float64 and point.bound <= LEVEL_BOUND * size_of(point):
+            if self.precision is np.float64 and following.bound > point.bound / 2:
+                if point.bound <= LEVEL_BOUND * size_of(point):
                     return min(point, following, key=lambda each: each.bound)
+            if following.bound < SINGLE * size_of(following) and self.precision is np.float32:
                 self.precision, self.inverses = np.float64, None
             point = following
         msg = f"expected the solution within {MOST_STEPS} steps, got a bound of {point.bound:.1g} only; {ADVICE}"

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from recsys.errors import InputError
 from recsys.models.certified_als import in_one_form
-from recsys.models.certified_bound import Balanced, distance
+from recsys.models.certified_bound import Balanced
 from recsys.models.certified_newton import Curvature, Inverses, Slopes, step
 from recsys.models.certified_outside import norm, widened
 from recsys.models.certified_problem import Matrix, Problem, Weights
@@ -69,9 +69,7 @@ def test_a_sweep_solves_each_side_exactly(problem: Problem, found: Optimum) -> N
     assert np.abs(Slopes.at(problem, customers, items).items).max() < 1e-12
 
 
-def test_the_curvature_is_the_change_of_the_slopes_while_the_customers_follow(
-    problem: Problem, found: Optimum
-) -> None:
+def test_the_curvature_is_the_change_of_the_slopes_while_the_customers_follow(problem: Problem, found: Optimum) -> None:
     items = near(problem, found, 0.1)[1]
     customers = customers_of(problem, items)
     slopes = Slopes.at(problem, customers, items)
