@@ -1,14 +1,14 @@
-"""Implicit ALS at its optimum: item tables that are a function of the purchases alone, so that an erasure can be proven.
+"""Implicit ALS at its optimum: item tables that are a function of the purchases alone, and an erasure proven.
 
 1. The one solution of a convex problem (`certified_problem`), from any start (`certified_solver`), with a bound of the
    distance to it (`certified_bound`) and of what is missing (`certified_outside`).
-2. In one form: of the scaled scores U S B^T only B and S are used, by way of what no sign, order or turn of columns with
+2. In one form: of the scaled scores U S B^T only B and S are used, in a way that no sign, order or turn of columns with
    equal values changes, on a grid (`subspace_form`).
 3. Two tables: the head, with large values held back, in which a customer is folded in by ridge, and the items as they
    were found, which serve nobody and are what the next erasure starts from. Nothing else is kept of a training.
 
 Closest is Unlearn-ALS (Xu et al. 2023, "Netflix and Forget", arXiv 2302.06676): sweeps from a warm start, towards no
-certificate. The certified removal of Guo et al. (2020) hides what a first step leaves under noise; here nothing is left.
+certificate. Guo et al. (2020) hide under noise what a first step leaves; here nothing is left.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from recsys.errors import InputError
 from recsys.models.certified_bound import Balanced, angle
-from recsys.models.certified_problem import Matrix, Problem, Weights
+from recsys.models.certified_problem import USUAL, Matrix, Problem, Weights
 from recsys.models.certified_solver import FIRST_SWEEPS, Optimum, optimum, random_start
 from recsys.models.factors import ItemFactors
 from recsys.models.subspace_form import on_grid, rotation
@@ -84,7 +84,7 @@ def certified_als(
     purchased: sp.csr_matrix,
     items: tuple[str, ...],
     *,
-    weights: Weights = Weights(),
+    weights: Weights = USUAL,
     n_factors: int,
     seed: int = 0,
     before: ItemFactors | None = None,
@@ -103,8 +103,8 @@ def certified_als(
         InputError: the solution has more columns, it cannot be certified, or the shop is too large.
 
     Guarantees:
-        - Equal purchases give equal bytes, whatever the start, the order of the customers and the number of threads, but
-          for chances that decision 0027 names.
+        - Equal purchases give equal bytes, whatever the start, the order of the customers and the number of threads,
+          but for chances that decision 0027 names.
 
     Tested by: tests/recsys/models/test_certified_als.py::test_whoever_is_erased_was_never_there
     """

@@ -1,10 +1,10 @@
 """How far a factorisation is from the one optimum, without knowing it: a theorem, evaluated.
 
-P(M) = sum over bought (1 - m)^2 + a |M|_F^2 + 2 |D_u^1/2 M D_v^1/2|_* is 2a-strongly convex, so every subgradient G at M
-bounds the way: |M - M*|_F <= |G|_F / 2a. With D_u^1/2 M D_v^1/2 = U S B^T and H half the gradient of the smooth part,
-scaled by D^-1/2 on both sides, the subgradients are 2 D_u^1/2 (H + U B^T + W) D_v^1/2 with W outside the spaces of U and
-B and |W| <= 1. If the part of H outside has a norm of at most 1, W cancels it, and the rest is what a few products give.
-If it is above 1, the optimum has a column more: its leading singular pair is the direction that is missing.
+P(M) = sum over bought (1 - m)^2 + a |M|_F^2 + 2 |D_u^1/2 M D_v^1/2|_* is 2a-strongly convex, so every subgradient G at
+M bounds the way: |M - M*|_F <= |G|_F / 2a. With D_u^1/2 M D_v^1/2 = U S B^T and H half the gradient of the smooth part,
+scaled by D^-1/2 on both sides, the subgradients are 2 D_u^1/2 (H + U B^T + W) D_v^1/2 with W outside the spaces of U
+and B and |W| <= 1. If the part of H outside has a norm of at most 1, W cancels it, and the rest is what a few products
+give. If it is above 1, the optimum has a column more: its leading singular pair is the direction that is missing.
 """
 
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ X -> X Q and V -> V Q, without a change, so there are directions W = V S with S 
 conjugate gradients would be lost; every iterate is projected on those with V^T W symmetric.
 
 All of it may be single precision, and is linear: what it misses of a step the next one makes up, from a gradient in
-double precision. This is the influence function of Koh and Liang (2017), taken of the problem in which the customers are
-solved for, and iterated; the removal of Guo et al. (2020) is its first step.
+double precision. This is the influence function of Koh and Liang (2017), of the problem in which the customers are
+solved for, iterated; the removal of Guo et al. (2020) is its first step.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Slopes:
     @classmethod
     def at(cls, problem: Problem, customers: Matrix, items: Matrix) -> "Slopes":
         """At this point."""
-        missing = problem.at_purchases(customers, items) - 1
+        missing = np.asarray(problem.at_purchases(customers, items) - 1, dtype=np.float64)
         table, unobserved = problem.table(missing), problem.weights.unobserved
         of_customers = table @ items + unobserved * customers @ (items.T @ items)
         of_items = table.T @ customers + unobserved * items @ (customers.T @ customers)

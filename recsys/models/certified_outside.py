@@ -1,4 +1,4 @@
-"""The part of the slope outside the spaces of a solution: its norm, and the columns that are missing where it is above 1.
+"""The slope outside the spaces of a solution: its norm, and the columns that are missing where it is above 1.
 
 Lanczos' method sees a norm from below. From a start that is drawn independently of the matrix, it is too low by a part
 of e in the square after q rounds with a probability of at most 1.648 sqrt(n) exp(-sqrt(e) (2 q - 1)) (Kuczynski and

@@ -27,9 +27,13 @@ class Weights:
     """The two settings of the problem; public, never made from purchases."""
 
     unobserved: float = 0.3
-    """What an entry that nobody bought weighs against one that somebody did. Above zero: it makes the problem convex."""
+    """What an entry that nobody bought weighs against one that somebody did. It makes the problem convex."""
     penalty: float = 0.7
     """Of the lengths of the factors, as a part of the `edge`: it decides how many columns the solution has."""
+
+
+USUAL = Weights()
+"""The best on validation purchases of MovieLens (docs/decisions/0027-certified-als.md)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Problem:
 
     @cached_property
     def penalty(self) -> float:
-        """p: the setting times the edge, up to which the singular values of as many random purchases reach, scaled alike.
+        """p: the setting times the edge: as far as singular values of as many random purchases reach, scaled alike.
 
         It is made from three whole numbers, so that the same purchases give the same bits in any order.
         """

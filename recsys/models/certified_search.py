@@ -1,4 +1,4 @@
-"""How far to go along a step: the objective on a line is a polynomial of degree four, and its least is known exactly."""
+"""How far to go along a step: the objective on a line is a polynomial of degree four, its least known."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The optimum, from any start: Newton's steps where they help, sweeps where they do not, columns where some are missing.
+"""The optimum, from any start: Newton's steps where they help, sweeps where not, columns where some are missing.
 
     start -> (step, or sweeps if the step makes it worse) until the bound is small -> norm of what is outside
           -> above 1: columns more, and again -> at most 1: this is the optimum
@@ -32,7 +32,7 @@ TOLERANCE = 1e-3
 FAR_TOLERANCE = 0.03
 """The same, while the bound is no smaller a part of |M|_F than NEAR."""
 NEAR = 1e-3
-STALE = 0.03
+STALE = 0.1
 """Inverses are made anew if a step leaves more than this part of the bound."""
 LONG = 0.5
 """A step that was cut to a smaller part was kept from going further by the objective's shape, not by old inverses."""
@@ -41,11 +41,11 @@ NEGLIGIBLE = 1e-8
 KEPT = 1e-3
 """The part of the first that a column must be to be kept after the first sweeps."""
 LEVEL_BOUND = 1e-9
-"""The bound, as a part of |M|_F, below which objectives tell nothing, and steps that gain less than half are the last."""
+"""The bound, as a part of |M|_F, below which a step that gains less than half is the last."""
 ROUGH = 1e-6
 """The bound, as a part of |M|_F, at which missing columns are looked for first."""
 SINGLE = 1e-7
-"""The same, from which on single precision leads nowhere."""
+"""The same, from which on a step that gains little is one for which single precision does not do."""
 LEVEL = 1e-12
 """Objectives that differ by a smaller part are equal."""
 MOST_STEPS = 60
@@ -106,16 +106,24 @@ def looked_at(problem: Problem, customers: Matrix, items: Matrix) -> Point:
     spaces = Balanced.of(problem, customers, items)
     largest = max(float(spaces.values.max(initial=0.0)), scale(problem))
     spaces = spaces.kept(int((spaces.values > NEGLIGIBLE * largest).sum()))
-    customers, items = spaces.factors(problem)
+    customers, items = _turned(problem, spaces, items)
     slopes = Slopes.at(problem, customers, items)
     bound = distance(problem, spaces, customers, items, slopes.missing)
     return Point(customers, items, spaces, slopes, bound, problem.objective(customers, items))
 
 
+def _turned(problem: Problem, spaces: Balanced, before: Matrix) -> tuple[Matrix, Matrix]:
+    """The factors, turned to be as near as they can be to items from before: inverses from there stay good."""
+    customers, items = spaces.factors(problem)
+    if items.shape != before.shape:
+        return customers, items
+    left, _, right = np.linalg.svd(items.T @ (problem.item_penalties[:, None] * before))
+    return customers @ (left @ right), items @ (left @ right)
+
+
 def size_of(point: Point) -> float:
     """|M|_F."""
-    within = point.customers.T @ point.customers, point.items.T @ point.items
-    return float(np.sqrt(max(np.vdot(*within), 0.0)))
+    return float(np.sqrt(np.vdot(point.customers.T @ point.customers, point.items.T @ point.items)))
 
 
 def outside_of(problem: Problem, point: Point) -> Outside:
@@ -148,28 +156,27 @@ class _Search:
 
     def run(self, point: Point) -> Optimum:
         """The optimum, from here."""
-        point = self._complete(point, _roughly)
-        point = self._complete(point, lambda at: self.enough(at.spaces, at.bound))
-        found = norm(outside_of(self.problem, point))
+        point, _ = self._complete(point, _roughly)
+        point, found = self._complete(point, lambda at: self.enough(at.spaces, at.bound))
         if found.bound > 1:
             msg = f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {ADVICE}"""
             raise InputError(msg)
         return Optimum(point.spaces, point.bound, size_of(point), found)
 
-    def _complete(self, point: Point, known: Known) -> Point:
+    def _complete(self, point: Point, known: Known) -> tuple[Point, Norm]:
         """Where the bound is as small as is wanted, with all the columns that this far are seen to be missing."""
         for _ in range(MOST_WIDENED):
             point = self._settled(point, known)
             outside = outside_of(self.problem, point)
             found = norm(outside)
             if found.seen <= 1:
-                return point
+                return point, found
             point = self._widened(outside, found)
         msg = f"expected the columns of the solution within {MOST_WIDENED} rounds, got more missing ones; {ADVICE}"
         raise InputError(msg)
 
     def _widened(self, outside: Outside, found: Norm) -> Point:
-        customers, items = widened(outside, found)
+        _, items = widened(outside, found)
         if items.shape[1] > self.most_columns:
             msg = f"expected a solution with at most {self.most_columns} columns, got more; {ADVICE}"
             raise InputError(msg)
@@ -182,10 +189,9 @@ class _Search:
             if known(point):
                 return point
             following = self._stepped(point)
-            if self.precision is np.float64 and following.bound > point.bound / 2:
-                if point.bound <= LEVEL_BOUND * size_of(point):
-                    return min(point, following, key=lambda each: each.bound)
-            if following.bound < SINGLE * size_of(following) and self.precision is np.float32:
+            if self.precision is np.float64 and point.bound / 2 < following.bound <= LEVEL_BOUND * size_of(point):
+                return min(point, following, key=lambda each: each.bound)
+            if following.bound > STALE * point.bound and point.bound < SINGLE * size_of(point):
                 self.precision, self.inverses = np.float64, None
             point = following
         msg = f"expected the solution within {MOST_STEPS} steps, got a bound of {point.bound:.1g} only; {ADVICE}"

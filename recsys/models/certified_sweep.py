@@ -1,7 +1,7 @@
 """One side of the factors, exactly, where the other is given: a ridge problem for each customer or item.
 
-Their matrices are A = a V^T V + sum over bought v v^T + l I. Solving for one side and then the other is alternating least
-squares; their inverses are what Newton's method eliminates the customers by and is preconditioned with.
+Their matrices are A = a V^T V + sum over bought v v^T + l I. Solving for one side and then the other is alternating
+least squares; their inverses are what Newton's method eliminates the customers by and is preconditioned with.
 """
 
 import numpy as np

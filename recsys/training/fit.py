@@ -34,7 +34,7 @@ from recsys.models.spectral import spectral_factors
 from recsys.models.subspace import EXPONENT, Released, public_directions, subspace_factors
 from recsys.models.subspace_form import Certificate
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.terms import STEPPING, Terms
+from recsys.training.terms import STEPPING, WITHOUT_NOISE, Terms
 from recsys.types import Trainer
 
 LARGEST_HEAD = 2048
@@ -82,12 +82,8 @@ def fit(
         seed: for the initial factors of the trainers that start from some
         before: the model in whose place this one comes, for the trainer that can start from it
     """
-    if terms.trainer is Trainer.ALS_CERTIFIED:
-        weights = Weights(penalty=terms.penalty or Weights().penalty)
-        exact = certified_als(purchased, items, weights=weights, n_factors=terms.n_factors, seed=seed, before=before)
-        return Fitted(exact.factors, None, exact.certificate)
-    if terms.trainer is Trainer.ALS:
-        return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    if terms.trainer in WITHOUT_NOISE:
+        return _fit_by_als(purchased, items, terms, seed=seed, before=before)
     if terms.erasable:
         return fit_again(GramSum.empty(items, erasable_rule(len(items))).add(purchased), terms)
     if terms.trainer is Trainer.GRAM and not terms.gram_noise_multiplier:
@@ -176,6 +172,17 @@ def head_size(n_customers: float, noise_multiplier: float, *, beside_directions:
     noise = HEAD_NOISE_BESIDE_DIRECTIONS if beside_directions else HEAD_NOISE
     balanced = (noise * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
     return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_HEAD))
+
+
+def _fit_by_als(
+    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, seed: int, before: ItemFactors | None
+) -> Fitted:
+    """The model of the purchases themselves: after some sweeps, or at the optimum."""
+    if terms.penalty is None:
+        return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    weights = Weights(penalty=terms.penalty)
+    exact = certified_als(purchased, items, weights=weights, n_factors=terms.n_factors, seed=seed, before=before)
+    return Fitted(exact.factors, None, exact.certificate)
 
 
 def _fit_without_noise(purchased: sp.csr_matrix, items: tuple[str, ...], n_factors: int) -> ItemFactors:
