@@ -32,7 +32,7 @@ TOLERANCE = 1e-3
 FAR_TOLERANCE = 0.03
 """The same, while the bound is no smaller a part of |M|_F than NEAR."""
 NEAR = 1e-3
-STALE = 0.1
+STALE = 0.03
 """Inverses are made anew if a step leaves more than this part of the bound."""
 LONG = 0.5
 """A step that was cut to a smaller part was kept from going further by the objective's shape, not by old inverses."""
