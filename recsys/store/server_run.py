@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from recsys.store.wire import unavailable
 
+MODES = (b"redis_mode", b"server_mode")
+"""What a Redis and a Valkey call it whether they are alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -30,7 +33,7 @@ def run_of(info: bytes, *, mode: str) -> Run:
         CacheUnavailableError: the server does not say it, is of another mode, or a replica.
     """
     fields = dict(line.partition(b":")[::2] for line in info.splitlines())
-    found = fields.get(b"redis_mode", b"standalone").decode("ascii", "replace")
+    found = next((fields[name] for name in MODES if name in fields), b"standalone").decode("ascii", "replace")
     if found != mode:
         raise unavailable(got=f"a server of the mode {found}, which this URL is not of")
     if fields.get(b"role", b"master") != b"master":

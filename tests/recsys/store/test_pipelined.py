@@ -275,6 +275,7 @@ def test_bytes_that_nobody_asked_for_end_the_connection(
         b"run_id:\r\nmaster_replid:y\r\n",
         b"run_id:x\r\n",
         b"redis_mode:cluster\r\nrun_id:x\r\nmaster_replid:y\r\n",
+        b"server_mode:cluster\r\nrun_id:x\r\nmaster_replid:y\r\n",
         b"redis_mode:sentinel\r\nrun_id:x\r\nmaster_replid:y\r\n",
         b"run_id:x\r\nrole:slave\r\nmaster_replid:y\r\n",
     ],
