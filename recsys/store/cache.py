@@ -8,19 +8,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from recsys.errors import CacheUnavailableError, StateError
+from recsys.store.cache_names import ENDS, EPOCH, PREFIX, STAMP
 from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT, RUN
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
-from recsys.store.primary import TAG
 from recsys.store.redis_address import RedisAddress
 from recsys.store.redis_client import open_client, same_settings
 from recsys.types import Fence, Permit, UserKey
 
-PREFIX = TAG + ":u:"
-ENDS = ("", "+")
-"""What the names of a customer's two places end with."""
-EPOCH, STAMP = TAG + ":epoch", TAG + ":stamp"
-"""The epoch that lists are let in for (decimal; there once the server is certified), and the last stamp."""
 BATCH = 500
 """Values sent at once: a few MB, well below what a server buffers for one client."""
 LIFE_SECONDS = 30 * 24 * 3600

@@ -5,7 +5,8 @@ from contextlib import suppress
 from secrets import SystemRandom
 from typing import Self
 
-from recsys.errors import StateError
+from recsys.errors import CacheUnavailableError, StateError
+from recsys.store.cache_names import EPOCH
 from recsys.store.checked_wire import HISTORY, CheckedWire
 from recsys.store.primary import Primary
 from recsys.store.redis_address import RedisAddress
@@ -23,6 +24,10 @@ SETTLED_SECONDS = 1.0
 """A connection that lived this long was a good one: the next attempt comes at once again."""
 
 CONNECT_SECONDS = 2.0
+
+LOOK_SECONDS = 0.5
+"""Between two looks whether a server that others can replace is still the one to be asked: without a request it would
+not say."""
 
 
 class PipelinedRedis:
@@ -99,10 +104,17 @@ class PipelinedRedis:
                 await self._connect(loop, wire)
                 self.server_id = await self._greet(wire)
             self._wire = wire
-            await wire.lost
+            await self._stay(wire)
         finally:
             self._wire, self.server_id = None, None
             wire.drop("a connection that was closed")
+
+    async def _stay(self, wire: Wire) -> None:
+        """Return once the connection is gone; one of several servers may have to be left though it answers."""
+        while not wire.lost.done():
+            await asyncio.wait([wire.lost], timeout=LOOK_SECONDS if self._primary else None)
+            with suppress(CacheUnavailableError):
+                await wire.send(_get(EPOCH.encode()))
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
         address = self._address

@@ -7,19 +7,14 @@ from typing import Any, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from recsys.errors import CacheUnavailableError
+from recsys.store.cache_names import SLOT
 from recsys.store.redis_address import TLS, RedisAddress
 from recsys.store.redis_members import Kind, Member, Members
-
-TAG = "{privrec}"
-"""How every name in the cache begins: a cluster keeps what has one tag in one slot, and so on one node, where a script
-can look at all of it in one step."""
-SLOT = key_slot(TAG.encode())
 
 
 class Primary:

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from recsys.store.primary import SLOT
+from recsys.store.cache_names import SLOT
 
 PATIENCE = 30.0
 SERVICE = "shop"
