@@ -9,7 +9,6 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from recsys.errors import CacheUnavailableError
 from recsys.store.cache_names import SLOT
@@ -39,37 +38,24 @@ class Primary:
         Raises:
             CacheUnavailableError: nobody who answers knows of one.
         """
-        if self._members.kind is Kind.SENTINEL:
-            return self._by_sentinels()
-        return self._by_nodes()
-
-    def _by_sentinels(self) -> Member:
-        try:
-            with Sentinel(list(self._in_turn()), sentinel_kwargs=self._words) as sentinels:  # type: ignore[no-untyped-call]
-                return Member(*sentinels.discover_master(self._members.service))
-        except RedisError as error:
-            raise _unknown(expected="a sentinel to name the primary", got=type(error).__name__) from None
-
-    def _by_nodes(self) -> Member:
-        got = "none"
-        for seed in self._in_turn():
+        reasons: list[str] = []
+        for member in self._in_turn():
             try:
-                owner = self._owner(seed)
+                found = self._told_by(member)
             except RedisError as error:
-                got = type(error).__name__
+                reasons.append(type(error).__name__)
                 continue
-            if owner is not None:
-                return owner
-        raise _unknown(expected="a node of the cluster to name the owner of the lists' slot", got=got)
+            if found is not None:
+                return found
+            reasons.append("none known")
+        raise _unknown(self._members, ", ".join(dict.fromkeys(reasons)))
 
-    def _owner(self, seed: Member) -> Member | None:
-        """Who has the slot, by the word of this node."""
-        with closing(Redis(seed.host, seed.port, **self._words)) as node:
-            ranges = cast("list[list[Any]]", node.execute_command("CLUSTER SLOTS"))  # type: ignore[no-untyped-call]
-        for first, last, (host, port, *_), *_ in ranges:
-            if first <= SLOT <= last:
-                return Member(host.decode() if host else seed.host, port)
-        return None
+    def _told_by(self, member: Member) -> Member | None:
+        with closing(Redis(member.host, member.port, **self._words)) as client:
+            if self._members.kind is Kind.CLUSTER:
+                return _owner(client, member)
+            found: Any = client.sentinel_get_master_addr_by_name(self._members.service)
+            return Member(_text(found[0]), int(found[1])) if found else None
 
     def _in_turn(self) -> Iterator[Member]:
         asked = self._members.asked
@@ -81,6 +67,20 @@ def _nodes_entry(words: Mapping[str, Any]) -> dict[str, str]:
     return {name: words[name] for name in ("username", "password") if name in words}
 
 
-def _unknown(*, expected: str, got: str) -> CacheUnavailableError:
-    msg = f"expected {expected}, got {got}; check the servers and PRIVREC_REDIS_URL"
+def _owner(client: Redis, asked: Member) -> Member | None:
+    """Who has the slot of the lists, by the word of this node."""
+    ranges = cast("list[list[Any]]", client.execute_command("CLUSTER SLOTS"))  # type: ignore[no-untyped-call]
+    for first, last, (host, port, *_), *_ in ranges:
+        if first <= SLOT <= last:
+            return Member(_text(host) if host else asked.host, port)
+    return None
+
+
+def _text(host: bytes | str) -> str:
+    return host.decode() if isinstance(host, bytes) else host
+
+
+def _unknown(members: Members, got: str) -> CacheUnavailableError:
+    primary = "the primary of the service" if members.kind is Kind.SENTINEL else "the owner of the lists' slot"
+    msg = f"expected one of {len(members.asked)} servers to name {primary}, got {got}; check them and PRIVREC_REDIS_URL"
     return CacheUnavailableError(msg)

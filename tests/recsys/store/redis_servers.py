@@ -122,7 +122,7 @@ def start_pair(directory: Path, stack: ExitStack) -> Pair:
         f"sentinel monitor {SERVICE}": f"127.0.0.1 {primary.port} 1",
         f"sentinel down-after-milliseconds {SERVICE}": "300",
         f"sentinel failover-timeout {SERVICE}": "1000",
-        "user watch": "on >w4tch +sentinel|masters +hello",
+        "user watch": "on >w4tch +sentinel|get-master-addr-by-name +hello",
     }
     sentinel = started(Server(directory / "watch", watching, ("--sentinel",)), stack)
     until(lambda: replica.said("replication", "master_link_status") == "up")
