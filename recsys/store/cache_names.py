@@ -6,7 +6,8 @@ TAG = "{privrec}"
 """How every name begins: a cluster keeps what has one tag in one slot, and so on one node, where a script can look at
 all of it in one step."""
 SLOT = key_slot(TAG.encode())
-PREFIX = TAG + ":u:"
+PREFIX = TAG + ":"
+"""Of a customer's names; 32 hexadecimal digits follow. No longer than need be: the server keeps it for everybody."""
 ENDS = ("", "+")
 """What the names of a customer's two places end with."""
 EPOCH, STAMP = TAG + ":epoch", TAG + ":stamp"
