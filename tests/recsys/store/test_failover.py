@@ -224,3 +224,22 @@ def test_a_primary_that_was_a_replica_meanwhile_is_another_under_the_same_run_id
     assert not shop.fence.is_certified()
     shop.certify()
     assert shop.cache.get(BEN) == TOMBSTONE
+
+
+def test_a_primary_that_hangs_is_left_and_what_it_holds_counts_no_more(pair: Pair, open_shop: OpenShop) -> None:
+    shop = open_shop(pair.url)
+
+    async def check() -> None:
+        async with window(shop) as page:
+            assert await page.serves_in_the_end(ANN)
+            pair.primary.signal(signal.SIGSTOP)
+            await asyncio.to_thread(until, lambda: pair.named() == pair.replica.port)
+            await asyncio.to_thread(shop.certify)
+            assert not await page.serves(ANN)
+            shop.publish(ANN)
+            assert await page.serves_in_the_end(ANN)
+            pair.primary.signal(signal.SIGCONT)
+            assert await asyncio.to_thread(shop.erase, ANN)
+            assert not await page.serves(ANN)
+
+    run(check())
