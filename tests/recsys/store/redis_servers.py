@@ -21,8 +21,10 @@ from recsys.store.cache_names import SLOT
 PATIENCE = 30.0
 SERVICE = "shop"
 SLOTS = 16384
-USER = "on >s3cret ~{privrec}:* +get +mget +set +getrange +incr +del +evalsha +script|load +info +ping +select +hello"
-"""What docs/operation.md tells to let the cache's user do."""
+RIGHTS = "~{privrec}:* +get +mget +set +getrange +incr +del +evalsha +script|load +info +ping +select +hello"
+OF_A_NODE, OF_A_SENTINEL = "+cluster|slots", "+sentinel|get-master-addr-by-name +hello"
+"""What docs/operation.md tells to let the users do."""
+USER = f"on >s3cret {RIGHTS}"
 QUICK = {"save": '""', "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", "user privrec": USER}
 
 
@@ -122,7 +124,7 @@ def start_pair(directory: Path, stack: ExitStack) -> Pair:
         f"sentinel monitor {SERVICE}": f"127.0.0.1 {primary.port} 1",
         f"sentinel down-after-milliseconds {SERVICE}": "300",
         f"sentinel failover-timeout {SERVICE}": "1000",
-        "user watch": "on >w4tch +sentinel|get-master-addr-by-name +hello",
+        "user watch": f"on >w4tch {OF_A_SENTINEL}",
     }
     sentinel = started(Server(directory / "watch", watching, ("--sentinel",)), stack)
     until(lambda: replica.said("replication", "master_link_status") == "up")
@@ -163,7 +165,7 @@ class Cluster:
 
 
 def start_cluster(directory: Path, stack: ExitStack) -> Cluster:
-    user = f"{USER} +cluster|slots"
+    user = f"{USER} {OF_A_NODE}"
     clustered = {**QUICK, "user privrec": user, "cluster-enabled": "yes", "cluster-node-timeout": "2000"}
     owner, other, replica = nodes = [
         started(Server(directory / name, {**clustered, "cluster-port": str(free_port())}), stack)

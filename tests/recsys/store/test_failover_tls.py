@@ -16,7 +16,18 @@ from recsys.store.pipelined import PipelinedRedis
 from recsys.store.primary import Primary
 from recsys.store.redis_address import RedisAddress
 from recsys.types import UserKey
-from tests.recsys.store.redis_servers import PATIENCE, QUICK, SERVICE, SLOTS, USER, Server, free_port, started, until
+from tests.recsys.store.redis_servers import (
+    OF_A_NODE,
+    PATIENCE,
+    QUICK,
+    SERVICE,
+    SLOTS,
+    USER,
+    Server,
+    free_port,
+    started,
+    until,
+)
 from tests.recsys.store.test_redis_tls import Authority, server_context
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -64,7 +75,7 @@ def test_a_cluster_is_asked_over_tls_and_no_other_authority_is_believed(
     tmp_path: Path, authorities: dict[str, Authority]
 ) -> None:
     context, port = server_context(authorities["one"].issue("127.0.0.1", tmp_path)), free_port()
-    user = {"user privrec": f"{USER} +cluster|slots", "cluster-enabled": "yes", "cluster-port": str(free_port())}
+    user = {"user privrec": f"{USER} {OF_A_NODE}", "cluster-enabled": "yes", "cluster-port": str(free_port())}
     with ExitStack() as stack:
         node = started(Server(tmp_path / "node", {**QUICK, **user, "cluster-announce-port": str(port)}), stack)
         node.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)

@@ -13,7 +13,17 @@ from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.primary import Primary
 from recsys.store.redis_address import RedisAddress
-from tests.recsys.store.redis_servers import SERVICE, Pair, Server, free_port, start_pair, started
+from tests.recsys.store.redis_servers import (
+    OF_A_NODE,
+    OF_A_SENTINEL,
+    RIGHTS,
+    SERVICE,
+    Pair,
+    Server,
+    free_port,
+    start_pair,
+    started,
+)
 
 SECONDS = 0.3
 
@@ -93,3 +103,9 @@ def test_a_cache_whose_primary_refuses_the_user_is_away(pair: Pair) -> None:
         cache.ping()
     assert "another" not in str(caught.value)
     cache.close()
+
+
+def test_the_rights_of_the_servers_users_are_those_of_the_document() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "operation.md").read_text().replace("\\|", "|")
+    for rights in (RIGHTS, OF_A_NODE, OF_A_SENTINEL):
+        assert f"`{rights}`" in document
