@@ -111,8 +111,10 @@ class PipelinedRedis:
 
     async def _stay(self, wire: Wire) -> None:
         """Return once the connection is gone; one of several servers may have to be left though it answers."""
+        if self._primary is None:
+            await wire.lost
         while not wire.lost.done():
-            await asyncio.wait([wire.lost], timeout=LOOK_SECONDS if self._primary else None)
+            await asyncio.wait([wire.lost], timeout=LOOK_SECONDS)
             with suppress(CacheUnavailableError):
                 await wire.send(_get(EPOCH.encode()))
 

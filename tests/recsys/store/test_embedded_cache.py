@@ -11,10 +11,12 @@ from typing import cast
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.store import embedded
 from recsys.store.cache import NoCache, RedisCache
+from recsys.store.cache_names import EPOCH, SLOT, STAMP
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.keys import KeyRing
 from recsys.types import Fence, FenceState, Permit, UserKey
@@ -72,6 +74,11 @@ def test_what_guards_the_lists_never_expires(cache: RedisCache, client: Redis) -
     cache.forget([BEN])
     names = [cache.name(ANN), "{privrec}:epoch", "{privrec}:stamp"]
     assert [client.ttl(name) for name in names] == [-1, -1, -1]
+
+
+def test_a_cluster_would_keep_every_name_in_one_slot(cache: RedisCache) -> None:
+    names = [cache.name(ANN), cache.name(BEN, 1), EPOCH, STAMP]
+    assert {key_slot(name.encode()) for name in names} == {SLOT}
 
 
 def test_names_of_another_installation_are_others(cache: RedisCache, server_url: str) -> None:
