@@ -13,6 +13,7 @@ from recsys.evidence.canonical import digest
 from recsys.evidence.manifest import read_manifest
 from recsys.evidence.signing import Document
 from recsys.evidence.verdict import Verdict
+from recsys.models.factors import ItemFactors
 from recsys.training.audit_export import read_export
 from recsys.training.retrain import check_export, check_retrained, not_repeatable
 from recsys.types import Json, ModelVersion
@@ -69,9 +70,7 @@ def repeated(verdict: Verdict, directory: Path, *, details: bytes | None, histor
     """
     version = read_manifest(_read(directory / "manifest.json"))
     _check_named(version, verdict, details)
-    if digest(_read(directory / "model.safetensors")) != version.model_digest:
-        msg = "expected the model that the manifest names, got another; a factor was changed, or the file is another's"
-        raise VerificationError(msg)
+    exported(directory)
     export = read_export(_read(directory / "customers.jsonl"))
     check_export(version, export)
     why = not_repeatable(version)
@@ -84,6 +83,20 @@ def repeated(verdict: Verdict, directory: Path, *, details: bytes | None, histor
         customers=export.purchased.shape[0],
         same_history=None if history is None else export.customers_with(history.decode().split()),
     )
+
+
+def exported(directory: Path) -> tuple[ModelVersion, ItemFactors]:
+    """The version in the directory and its model.
+
+    Raises:
+        InputError: a file cannot be read.
+        VerificationError: the model is not the one that the manifest names.
+    """
+    version, model = read_manifest(_read(directory / "manifest.json")), _read(directory / "model.safetensors")
+    if digest(model) != version.model_digest:
+        msg = "expected the model that the manifest names, got another; a factor was changed, or the file is another's"
+        raise VerificationError(msg)
+    return version, ItemFactors.from_bytes(model)
 
 
 def _check_named(version: ModelVersion, verdict: Verdict, details: bytes | None) -> None:

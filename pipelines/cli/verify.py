@@ -11,6 +11,7 @@ from recsys.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.retrain import Repeated
+    from pipelines.served import Served
     from recsys.evidence.verdict import Verdict
     from recsys.types import Json
 
@@ -47,6 +48,21 @@ def verify(
         Path | None,
         typer.Option(help="What an erased customer bought, an item a line: counts who in the EXPORT bought just that."),
     ] = None,
+    served: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A server that should answer with the model in the EXPORT: it is asked."),
+    ] = None,
+    api_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For --served: a file with the secret of a key for `recommend`.")
+    ] = None,
+    customers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='For --served: made-up or consenting customers, a line each: {"user_id": "...", "items": ["..."]}, '
+            "with everything they bought.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Check an erasure receipt, a privacy report or a checkpoint with the public key alone: no store, no server.
@@ -71,11 +87,27 @@ def verify(
         verdict = found.of_subject(verdict, user, salt)
     if details is not None:
         verdict = found.of_details(verdict, _bytes(details))
-    if history is not None and retrain is None:
-        msg = "expected --history together with --retrain, got it alone; say where the export is"
+    if retrain is None and (history is not None or served is not None):
+        msg = "expected --history and --served together with --retrain, got one alone; say where the export is"
         raise InputError(msg)
     model = None if retrain is None else _retrained(verdict, retrain, details, history)
-    _show(verdict, model, as_json=as_json)
+    answers = None if retrain is None or served is None else _served(retrain, served, api_key, customers)
+    _show(verdict, model, answers, as_json=as_json)
+
+
+def _served(directory: Path, url: str, api_key: Path | None, customers: Path | None) -> "Served":
+    """What a sample of the server's answers shows."""
+    from pipelines.retrain import exported
+    from pipelines.served import check_served, read_known
+    from privrec.client import Client
+
+    if api_key is None:
+        msg = "expected --api-key beside --served, got none; make one on the server: privrec keys create"
+        raise InputError(msg)
+    known = [] if customers is None else read_known(_bytes(customers))
+    version, model = exported(directory)
+    with Client(url, _bytes(api_key).decode().strip()) as client, status_console.status("asking for samples"):
+        return check_served(client, version.version, model, known)
 
 
 def _retrained(verdict: "Verdict", directory: Path, details: Path | None, history: Path | None) -> "Repeated":
@@ -91,11 +123,12 @@ def _retrained(verdict: "Verdict", directory: Path, details: Path | None, histor
         )
 
 
-def _show(verdict: "Verdict", model: "Repeated | None", *, as_json: bool) -> None:
+def _show(verdict: "Verdict", model: "Repeated | None", answers: "Served | None", *, as_json: bool) -> None:
     if as_json:
         checks: list[Json] = list(verdict.checks)
-        about_model = {"retrain": model.to_json()} if model else {}
-        print_json({"valid": True, "checks": checks, verdict.kind: _facts(verdict), **about_model})
+        more = {"retrain": model, "served": answers}
+        found = {name: each.to_json() for name, each in more.items() if each}
+        print_json({"valid": True, "checks": checks, verdict.kind: _facts(verdict), **found})
         return
     console.print(f"[bold green]valid[/bold green]: {_summary(verdict)}")
     console.print(f"[dim]checked: {', '.join(verdict.checks)}[/dim]")
@@ -103,6 +136,11 @@ def _show(verdict: "Verdict", model: "Repeated | None", *, as_json: bool) -> Non
         console.print(f"[dim]{verdict.body['statement']}[/dim]")
     if model:
         _show_model(model)
+    if answers:
+        console.print(
+            f"[bold green]holds[/bold green]: {answers.baskets} baskets that were made up and the lists of "
+            f"{answers.customers} customers are answered with this model"
+        )
 
 
 def _show_model(model: "Repeated") -> None:

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.pipelines.shell import ADA, BEN, QUANTITIES, assert_refused, done, privrec
+from api.app import create_app
+from privrec.transport import HttpTransport
+from recsys.store.settings import Settings
+from recsys.store.workspace import open_workspace
+from tests.pipelines.shell import BEN, NOBODY, QUANTITIES, assert_refused, done, privrec
 
 ERASABLE = ("--epsilon", "inf", "--erasable", "--factors", "8", "--no-evaluate")
+SHOP = "http://shop.example"
 HOLDS = ["manifest named by the receipt", "model file", "export", "retrained"]
 
 
@@ -36,11 +42,11 @@ def key(exact: Path) -> Path:
 @pytest.mark.service
 def test_a_receipt_and_the_model_that_it_names(exact: Path, key: Path, purchases: Path) -> None:
     receipt, export = exact / "receipt.json", exact / "export"
-    done("erase", ADA, "--receipt", receipt)
+    done("erase", BEN, "--receipt", receipt)
     assert "hand it over sealed" in done("audit", "export", export).out
     assert {path.stat().st_mode & 0o777 for path in (export, *export.iterdir())} == {0o700, 0o600}
 
-    own = {row.split(",")[1] for row in purchases.read_text().splitlines() if row.startswith(ADA)}
+    own = {row.split(",")[1] for row in purchases.read_text().splitlines() if row.startswith(BEN)}
     (exact / "history").write_text("\n".join(own))
     asked = ("verify", receipt, "--public-key", key, "--retrain", export, "--history", exact / "history")
     found = done(*asked, "--json").json["retrain"]
@@ -62,7 +68,7 @@ def test_the_privacy_report_names_a_model_too(exact: Path, key: Path) -> None:
 @pytest.mark.service
 def test_a_version_that_somebody_was_erased_from_has_no_export(exact: Path) -> None:
     before = done("models", "--json").json[0]["version"]
-    done("erase", ADA, "--receipt", exact / "receipt.json")
+    done("erase", BEN, "--receipt", exact / "receipt.json")
     assert_refused(privrec("audit", "export", exact / "export", "--version", before), 7, "withdrawn")
     assert not (exact / "export").exists()
 
@@ -116,3 +122,28 @@ def test_what_is_asked_for_wrongly(exact: Path, key: Path) -> None:
     (exact / "checkpoint").write_text(done("log", "checkpoint").out)
     asked = ("verify", exact / "checkpoint", "--public-key", key, "--retrain", export)
     assert_refused(privrec(*asked), 3, "names no version")
+
+
+@pytest.mark.service
+def test_a_server_is_asked_for_samples(exact: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = exact / "export"
+    done("audit", "export", export)
+    (exact / "secret").write_text(done("keys", "create", "auditor", "--scope", "recommend", "--json").json["secret"])
+    alone = ("verify", export / "privacy-report.json", "--public-key", key, "--retrain", export, "--served", SHOP)
+    assert_refused(privrec(*alone), 3, "--api-key")
+    asked = (*alone, "--api-key", exact / "secret")
+    with open_workspace(Settings.load(), lock=False, start_cache=False) as workspace:
+        application = TestClient(create_app(Settings(), workspace=workspace))
+
+        def answered(
+            _: object, method: str, path: str, headers: dict[str, str], body: bytes | None
+        ) -> tuple[int, bytes]:
+            response = application.request(method, path, headers=headers, content=body)
+            return response.status_code, response.content
+
+        monkeypatch.setattr(HttpTransport, "__call__", answered)
+        assert "20 baskets" in done(*asked).out
+        (exact / "known").write_text(json.dumps({"user_id": NOBODY, "items": ["i01"]}))
+        assert_refused(privrec(*asked, "--customers", exact / "known"), 6, "test customer 1")
+        (exact / "known").write_text("")
+        assert '"customers": 0' in done(*asked, "--customers", exact / "known", "--json").out
