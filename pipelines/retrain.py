@@ -81,7 +81,7 @@ def repeated(verdict: Verdict, directory: Path, *, details: bytes | None, histor
         checks=(f"manifest named by the {verdict.kind}", "model file", "export", *(() if why else ("retrained",))),
         not_checked=(*((f"retraining: {why}",) if why else ()), *NOT_SHOWN),
         customers=export.purchased.shape[0],
-        same_history=None if history is None else export.customers_with(history.decode().split()),
+        same_history=None if history is None else export.customers_with(_lines(history)),
     )
 
 
@@ -102,7 +102,8 @@ def exported(directory: Path) -> tuple[ModelVersion, ItemFactors]:
 def _check_named(version: ModelVersion, verdict: Verdict, details: bytes | None) -> None:
     """Nothing, if the signed document says that this version has this model, and is what is left after the erasure."""
     if verdict.kind == "report":
-        named = (verdict.body["version"], verdict.body["model_digest"]) == (version.version, version.model_digest)
+        said = (verdict.body.get("version"), verdict.body.get("model_digest"))
+        named = said == (version.version, version.model_digest)
     elif verdict.kind == "receipt":
         named = any(_is_left(version, outcome) for outcome in _outcomes(verdict.body, details))
     else:
@@ -122,28 +123,35 @@ def _is_left(version: ModelVersion, outcome: dict[str, Json]) -> bool:
     Raises:
         VerificationError: the outcome says that it is gone.
     """
-    kept = str(outcome["outcome"]).startswith("kept")
-    if not kept and version.version == outcome["version"]:
-        msg = "expected a version that is left after the erasure, got one that the receipt says was withdrawn"
+    kept = str(outcome.get("outcome")).startswith("kept")
+    if not kept and version.version == outcome.get("version"):
+        msg = (
+            "expected a version that is left after the erasure, got one that the receipt says was withdrawn; it is back"
+        )
         raise VerificationError(msg)
     if version.model_digest == outcome.get("digest_before"):
-        msg = "expected the model after the erasure, got the one before it under another name"
+        msg = "expected the model after the erasure, got the one before it under another name; the customer is in it"
         raise VerificationError(msg)
-    after = outcome.get("digest_after", version.model_digest)
-    return (outcome["version"] if kept else outcome.get("superseded_by"), after) == (
-        version.version,
-        version.model_digest,
-    )
+    left = outcome.get("version" if kept else "superseded_by")
+    return (left, outcome.get("digest_after", version.model_digest)) == (version.version, version.model_digest)
 
 
 def _outcomes(body: Document, details: bytes | None) -> list[dict[str, Json]]:
     """What the receipt says of each affected version; in the details, where the receipt has only their digest."""
-    steps = json.loads(details)["details"] if details is not None else body["steps"]
-    outcomes = cast("dict[str, dict[str, Json]]", steps)["released"]["versions"]
-    if not isinstance(outcomes, list):
+    steps = json.loads(details)["details"] if details is not None else body.get("steps")
+    released = steps.get("released") if isinstance(steps, dict) else None
+    outcomes = released.get("versions") if isinstance(released, dict) else None
+    if isinstance(outcomes, dict):
         msg = "expected a receipt that lists its versions, got a digest of the list; give --details, too"
         raise InputError(msg)
+    if not isinstance(outcomes, list) or not all(isinstance(each, dict) for each in outcomes):
+        msg = "expected a receipt that says what became of each version, got one that does not; ask for the whole one"
+        raise VerificationError(msg)
     return cast("list[dict[str, Json]]", outcomes)
+
+
+def _lines(data: bytes) -> list[str]:
+    return [line.strip() for line in data.decode(errors="replace").splitlines() if line.strip()]
 
 
 def _read(path: Path) -> bytes:

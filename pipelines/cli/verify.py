@@ -106,7 +106,10 @@ def _served(directory: Path, url: str, api_key: Path | None, customers: Path | N
         raise InputError(msg)
     known = [] if customers is None else read_known(_bytes(customers))
     version, model = exported(directory)
-    with Client(url, _bytes(api_key).decode().strip()) as client, status_console.status("asking for samples"):
+    with (
+        Client(url, _bytes(api_key).decode("ascii", errors="ignore").strip()) as client,
+        status_console.status("asking for samples"),
+    ):
         return check_served(client, version.version, model, known)
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from recsys.errors import InputError
 from recsys.evidence.canonical import canonical_json
@@ -102,17 +103,25 @@ def read_export(data: bytes) -> AuditExport:
             raise _unreadable()
         items = tuple(map(str, described["items"]))
         return AuditExport(items=items, purchased=_matrix(rows, len(items)), digest=digest_of([data]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _unreadable() from error
 
 
 def _matrix(rows: list[bytes], n_items: int) -> sp.csr_matrix:
-    positions = [np.asarray(json.loads(row), dtype=np.int32) for row in rows]
+    positions = [_positions(row) for row in rows]
     indptr = np.concatenate([[0], np.cumsum([len(row) for row in positions], dtype=np.int64)])
     indices = np.concatenate([np.zeros(0, np.int32), *positions])
     if indices.min(initial=0) < 0 or indices.max(initial=-1) >= n_items:
         raise _unreadable()
     return sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), n_items))
+
+
+def _positions(row: bytes) -> NDArray[np.int32]:
+    """The positions in a line, which has one spelling: what a reader sees is what is trained on."""
+    positions = np.asarray(json.loads(row), dtype=np.int32)
+    if canonical_json(positions.tolist()) != row or (np.diff(positions) <= 0).any():
+        raise _unreadable()
+    return positions
 
 
 def _unreadable() -> InputError:

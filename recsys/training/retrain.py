@@ -1,6 +1,6 @@
 """The model of a version once more, from what its makers say that it was made from: what an auditor runs."""
 
-from recsys.errors import VerificationError
+from recsys.errors import InputError, VerificationError
 from recsys.models.factors import ItemFactors
 from recsys.training.audit_export import EXPORT_DIGEST, AuditExport
 from recsys.training.fit import fit
@@ -19,12 +19,23 @@ def not_repeatable(version: ModelVersion) -> str | None:
     """Why a training on the same data does not give the same bytes; None where it does.
 
     The one place that knows which trainers can be repeated to the bit.
+
+    Raises:
+        VerificationError: the manifest does not say how the version was trained.
     """
-    terms = Terms.of(version)
+    terms = _terms(version)
     if terms.erasable:
         return None
     exact = terms.trainer is Trainer.ALS or not any(terms.noise_multipliers)
     return ROUNDING if exact else NOISE
+
+
+def _terms(version: ModelVersion) -> Terms:
+    try:
+        return Terms.of(version)
+    except (KeyError, TypeError, ValueError) as error:
+        msg = "expected a manifest with the terms of a training, got others; ask for the manifest of a version"
+        raise VerificationError(msg) from error
 
 
 def check_export(version: ModelVersion, export: AuditExport) -> None:
@@ -62,7 +73,11 @@ def check_retrained(version: ModelVersion, export: AuditExport) -> None:
     Raises:
         VerificationError: it gives another one.
     """
-    found = retrain(version, export).digest
+    try:
+        found = retrain(version, export).digest
+    except InputError as refusal:
+        msg = f"expected a training on the export to give a model, got a refusal; no such version can be: {refusal}"
+        raise VerificationError(msg) from refusal
     if found != version.model_digest:
         msg = (
             f"expected a training on the export to give the model {version.model_digest}, got {found}; the model was "

@@ -95,6 +95,12 @@ def test_every_manifest_names_the_digest_of_what_its_version_was_made_from(train
         b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\nnothing\n',
         b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n["a"]\n',
         b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n[[0]]\n',
+        b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n[0.4]\n',
+        b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n[0 ]\n',
+        b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n[0,0]\n',
+        b'{"items":["a","b"],"salt":"","type":"privrec.audit-export.v1"}\n[1,0]\n',
+        b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n[99999999999]\n',
+        b'{"items":["a"],"salt":"","type":"privrec.audit-export.v1"}\n' + b"[" * 100_000,
     ],
 )
 def test_another_file_is_refused(data: bytes) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from recsys.training.audit_export import EXPORT_DIGEST, AuditExport, export_line
 from recsys.training.retrain import NOISE, ROUNDING, check_export, check_retrained, not_repeatable, retrain
 from recsys.training.terms import TrainConfig
 from recsys.training.train import train
-from recsys.types import ModelVersion, Trainer
+from recsys.types import Json, ModelVersion, Trainer
 from tests.recsys.training.shop import never, open_shop, seeded, small_log
 
 ERASABLE = TrainConfig(epsilon=math.inf, erasable=True, n_factors=8)
@@ -71,3 +72,20 @@ def test_a_manifest_from_before_there_were_exports_says_so() -> None:
     config = {name: value for name, value in version.config.items() if name != EXPORT_DIGEST}
     with pytest.raises(VerificationError, match="before there were any"):
         check_export(replace(version, config=config), export_of(shop, version))
+
+
+@pytest.mark.parametrize("config", [{}, {"terms": {}}, {"terms": {"n_factors": 3}}, {"terms": []}])
+def test_a_manifest_without_terms_is_no_evidence(config: dict[str, Json]) -> None:
+    version = train(open_shop(small_log()), ERASABLE, entropy=never)
+    with pytest.raises(VerificationError, match="terms"):
+        not_repeatable(replace(version, config=config))
+
+
+def test_an_export_that_no_model_can_be_made_of_is_no_evidence() -> None:
+    """Two groups of customers who are alike to the last item: their spectrum has no gap between the two."""
+    shop = open_shop(small_log())
+    version = train(shop, ERASABLE, entropy=never)
+    terms = {**version.config["terms"], "n_factors": 1}  # type: ignore[dict-item]
+    export = AuditExport(items=("a", "b"), purchased=sp.csr_matrix(np.eye(2, dtype=np.float32)), digest="")
+    with pytest.raises(VerificationError, match="no such version can be"):
+        check_retrained(replace(version, config={"terms": terms}), export)
