@@ -73,7 +73,7 @@ def _write_customers(path: Path, lines: Iterator[bytes], committed: str) -> None
     write_lines(path, seen())
     if state.hexdigest() != committed:
         msg = (
-            "expected the customers that the version was made with, got others: somebody was erased since; "
-            "export the version that took its place: privrec models"
+            "expected the customers that the version was made with, got others: somebody was erased since, or a backup "
+            "was restored; export the version that took its place: privrec models"
         )
         raise StateError(msg)

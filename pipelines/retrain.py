@@ -125,9 +125,7 @@ def _is_left(version: ModelVersion, outcome: dict[str, Json]) -> bool:
     """
     kept = str(outcome.get("outcome")).startswith("kept")
     if not kept and version.version == outcome.get("version"):
-        msg = (
-            "expected a version that is left after the erasure, got one that the receipt says was withdrawn; it is back"
-        )
+        msg = "expected a version that is left after the erasure, got one that the receipt says is gone; it is back"
         raise VerificationError(msg)
     if version.model_digest == outcome.get("digest_before"):
         msg = "expected the model after the erasure, got the one before it under another name; the customer is in it"

@@ -87,8 +87,11 @@ def verify(
         verdict = found.of_subject(verdict, user, salt)
     if details is not None:
         verdict = found.of_details(verdict, _bytes(details))
-    if retrain is None and (history is not None or served is not None):
-        msg = "expected --history and --served together with --retrain, got one alone; say where the export is"
+    if (retrain is None and (history or served)) or (served is None and (api_key or customers)):
+        msg = (
+            "expected --history and --served together with --retrain, and --api-key and --customers together with "
+            "--served, got one alone; give the other, too"
+        )
         raise InputError(msg)
     model = None if retrain is None else _retrained(verdict, retrain, details, history)
     answers = None if retrain is None or served is None else _served(retrain, served, api_key, customers)
@@ -114,7 +117,7 @@ def _served(directory: Path, url: str, api_key: Path | None, customers: Path | N
 
 
 def _retrained(verdict: "Verdict", directory: Path, details: Path | None, history: Path | None) -> "Repeated":
-    """What a training on the export shows; the one thing here that needs what trains."""
+    """What a training on the export shows."""
     from pipelines.retrain import repeated
 
     with status_console.status("training on the export"):

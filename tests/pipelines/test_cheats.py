@@ -27,7 +27,7 @@ from recsys.erasure import workflow
 from recsys.errors import InputError, VerificationError
 from recsys.evidence.canonical import digest
 from recsys.evidence.manifest import name_version, write_manifest
-from recsys.evidence.verdict import judge, of_details
+from recsys.evidence.verdict import Verdict, judge, of_details
 from recsys.models import erasable
 from recsys.models.customer import unpack_term
 from recsys.models.factors import ItemFactors
@@ -37,7 +37,7 @@ from recsys.training.audit_export import EXPORT_DIGEST
 from recsys.training.release import spends_of
 from recsys.training.report import DataDigest, signed_report
 from recsys.training.terms import Terms, TrainConfig
-from recsys.types import ModelVersion, Scope
+from recsys.types import Json, ModelVersion, Scope
 from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, Shop, live, stock
 from tests.recsys.training.shop import TickingClock
 
@@ -163,7 +163,7 @@ def test_deleting_events_and_keeping_the_model(shop: Shop, auditor: Auditor) -> 
     """The export from before holds the customer; without them it is not what the kept version's manifest names."""
     before = auditor.receive()
     receipt = receipt_of(shop, ADA)
-    with pytest.raises(VerificationError, match="withdrawn"):
+    with pytest.raises(VerificationError, match="says is gone"):
         auditor.check(receipt, before)
     after = auditor.receive("after")
     shutil.copy(after / "customers.jsonl", before / "customers.jsonl")
@@ -252,6 +252,13 @@ def test_the_receipt_of_another_version(shop: Shop, auditor: Auditor) -> None:
         auditor.check(second, export)
     with pytest.raises(VerificationError, match="that the receipt names"):
         auditor.check(first, export)
+
+
+@pytest.mark.parametrize("steps", [None, {}, {"released": {}}, {"released": {"versions": [1]}}, {"released": []}])
+def test_a_receipt_that_does_not_say_what_became_of_the_versions(auditor: Auditor, steps: Json) -> None:
+    signed = Verdict(kind="receipt", checks=(), body={"steps": steps})
+    with pytest.raises(VerificationError, match="what became of each version"):
+        repeated(signed, auditor.receive(), details=None, history=None)
 
 
 @dataclass(frozen=True)

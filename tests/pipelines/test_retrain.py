@@ -83,7 +83,10 @@ def test_under_noise_it_says_why_the_model_is_not_made_again(trained: Path, tmp_
     assert found["not_checked"][0].startswith("retraining: noise went into it")
     assert done("models", "--json").json[0]["config"]["audit_export_digest"] in (export / "manifest.json").read_text()
 
-    done("erase", BEN, "--receipt", trained / "ben.json")
+    done("erase", BEN, "--release", "--receipt", trained / "ben.json")
+    done("audit", "export", tmp_path / "after")
+    asked = ("verify", trained / "ben.json", "--public-key", tmp_path / "key.pem", "--retrain", tmp_path / "after")
+    assert done(*asked, "--json").json["retrain"]["checks"] == HOLDS[:3]
     version = json.loads((export / "privacy-report.json").read_text())["body"]["version"]
     assert_refused(privrec("audit", "export", tmp_path / "again", "--version", version), 5, "somebody was erased since")
 
@@ -119,6 +122,7 @@ def test_what_is_asked_for_wrongly(exact: Path, key: Path) -> None:
     assert_refused(privrec("audit", "export", export), 3, "does not exist yet")
     assert_refused(privrec(*report, "--retrain", exact / "nothing"), 3, "privrec audit export")
     assert_refused(privrec(*report, "--history", key), 3, "--retrain")
+    assert_refused(privrec(*report, "--retrain", export, "--api-key", key), 3, "--served")
     (exact / "checkpoint").write_text(done("log", "checkpoint").out)
     asked = ("verify", exact / "checkpoint", "--public-key", key, "--retrain", export)
     assert_refused(privrec(*asked), 3, "names no version")
