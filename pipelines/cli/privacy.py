@@ -1,5 +1,6 @@
 """The command that erases customers."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -10,13 +11,10 @@ from pipelines.console import bar, console, print_json, print_records
 from recsys.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipelines.erase_many import Acknowledged
     from recsys.store.workspace import Workspace
-
-HANDLE = "handle"
-"""The column of a file that `privrec influence` wrote."""
 
 
 def erase(
@@ -52,8 +50,8 @@ def erase(
     """
     if user is None or file is not None or handles is not None:
         _check_named_once(user, file, handles)
-        source, column = (handles, HANDLE) if handles is not None else (cast("Path", file), user_column)
-        _erase_many(source, column, receipt, state_dir, reason=reason, release=release, as_json=as_json)
+        whom = Whom(file=file, user_column=user_column, handles=handles, reason=reason, release=release)
+        _erase_many(whom, receipt, state_dir, as_json=as_json)
         return
     from pipelines.erase import desk, finish
     from recsys.store.workspace import open_workspace
@@ -77,18 +75,40 @@ def _check_named_once(user: str | None, file: Path | None, handles: Path | None)
         raise InputError(msg)
 
 
-def _erase_many(
-    file: Path, column: str, receipts: Path | None, state_dir: Path | None, *, reason: str, release: bool, as_json: bool
-) -> None:
-    from pipelines.erase_many import finish_all, read_column, request_handles, request_users
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whom:
+    """Customers in a file, and why they are erased."""
+
+    file: Path | None
+    user_column: str
+    handles: Path | None
+    reason: str
+    release: bool
+
+    def requests(self, workspace: "Workspace") -> "Iterator[Acknowledged]":
+        """Each one's request, acknowledged."""
+        from pipelines.erase_many import read_column, request_handles, request_users
+
+        if self.handles is not None:
+            named = read_column(self.handles, "handle")
+            return request_handles(workspace, named, reason=self.reason, release=self.release)
+        ids = read_column(cast("Path", self.file), self.user_column)
+        return request_users(workspace, ids, reason=self.reason, release=self.release)
+
+
+def _erase_many(whom: Whom, receipts: Path | None, state_dir: Path | None, *, as_json: bool) -> None:
+    from pipelines.erase_many import finish_all
     from recsys.store.workspace import open_workspace
 
-    names = read_column(file, column)
-    request = request_handles if column == HANDLE else request_users
     with open_workspace(options.settings(state_dir)) as workspace:
-        asked = list(request(workspace, names, reason=reason, release=release))
-        # Before the work: the salts are kept nowhere, and the work may be refused.
-        _acknowledge_many(asked, as_json=as_json)
+        asked: list[Acknowledged] = []
+        try:
+            for acknowledged in whom.requests(workspace):
+                asked.append(acknowledged)  # noqa: PERF402 - those before one that fails must be told, too
+        finally:
+            # Before the work: the salts are kept nowhere, and the work may be refused.
+            if asked:
+                _acknowledge_many(asked, as_json=as_json)
         with bar("erasing", len(asked)) as advance:
             finish_all(workspace, advance)
         if receipts is not None:
