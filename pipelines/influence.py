@@ -65,8 +65,9 @@ def _terms(workspace: Workspace, sum_id: str, n_items: int) -> tuple[list[UserKe
     """Who is in the sum, and (n_customers, n_items) what they bought."""
     keys, rows = [], []
     for key, term in workspace.sums.terms_in(sum_id):
-        keys.append(key)
-        rows.append(np.frombuffer(term, "<i4"))
+        if term:  # an empty one adds nothing
+            keys.append(key)
+            rows.append(np.frombuffer(term, "<i4"))
     indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
     indices = np.concatenate([np.zeros(0, np.int32), *rows])
     return keys, sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), n_items))

@@ -71,8 +71,9 @@ def export_lines(stores: ExportStores, items: Iterable[str], sum_id: str, purpos
     """
     salt = stores.commitments.commitment(f"{sum_id} {purpose}".encode(), SALT_OF)
     yield canonical_json({"type": EXPORT_TYPE, "items": list(items), "salt": salt}) + b"\n"
-    # Big-endian numbers of one width: the order of the bytes is that of the numbers.
-    for row in sorted(np.frombuffer(term, "<i4").astype(">i4").tobytes() for _, term in stores.sums.terms_in(sum_id)):
+    # Big-endian numbers of one width: the order of the bytes is that of the numbers. An empty term adds nothing.
+    terms = (term for _, term in stores.sums.terms_in(sum_id) if term)
+    for row in sorted(np.frombuffer(term, "<i4").astype(">i4").tobytes() for term in terms):
         yield canonical_json(np.frombuffer(row, ">i4").tolist()) + b"\n"
 
 

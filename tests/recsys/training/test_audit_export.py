@@ -60,6 +60,10 @@ def test_what_is_written_is_read(baskets: list[set[int]]) -> None:
     assert export.customers_with(["another shop's"]) == 0
 
 
+def test_whose_term_adds_nothing_is_not_in_it() -> None:
+    assert lines_of([{1}, set(), {2, 3}], memory_workspace())[1:] == [b"[1]\n", b"[2,3]\n"]
+
+
 def test_without_the_salt_equal_data_look_like_others() -> None:
     """The digest stands in the manifest: nobody may try guesses about a customer on it."""
     workspace, other = memory_workspace(), memory_workspace()
