@@ -35,7 +35,7 @@ def run_of(info: bytes, *, mode: str) -> Run:
     fields = dict(line.partition(b":")[::2] for line in info.splitlines())
     found = next((fields[name] for name in MODES if name in fields), b"standalone").decode("ascii", "replace")
     if found != mode:
-        raise unavailable(got=f"a server of the mode {found}, which this URL is not of")
+        raise unavailable(got=f"a {found} server at a URL of a {mode} one")
     if fields.get(b"role", b"master") != b"master":
         raise unavailable(got="a replica")
     run_id, history = (fields.get(name, b"").decode("ascii", "replace") for name in (b"run_id", b"master_replid"))

@@ -122,8 +122,8 @@ def start_pair(directory: Path, stack: ExitStack) -> Pair:
     replica = started(Server(directory / "two", following), stack)
     watching = {
         f"sentinel monitor {SERVICE}": f"127.0.0.1 {primary.port} 1",
-        f"sentinel down-after-milliseconds {SERVICE}": "300",
-        f"sentinel failover-timeout {SERVICE}": "1000",
+        f"sentinel down-after-milliseconds {SERVICE}": "1000",
+        f"sentinel failover-timeout {SERVICE}": "3000",
         "user watch": f"on >w4tch {OF_A_SENTINEL}",
     }
     sentinel = started(Server(directory / "watch", watching, ("--sentinel",)), stack)
