@@ -64,9 +64,7 @@ def test_no_privacy_is_claimed_and_the_version_says_how_near_it_is(certified_sho
     assert Terms.of(version).penalty == 0.5
 
 
-def test_what_cannot_be_certified_again_is_withdrawn(
-    certified_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_certified_again_is_withdrawn(certified_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         msg = "expected a solution with nothing missing, got one with 1.2 outside"
         raise InputError(msg)
