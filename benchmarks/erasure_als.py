@@ -4,7 +4,7 @@ Trained on the split's train rows alone; settings were chosen on its valid_infer
 are compared in batches of 1, 10, 100 and 1,000 customers and of half of them, on MovieLens, and in more batches on UCI
 Online Retail: one side starts from the published model, the other from random numbers, with its customers in another
 order and on another number of threads. Plain ALS is what the same code's sweeps take from a random start to the bound
-of the erasure; it converges linearly, and what is left after PLAIN_SWEEPS is reckoned, by the fastest rate that was seen.
+of the erasure; it converges linearly, and what is left after PLAIN_SWEEPS is reckoned, by the fastest rate seen.
 """
 
 import time
