@@ -33,7 +33,7 @@ SMALL_FACTORS = 32
 SMALL_ITEMS = 200
 """The best-selling ones of Online Retail: what 192 pairs of trainings can be done on in some minutes."""
 SIZES = (1, 10, 100, 1000)
-SMALL_BATCHES = 24
+SMALL_BATCHES = 25
 """Of each size and number of threads, on Online Retail."""
 QUICK_ITEMS = 60
 PLAIN_SWEEPS = 150

@@ -39,7 +39,7 @@ ITEMS_SIZE = 4.0
 MARGIN = 2e-10
 """How far an entry must be from a boundary of the grid."""
 SAFETY = 10.0
-"""As many estimated errors of an entry. Two solvers differed by a hundredth of one at most."""
+"""As many estimated errors of an entry."""
 BETTER = 4.0
 """Times as well as is needed is worked towards."""
 LARGEST_TABLES = 2**29
@@ -115,7 +115,7 @@ def certified_als(
     try:
         if start is not None:
             return in_one_form(problem, items, optimum(problem, start, enough=enough, most_columns=n_factors))
-    except InputError:
+    except (InputError, np.linalg.LinAlgError):
         pass  # from the beginning, then: a start that is far away is worse than none
     start = random_start(len(items), min(n_factors, *problem.bought.shape), seed)
     found = optimum(problem, start, enough=enough, most_columns=n_factors, sweeps=FIRST_SWEEPS)

@@ -24,7 +24,7 @@ from recsys.models.certified_sweep import customers_of, swept
 FIRST_SWEEPS = 10
 """From a random start."""
 SWEEPS = 5
-"""Where a step does not help, and after columns were added."""
+"""Where a step does not help."""
 PRODUCTS = 60
 """Of a step at most."""
 TOLERANCE = 1e-3
