@@ -9,11 +9,12 @@ from typing import NamedTuple, Protocol
 from starlette.types import Scope as Connection
 
 from api.known_keys import KnownKeys
-from api.lease import Certificate, Lease, LeaseKeeper
+from api.lease import Certificate, Edition, Lease, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
-from recsys.serving.sealed_lists import beginning, open_answer
+from recsys.serving.rendered import version_part
+from recsys.serving.sealed_lists import beginning, open_document
 from recsys.serving.shown_items import ShownItems
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
@@ -47,8 +48,7 @@ class Asked(NamedTuple):
 
     user_key: UserKey
     lease: Lease
-    header: bytes
-    """How a value begins that may be served."""
+    edition: Edition
     name: bytes
 
 
@@ -99,8 +99,8 @@ class HotPath:
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             self.counts.no_lease += 1
             return None
-        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
-        return Asked(user_key, lease, header, self.name_of(user_key, slot))
+        edition, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
+        return Asked(user_key, lease, edition, self.name_of(user_key, slot))
 
     def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
         """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
@@ -116,10 +116,10 @@ class HotPath:
         self.counts.miss += 1
 
     def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
-        if value is None or not value.startswith(asked.header) or not self.lease.holds(asked.lease):
+        if value is None or not value.startswith(asked.edition.header) or not self.lease.holds(asked.lease):
             return None
-        body = open_answer(self.ring, asked.user_key, value)
-        return body if body and self.shown.covers(body) else None
+        document = open_document(self.ring, asked.user_key, value)
+        return None if document is None else self.shown.answer(document, asked.edition.version_part)
 
     def _customer(self, scope: Connection) -> UserKey | None:
         """The customer of a request in its default form; None for any other request, or for an id that is none."""
@@ -193,9 +193,14 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
         return None
     experiment = served.experiment
     return Certificate(
-        header=beginning(fence.epoch, served.live),
+        live=edition_of(fence.epoch, served.live),
         server_id=fence.identity,
         slot=slot,
         experiment=experiment,
-        beside=beginning(fence.epoch, experiment.version) if experiment else b"",
+        beside=edition_of(fence.epoch, experiment.version) if experiment else None,
     )
+
+
+def edition_of(epoch: int, version: str) -> Edition:
+    """What the version's lists of this epoch have in common."""
+    return Edition(header=beginning(epoch, version), version_part=version_part(version))

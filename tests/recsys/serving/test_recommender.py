@@ -10,8 +10,9 @@ import pytest
 from recsys.errors import InputError
 from recsys.models.factors import ItemFactors
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists
+from recsys.serving.packed_lists import COUNT, ROW, to_document
 from recsys.serving.recommendation_ids import ID_LENGTH
-from recsys.serving.sealed_lists import COUNT, HEADER, ROW, Kind, generation_of, seal_document, to_document
+from recsys.serving.sealed_lists import HEADER, Kind, generation_of, seal_document
 from recsys.types import CatalogueItem, EventStatus, Reason, Task
 from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, tea_and_coffee
 
@@ -28,7 +29,7 @@ def sealed(shop: Shop, lists: CachedLists, document: bytes | None = None) -> byt
     """The value with these lists, or with other bytes in their place: all that the seal cannot tell from the right."""
     header = HEADER.pack(Kind.LISTS, 1, generation_of(lists.version), 2**40)
     document = to_document(lists) if document is None else document
-    return seal_document(shop.workspace.keys, shop.key("ada"), header=header, document=document, answer=b"")
+    return seal_document(shop.workspace.keys, shop.key("ada"), header=header, document=document)
 
 
 def plant(shop: Shop, value: bytes, user_id: str = "ada") -> None:
@@ -183,6 +184,11 @@ def misleading(shop: Shop) -> CachedLists:
     return replace(cached(shop), lists=dict.fromkeys(Task, marked))
 
 
+def out_of_measure(lists: CachedLists) -> CachedLists:
+    """With a score that no short row holds."""
+    return replace(lists, lists=dict.fromkeys(Task, ((0, 1e6, Reason.MODEL),)))
+
+
 def test_a_list_of_the_right_version_and_revision_is_what_is_served(shop: Shop) -> None:
     """Without this the refusals below would prove nothing."""
     plant(shop, sealed(shop, misleading(shop)))
@@ -197,7 +203,7 @@ def test_a_list_of_the_right_version_and_revision_is_what_is_served(shop: Shop) 
         lambda shop, lists: sealed(shop, replace(lists, version="0" * 32)),
         lambda shop, lists: sealed(shop, lists, to_document(lists)[: -ROW.itemsize - COUNT.size]),
         lambda shop, lists: sealed(shop, lists, to_document(lists)[:-1]),
-        lambda shop, lists: sealed(shop, lists, to_document(lists)[:-1] + b"\x63"),
+        lambda shop, lists: sealed(shop, lists, to_document(out_of_measure(lists))[:-1] + b"\x63"),
         lambda shop, lists: sealed(shop, lists, b""),
         lambda shop, lists: sealed(shop, lists)[:-1],
         lambda shop, lists: b"\x02" + sealed(shop, lists)[1:],
