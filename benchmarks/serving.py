@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,8 +100,8 @@ def measured(stack: ExitStack, directory: Path, size: Size) -> dict[str, float]:
     settings = Settings(state_dir=directory / "shop", redis_url=url)
     with open_workspace(settings) as workspace, Redis.from_url(url) as redis:
         version = open_shop(workspace)
-        memory = memory_per_customer(workspace, redis, version, size)
-        answer = fill(workspace, redis, version, size)
+        memory = {"redis.bytes_per_customer": grown(redis, lambda: fill(workspace, version, size)) / size.customers}
+        answer = fill_reference(workspace, redis, version, size)
         _, key = workspace.api_keys.create("benchmark", frozenset({Scope.RECOMMEND}))
     (directory / "answer.json").write_bytes(answer)
     figures = hits(stack, settings, key, directory / "answer.json", size) | {"hit.answer_bytes": len(answer)}
@@ -141,30 +141,34 @@ def lists_of(customer: int, version: str) -> CachedLists:
     return CachedLists(version=version, revision=1, recommendation_id="r" * ID_LENGTH, generated_at=MADE, lists=lists)
 
 
-def memory_per_customer(workspace: Workspace, redis: Redis, version: str, size: Size) -> dict[str, float]:
-    """Bytes of Redis a customer: all that an answer from the cache is made of, which is put there."""
+def grown(redis: Redis, work: Callable[[], object]) -> int:
+    """By how many bytes the server has grown with the work."""
     before = used_memory(redis)
-    put(workspace, version, size)
-    return {"redis.bytes_per_customer": (used_memory(redis) - before) / size.customers}
+    work()
+    return used_memory(redis) - before
 
 
-def fill(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
+def answer_of(customer: int, version: str, shown: ShownItems) -> bytes:
+    """What the customer is answered."""
+    answer = shown.answer(to_document(lists_of(customer, version)), version_part(version))
+    if answer is None:
+        sys.exit("expected every item of the lists in the catalogue")
+    return answer
+
+
+def fill_reference(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
     """Put every customer's answer there for the idiomatic route; returns one of them."""
-    shown, part = ShownItems(workspace.catalogue), version_part(version)
+    shown = ShownItems(workspace.catalogue)
     shown.refresh()
-
-    def answer(customer: int) -> bytes:
-        return shown.answer(to_document(lists_of(customer, version)), part) or b""
-
     with redis.pipeline(transaction=False) as pipeline:
         for customer in range(size.customers):
-            pipeline.set(f"{REFERENCE}customer-{customer}", answer(customer))
+            pipeline.set(f"{REFERENCE}customer-{customer}", answer_of(customer, version, shown))
         pipeline.execute()
-    return answer(0)
+    return answer_of(0, version, shown)
 
 
-def put(workspace: Workspace, version: str, size: Size) -> None:
-    """Write every customer's sealed value."""
+def fill(workspace: Workspace, version: str, size: Size) -> None:
+    """Write every customer's sealed value: all that an answer from the cache is made of."""
     permit = workspace.cache.permit()
     if permit is None:
         sys.exit("the cache is not certified")

@@ -15,6 +15,8 @@ from recsys.models.repeat import habits
 from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
+DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
+"""What the request without parameters asks for: it is asked for most."""
 LIST_LENGTH = 100
 """The most items that a request can ask for."""
 KEPT_LENGTH = 24

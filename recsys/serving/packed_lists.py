@@ -1,14 +1,16 @@
 """Both lists of a customer in few bytes: what a value of the cache seals.
 
-    revision 8 | made 8 | id of the lists 40 | for each task: count 2, rows
+    revision 8 | made 8 | id of the lists 40 | list that is asked for most | the other list
 
-A row has 8 bytes: the position in the catalogue, and one number for score and reason. Scores are told in
-ten-thousandths, so nothing of an answer is lost. A list with a score that no such number holds has long rows, with the
-score as it is; the highest bit of its count says so.
+    asked for most:  count 2 | length of text 2 | position 4 each | reason 1 each | scores as they are told, as text
+    other:           count 2 | position 4, score 4, reason 1 each
+
+An answer is made of the first as it lies there, for to write a score as text takes longer than all else. Positions are
+those of the catalogue, and numbers begin with their lowest byte: most machines read them so.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
@@ -18,39 +20,53 @@ from numpy.typing import NDArray
 
 from recsys.clock import EPOCH, MILLISECOND, milliseconds
 from recsys.models.list_order import EMPTY
-from recsys.serving.lists import PARTS, CachedLists, Row
+from recsys.serving.lists import DEFAULT_TASK, PARTS, CachedLists, Row
 from recsys.serving.recommendation_ids import ID_LENGTH
 from recsys.types import Reason, Task
 
-ORIGIN = struct.Struct(f">Qq{ID_LENGTH}s")
+ORIGIN = struct.Struct(f"<Qq{ID_LENGTH}s")
 """Revision, milliseconds since 1970, id."""
-COUNT = struct.Struct(">H")
-FIRST = struct.Struct(f"{ORIGIN.format}H")
-"""The beginning of a document, with the length of its first list."""
-LONG = 0x8000
-"""In the count of a list with long rows."""
-ROW = np.dtype([("item", ">u4"), ("said", ">i4")])
-LONG_ROW = np.dtype([("item", ">u4"), ("score", ">f4"), ("reason", "u1")])
+FIRST = struct.Struct(f"{ORIGIN.format}HH")
+"""The same, and how many rows and bytes of text the first list has."""
+SIZES = struct.Struct("<HH")
+COUNT = struct.Struct("<H")
+ROW = np.dtype([("item", "<u4"), ("score", "<f4"), ("reason", "u1")])
 REASONS = tuple(Reason)
 """A reason is kept by its place among these."""
-LARGEST = 2**31 // len(REASONS) - 1
-"""Ten-thousandths of the highest score in a row of 8 bytes, or of the lowest: about 53,687."""
+[OTHER_TASK] = set(Task) - {DEFAULT_TASK}
+
+
+class Columns(NamedTuple):
+    """Lists of many customers, (n_customers, length) each."""
+
+    items: NDArray[np.integer]
+    """Positions in the catalogue; EMPTY where a list is shorter."""
+    scores: NDArray[np.floating]
+    reasons: NDArray[np.integer]
+    """By their place among `REASONS`."""
+
+    @property
+    def counts(self) -> list[int]:
+        """How long each list is."""
+        counts: list[int] = np.count_nonzero(self.items != EMPTY, axis=1).tolist()
+        return counts
 
 
 class FirstList(NamedTuple):
-    """What the finished answer is made of."""
+    """What the answer is made of that is asked for most."""
 
     made: int
     """Milliseconds since 1970."""
     recommendation_id: bytes
-    rows: tuple[int, ...]
-    """Position and number of each row, one after the other."""
+    items: tuple[int, ...]
+    reasons: bytes
+    scores: list[bytes]
 
 
 def to_document(lists: CachedLists) -> bytes:
     """The lists in a compact form."""
-    origin = pack_origin(lists.revision, lists.generated_at, lists.recommendation_id)
-    return origin + b"".join(_pack_rows(lists.lists.get(task, ())) for task in Task)
+    [packed] = pack_lists({task: _columns(lists.lists.get(task, ())) for task in Task})
+    return pack_origin(lists.revision, lists.generated_at, lists.recommendation_id) + packed
 
 
 def pack_origin(revision: int, made: datetime, recommendation_id: str) -> bytes:
@@ -58,97 +74,83 @@ def pack_origin(revision: int, made: datetime, recommendation_id: str) -> bytes:
     return ORIGIN.pack(revision, milliseconds(made), recommendation_id.encode("ascii"))
 
 
-def pack_lists(
-    items: NDArray[np.integer], scores: NDArray[np.floating], reasons: NDArray[np.integer]
-) -> Sequence[bytes]:
-    """The rows of each list, with their number in front.
-
-    Args:
-        items: (n_lists, length) positions in the catalogue; EMPTY where a list is shorter
-        scores: (n_lists, length)
-        reasons: (n_lists, length) by their place among `REASONS`
-    """
-    there = items != EMPTY
-    parts = np.rint(np.where(there, scores, 0).astype(np.float64) * PARTS)
-    highest = np.abs(parts).max(axis=1, initial=0)
-    said = np.where(highest[:, None] <= LARGEST, parts, 0).astype(np.int64) * len(REASONS) + reasons
-    counts = np.count_nonzero(there, axis=1)
-    short = _cut(_table(ROW, item=items, said=said), counts)
-    if highest.max(initial=0) <= LARGEST:
-        return short
-    long = _cut(_table(LONG_ROW, item=items, score=scores, reason=reasons), counts, LONG)
-    return [one if most <= LARGEST else other for most, one, other in zip(highest.tolist(), short, long, strict=True)]
+def pack_lists(lists: Mapping[Task, Columns]) -> Iterable[bytes]:
+    """Both lists of each customer: the rest of a document."""
+    return map(bytes.__add__, _told(lists[DEFAULT_TASK]), _packed(lists[OTHER_TASK]))
 
 
 def from_document(document: bytes, version: str) -> CachedLists | None:
-    """The version's lists that `to_document` packed, with scores as they are told; None if the bytes are others."""
+    """The version's lists that `to_document` packed; None if the bytes are others."""
     try:
         revision, made, name = ORIGIN.unpack_from(document)
-        position, lists = ORIGIN.size, {}
-        for task in Task:
-            lists[task], position = _unpack_rows(document, position)
+        first, end = _first_rows(document)
         return CachedLists(
             version=version,
             revision=revision,
             recommendation_id=name.decode("ascii"),
             generated_at=EPOCH + made * MILLISECOND,
-            lists=lists,
+            lists={DEFAULT_TASK: first, OTHER_TASK: _other_rows(document, end)},
         )
     except (struct.error, ValueError, IndexError, OverflowError):
         return None
 
 
-def first_list(document: bytes) -> FirstList | None:
-    """The first list of a document, a few microseconds sooner than all of it; None if it has long rows."""
-    _, made, name, count = FIRST.unpack_from(document)
-    return None if count & LONG else FirstList(made, name, _rows_of(count).unpack_from(document, FIRST.size))
+def first_list(document: bytes) -> FirstList:
+    """The first list of a document that was packed here, in a microsecond."""
+    _, made, name, count, size = FIRST.unpack_from(document)
+    reasons = FIRST.size + 4 * count
+    scores = document[reasons + count : reasons + count + size]
+    return FirstList(
+        made,
+        name,
+        _positions(count).unpack_from(document, FIRST.size),
+        document[reasons : reasons + count],
+        scores.split(b",") if size else [],
+    )
 
 
 @cache
-def _rows_of(count: int) -> struct.Struct:
-    """So many rows of 8 bytes."""
-    return struct.Struct(">" + count * "Ii")
+def _positions(count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}I")
 
 
-def _pack_rows(rows: tuple[Row, ...]) -> bytes:
-    """The rows of one list, with their number in front."""
-    items = np.array([[item for item, _, _ in rows]], dtype=np.int64)
-    scores = np.array([[score for _, score, _ in rows]], dtype=np.float64)
-    reasons = np.array([[REASONS.index(reason) for _, _, reason in rows]], dtype=np.int64)
-    return pack_lists(items, scores, reasons)[0]
+def _columns(rows: tuple[Row, ...]) -> Columns:
+    """One list."""
+    return Columns(
+        np.array([[item for item, _, _ in rows]], dtype=np.int64),
+        np.array([[score for _, score, _ in rows]], dtype=np.float64),
+        np.array([[REASONS.index(reason) for _, _, reason in rows]], dtype=np.int64),
+    )
 
 
-def _table(dtype: np.dtype[np.void], **columns: NDArray[np.generic]) -> NDArray[np.void]:
-    """(n_lists, length) rows of these columns."""
-    rows = np.empty(columns["item"].shape, dtype=dtype)
-    for name, column in columns.items():
-        rows[name] = column
-    return rows
+def _told(lists: Columns) -> Iterable[bytes]:
+    """Each list as answers tell it."""
+    told = np.rint(np.where(lists.items == EMPTY, 0, lists.scores).astype(np.float64) * PARTS) / PARTS + 0.0  # no -0
+    items, reasons = lists.items.astype("<u4"), lists.reasons.astype(np.uint8)
+    for count, scores, its_items, its_reasons in zip(lists.counts, told.tolist(), items, reasons, strict=True):
+        text = ",".join(map(repr, scores[:count])).encode()
+        yield SIZES.pack(count, len(text)) + its_items[:count].tobytes() + its_reasons[:count].tobytes() + text
 
 
-def _cut(rows: NDArray[np.void], counts: NDArray[np.integer], mark: int = 0) -> list[bytes]:
-    """The first rows of each list, as many as it has, with their number and the mark in front."""
-    data, size = rows.tobytes(), rows.dtype.itemsize
-    begins = (place * rows.shape[1] * size for place in range(len(rows)))
-    return [
-        COUNT.pack(count | mark) + data[begin : begin + count * size]
-        for begin, count in zip(begins, counts.tolist(), strict=True)
-    ]
+def _packed(lists: Columns) -> Iterable[bytes]:
+    """Each list as numbers."""
+    rows = np.empty(lists.items.shape, dtype=ROW)
+    rows["item"], rows["score"], rows["reason"] = lists
+    for count, its_rows in zip(lists.counts, rows, strict=True):
+        yield COUNT.pack(count) + its_rows[:count].tobytes()
 
 
-def _unpack_rows(document: bytes, position: int) -> tuple[tuple[Row, ...], int]:
-    """The list that begins here, and where the next one does."""
-    (mark,) = COUNT.unpack_from(document, position)
-    count, dtype = mark & ~LONG, LONG_ROW if mark & LONG else ROW
-    begin, end = position + COUNT.size, position + COUNT.size + count * dtype.itemsize
-    rows = np.frombuffer(document[begin:end], dtype=dtype, count=count).tolist()
-    return tuple(map(_long_row if mark & LONG else _row, rows)), end
+def _first_rows(document: bytes) -> tuple[tuple[Row, ...], int]:
+    """The first list, and where it ends."""
+    count, size = SIZES.unpack_from(document, ORIGIN.size)
+    first, end = first_list(document), FIRST.size + 5 * count + size
+    reasons = [REASONS[place] for place in first.reasons]
+    return tuple(zip(first.items, map(float, first.scores), reasons, strict=True)), end
 
 
-def _row(row: tuple[int, int]) -> Row:
-    parts, reason = divmod(row[1], len(REASONS))
-    return row[0], parts / PARTS, REASONS[reason]
-
-
-def _long_row(row: tuple[int, float, int]) -> Row:
-    return row[0], row[1], REASONS[row[2]]
+def _other_rows(document: bytes, position: int) -> tuple[Row, ...]:
+    """The list that begins here."""
+    (count,) = COUNT.unpack_from(document, position)
+    begin, end = position + COUNT.size, position + COUNT.size + count * ROW.itemsize
+    rows = np.frombuffer(document[begin:end], dtype=ROW, count=count)
+    return tuple((item, score, REASONS[reason]) for item, score, reason in rows.tolist())

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from recsys.ports import Seals
 from recsys.serving.lists import BY_BOUGHT
-from recsys.serving.packed_lists import REASONS, pack_lists, pack_origin
+from recsys.serving.packed_lists import REASONS, Columns, pack_lists, pack_origin
 from recsys.serving.ranker import Ranked, Ranker
 from recsys.serving.recommendation_ids import make_id, new_serial
 from recsys.serving.sealed_lists import HEADER, Kind, generation_of, seal_document
@@ -39,13 +39,12 @@ def sealed_values(
     Tested by: tests/recsys/serving/test_publish.py::test_what_is_published_is_what_a_request_computes
     """
     version, made, permit, lists = edition.version, edition.generated_at, edition.permit, ranker.lists(own)
-    documents = [_packed(lists[task]) for task in Task]
+    packed = pack_lists({task: _columns(lists[task]) for task in Task})
     header = HEADER.pack(Kind.LISTS, permit.epoch, generation_of(version), permit.stamp)
-    for (user_key, revision), *packed in zip(customers, *documents, strict=True):
+    for (user_key, revision), document in zip(customers, packed, strict=True):
         origin = pack_origin(revision, made, make_id(ring, new_serial(), version=version, made=made))
-        yield user_key, seal_document(ring, user_key, header=header, document=origin + b"".join(packed))
+        yield user_key, seal_document(ring, user_key, header=header, document=origin + document)
 
 
-def _packed(batch: Ranked) -> Sequence[bytes]:
-    """Each customer's list."""
-    return pack_lists(batch.items, batch.scores, PLACES[batch.bought.astype(np.intp)])
+def _columns(batch: Ranked) -> Columns:
+    return Columns(batch.items, batch.scores, PLACES[batch.bought.astype(np.intp)])

@@ -8,24 +8,17 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from recsys.clock import EPOCH, MILLISECOND, isoformat
-from recsys.serving.lists import PARTS
+from recsys.serving.lists import DEFAULT_TASK
 from recsys.serving.packed_lists import REASONS
-from recsys.types import CatalogueItem, Task
+from recsys.types import CatalogueItem
 
-DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
-"""What the request without parameters asks for: its answer is made without the framework. Its list is kept first."""
+ITEM_ENDS = [f',"reason":"{reason.value}"}}'.encode() for reason in REASONS]
+"""What stands behind the score of an item, by the place of its reason."""
 
 
 def item_start(item: CatalogueItem) -> bytes:
     """The beginning of the item in an answer, with the comma that stands before it, up to its score."""
     return f',{{"item_id":{_quoted(item.item_id)},"name":{_quoted(item.name or item.item_id)},"score":'.encode()
-
-
-@lru_cache(maxsize=2**15)
-def item_end(said: int) -> bytes:
-    """The rest of an item: score and reason, which `packed_lists` keeps as one number."""
-    parts, reason = divmod(said, len(REASONS))
-    return f'{parts / PARTS!r},"reason":"{REASONS[reason].value}"}}'.encode()
 
 
 def version_part(version: str) -> bytes:
@@ -34,25 +27,28 @@ def version_part(version: str) -> bytes:
 
 
 def render_answer(
-    starts: Sequence[bytes], said: Iterable[int], version_part: bytes, *, made: int, recommendation_id: bytes
+    starts: Sequence[bytes],
+    scores: Iterable[bytes],
+    reasons: Iterable[int],
+    version_part: bytes,
+    *,
+    made: int,
+    recommendation_id: bytes,
 ) -> bytes:
     """The personal answer to the request without parameters.
 
     Args:
         starts: of each item that is shown
-        said: its number
+        scores: of each
+        reasons: of each, by their place
         version_part: of the version that made the list
         made: milliseconds since 1970
         recommendation_id: of the list
     """
-    items = [b""] * (2 * len(starts))
-    items[0::2], items[1::2] = starts, map(item_end, said)
-    return b'{"items":[%b%b%b","degraded":false,"recommendation_id":"%b"}' % (
-        b"".join(items)[1:],
-        version_part,
-        _moment(made),
-        recommendation_id,
-    )
+    items = [b""] * (3 * len(starts))
+    items[0::3], items[1::3], items[2::3] = starts, scores, map(ITEM_ENDS.__getitem__, reasons)
+    behind = (version_part, _moment(made), b'","degraded":false,"recommendation_id":"', recommendation_id, b'"}')
+    return b"".join((b'{"items":[', b"".join(items)[1:], *behind))
 
 
 @lru_cache(maxsize=2**12)

@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from recsys.ports import Catalogue
-from recsys.serving.lists import KEPT_LENGTH
+from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH
 from recsys.serving.packed_lists import first_list
-from recsys.serving.rendered import DEFAULT_LENGTH, item_start, render_answer
+from recsys.serving.rendered import item_start, render_answer
 
 GONE = b""
 """In the place of an item that was deleted."""
-WHOLE = 2 * KEPT_LENGTH
-"""Numbers of a list that may have been cut."""
+
+Shown: TypeAlias = tuple[Sequence[bytes], Sequence[bytes], Sequence[int]]
 
 
 class ShownItems:
@@ -43,27 +44,26 @@ class ShownItems:
     def answer(self, document: bytes, version_part: bytes) -> bytes | None:
         """The finished answer: the first items of the list that are in the shop, as many as are asked for.
 
-        None if the route has to find other items: too many of the list are gone, one came after the last refresh, or
-        its scores are beyond what an answer is made of here.
+        None if the route has to find other items: too many of the list are gone, or one came after the last refresh.
         """
-        first = first_list(document)
-        shown = None if first is None else self._shown(first.rows)
-        if first is None or shown is None:
-            return None
-        return render_answer(*shown, version_part, made=first.made, recommendation_id=first.recommendation_id)
+        made, name, items, reasons, scores = first_list(document)
+        shown = self._shown(items, scores, reasons)
+        return None if shown is None else render_answer(*shown, version_part, made=made, recommendation_id=name)
 
-    def _shown(self, rows: tuple[int, ...]) -> tuple[Sequence[bytes], Sequence[int]] | None:
-        """Beginning and number of each item that is shown."""
+    def _shown(self, items: tuple[int, ...], scores: list[bytes], reasons: bytes) -> Shown | None:
+        """Beginning, score and reason of each item that is shown."""
         try:
-            starts = [*map(self._starts.__getitem__, rows[: 2 * DEFAULT_LENGTH : 2])]
-            return (starts, rows[1 : 2 * DEFAULT_LENGTH : 2]) if all(starts) else self._on_sale(rows)
+            starts = [*map(self._starts.__getitem__, items[:DEFAULT_LENGTH])]
+            if all(starts):
+                return starts, scores[:DEFAULT_LENGTH], reasons[:DEFAULT_LENGTH]
+            return _on_sale([self._starts[item] for item in items], scores, reasons)
         except IndexError:
             return None
 
-    def _on_sale(self, rows: tuple[int, ...]) -> tuple[Sequence[bytes], Sequence[int]] | None:
-        """As `_shown`, where some are gone: the next ones take their places."""
-        starts = [self._starts[item] for item in rows[0::2]]
-        kept = [(start, said) for start, said in zip(starts, rows[1::2], strict=True) if start][:DEFAULT_LENGTH]
-        if len(kept) < DEFAULT_LENGTH and len(rows) >= WHOLE:
-            return None
-        return [start for start, _ in kept], [said for _, said in kept]
+
+def _on_sale(starts: list[bytes], scores: list[bytes], reasons: bytes) -> Shown | None:
+    """As `_shown`, where some are gone: the next ones take their places."""
+    kept = [place for place, start in enumerate(starts) if start][:DEFAULT_LENGTH]
+    if len(kept) < DEFAULT_LENGTH and len(starts) >= KEPT_LENGTH:
+        return None
+    return [starts[place] for place in kept], [scores[place] for place in kept], [reasons[place] for place in kept]

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from api.hot_path import HotPath, secret_in
 from recsys.errors import CacheUnavailableError
-from recsys.serving.lists import KEPT_LENGTH
-from recsys.serving.rendered import DEFAULT_LENGTH
+from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH
 from recsys.serving.sealed_lists import TOMBSTONE, open_lists, seal_lists
 from recsys.types import Scope
 from tests.api.hot_shop import HotShop, open_hot_shop

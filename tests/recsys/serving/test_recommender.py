@@ -184,11 +184,6 @@ def misleading(shop: Shop) -> CachedLists:
     return replace(cached(shop), lists=dict.fromkeys(Task, marked))
 
 
-def out_of_measure(lists: CachedLists) -> CachedLists:
-    """With a score that no short row holds."""
-    return replace(lists, lists=dict.fromkeys(Task, ((0, 1e6, Reason.MODEL),)))
-
-
 def test_a_list_of_the_right_version_and_revision_is_what_is_served(shop: Shop) -> None:
     """Without this the refusals below would prove nothing."""
     plant(shop, sealed(shop, misleading(shop)))
@@ -203,7 +198,7 @@ def test_a_list_of_the_right_version_and_revision_is_what_is_served(shop: Shop) 
         lambda shop, lists: sealed(shop, replace(lists, version="0" * 32)),
         lambda shop, lists: sealed(shop, lists, to_document(lists)[: -ROW.itemsize - COUNT.size]),
         lambda shop, lists: sealed(shop, lists, to_document(lists)[:-1]),
-        lambda shop, lists: sealed(shop, lists, to_document(out_of_measure(lists))[:-1] + b"\x63"),
+        lambda shop, lists: sealed(shop, lists, to_document(lists)[:-1] + b"\x63"),
         lambda shop, lists: sealed(shop, lists, b""),
         lambda shop, lists: sealed(shop, lists)[:-1],
         lambda shop, lists: b"\x02" + sealed(shop, lists)[1:],

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.clock import isoformat
-from recsys.serving.lists import KEPT_LENGTH, CachedLists, Row
+from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH, CachedLists, Row
 from recsys.serving.packed_lists import to_document
-from recsys.serving.rendered import DEFAULT_LENGTH, version_part
+from recsys.serving.rendered import version_part
 from recsys.serving.shown_items import ShownItems
 from recsys.store.memory import MemoryCatalogue
 from recsys.types import CatalogueItem, Reason, Task
@@ -30,8 +30,8 @@ def shelf(n_items: int) -> tuple[MemoryCatalogue, ShownItems]:
     return catalogue, shown
 
 
-def document(items: list[int], *, score: float = 0.5) -> bytes:
-    rows: tuple[Row, ...] = tuple((item, score, Reason.MODEL) for item in items)
+def document(items: list[int]) -> bytes:
+    rows: tuple[Row, ...] = tuple((item, 0.5, Reason.MODEL) for item in items)
     return to_document(
         CachedLists(
             version="v", revision=1, recommendation_id="r" * 40, generated_at=NOON, lists=dict.fromkeys(Task, rows)
@@ -101,8 +101,3 @@ def test_a_list_with_an_item_that_came_after_the_last_refresh_is_left_to_the_rou
 def test_before_the_first_refresh_no_item_is_known() -> None:
     catalogue, _ = shelf(1)
     assert answered(ShownItems(catalogue), [0]) is None
-
-
-def test_a_list_with_scores_out_of_measure_is_left_to_the_route() -> None:
-    _, shown = shelf(1)
-    assert shown.answer(document([0], score=1e6), PART) is None
