@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,15 +52,9 @@ class Columns(NamedTuple):
         return counts
 
 
-class FirstList(NamedTuple):
-    """What the answer is made of that is asked for most."""
-
-    made: int
-    """Milliseconds since 1970."""
-    recommendation_id: bytes
-    items: tuple[int, ...]
-    reasons: bytes
-    scores: list[bytes]
+FirstList: TypeAlias = tuple[int, bytes, tuple[int, ...], bytes, list[bytes]]
+"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions, the reasons by their place, and
+the scores. A plain tuple, for one with names takes a twentieth of the answer's time to make."""
 
 
 def to_document(lists: CachedLists) -> bytes:
@@ -100,13 +94,8 @@ def first_list(document: bytes) -> FirstList:
     _, made, name, count, size = FIRST.unpack_from(document)
     reasons = FIRST.size + 4 * count
     scores = document[reasons + count : reasons + count + size]
-    return FirstList(
-        made,
-        name,
-        _positions(count).unpack_from(document, FIRST.size),
-        document[reasons : reasons + count],
-        scores.split(b",") if size else [],
-    )
+    items = _positions(count).unpack_from(document, FIRST.size)
+    return made, name, items, document[reasons : reasons + count], scores.split(b",") if size else []
 
 
 @cache
@@ -143,9 +132,9 @@ def _packed(lists: Columns) -> Iterable[bytes]:
 def _first_rows(document: bytes) -> tuple[tuple[Row, ...], int]:
     """The first list, and where it ends."""
     count, size = SIZES.unpack_from(document, ORIGIN.size)
-    first, end = first_list(document), FIRST.size + 5 * count + size
-    reasons = [REASONS[place] for place in first.reasons]
-    return tuple(zip(first.items, map(float, first.scores), reasons, strict=True)), end
+    _, _, items, places, scores = first_list(document)
+    rows = zip(items, map(float, scores), [REASONS[place] for place in places], strict=True)
+    return tuple(rows), FIRST.size + 5 * count + size
 
 
 def _other_rows(document: bytes, position: int) -> tuple[Row, ...]:

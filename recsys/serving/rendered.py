@@ -4,7 +4,7 @@ Tested by: tests/api/test_recommendations.py::test_a_rendered_answer_is_what_the
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from recsys.clock import EPOCH, MILLISECOND, isoformat
@@ -27,27 +27,22 @@ def version_part(version: str) -> bytes:
 
 
 def render_answer(
-    starts: Sequence[bytes],
-    scores: Iterable[bytes],
-    reasons: Iterable[int],
-    version_part: bytes,
-    *,
-    made: int,
-    recommendation_id: bytes,
+    starts: Sequence[bytes], scores: Sequence[bytes], reasons: bytes, version_part: bytes, made: int, list_id: bytes
 ) -> bytes:
-    """The personal answer to the request without parameters.
+    """The personal answer to the request without parameters, with as many items as there are `starts`.
 
     Args:
         starts: of each item that is shown
-        scores: of each
-        reasons: of each, by their place
+        scores: of those and maybe more
+        reasons: as the scores
         version_part: of the version that made the list
         made: milliseconds since 1970
-        recommendation_id: of the list
+        list_id: what feedback names
     """
-    items = [b""] * (3 * len(starts))
-    items[0::3], items[1::3], items[2::3] = starts, scores, map(ITEM_ENDS.__getitem__, reasons)
-    behind = (version_part, _moment(made), b'","degraded":false,"recommendation_id":"', recommendation_id, b'"}')
+    n = len(starts)
+    items = [b""] * (3 * n)
+    items[0::3], items[1::3], items[2::3] = starts, scores[:n], map(ITEM_ENDS.__getitem__, reasons[:n])
+    behind = (version_part, _moment(made), b'","degraded":false,"recommendation_id":"', list_id, b'"}')
     return b"".join((b'{"items":[', b"".join(items)[1:], *behind))
 
 

@@ -1,8 +1,6 @@
 """The items as answers show them now, and with them the finished answer of a list that was made before."""
 
 import threading
-from collections.abc import Sequence
-from typing import TypeAlias
 
 from recsys.ports import Catalogue
 from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH
@@ -11,8 +9,6 @@ from recsys.serving.rendered import item_start, render_answer
 
 GONE = b""
 """In the place of an item that was deleted."""
-
-Shown: TypeAlias = tuple[Sequence[bytes], Sequence[bytes], Sequence[int]]
 
 
 class ShownItems:
@@ -47,23 +43,23 @@ class ShownItems:
         None if the route has to find other items: too many of the list are gone, or one came after the last refresh.
         """
         made, name, items, reasons, scores = first_list(document)
-        shown = self._shown(items, scores, reasons)
-        return None if shown is None else render_answer(*shown, version_part, made=made, recommendation_id=name)
-
-    def _shown(self, items: tuple[int, ...], scores: list[bytes], reasons: bytes) -> Shown | None:
-        """Beginning, score and reason of each item that is shown."""
         try:
             starts = [*map(self._starts.__getitem__, items[:DEFAULT_LENGTH])]
-            if all(starts):
-                return starts, scores[:DEFAULT_LENGTH], reasons[:DEFAULT_LENGTH]
-            return _on_sale([self._starts[item] for item in items], scores, reasons)
+            shown = (starts, scores, reasons) if all(starts) else self._on_sale(items, scores, reasons)
         except IndexError:
             return None
+        return None if shown is None else render_answer(*shown, version_part, made, name)
 
-
-def _on_sale(starts: list[bytes], scores: list[bytes], reasons: bytes) -> Shown | None:
-    """As `_shown`, where some are gone: the next ones take their places."""
-    kept = [place for place, start in enumerate(starts) if start][:DEFAULT_LENGTH]
-    if len(kept) < DEFAULT_LENGTH and len(starts) >= KEPT_LENGTH:
-        return None
-    return [starts[place] for place in kept], [scores[place] for place in kept], [reasons[place] for place in kept]
+    def _on_sale(
+        self, items: tuple[int, ...], scores: list[bytes], reasons: bytes
+    ) -> tuple[list[bytes], list[bytes], bytes] | None:
+        """Beginning, score and reason of those that are shown where some are gone: the next ones take their places."""
+        starts = [self._starts[item] for item in items]
+        kept = [place for place, start in enumerate(starts) if start][:DEFAULT_LENGTH]
+        if len(kept) < DEFAULT_LENGTH and len(items) >= KEPT_LENGTH:
+            return None
+        return (
+            [starts[place] for place in kept],
+            [scores[place] for place in kept],
+            bytes(reasons[place] for place in kept),
+        )
