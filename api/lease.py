@@ -17,28 +17,28 @@ RENEWAL_SECONDS = 0.2
 """Between the beginnings of two reads, so that three may fail before the lease runs out."""
 
 
-class Edition(NamedTuple):
-    """What all lists of a version have in common, under one epoch."""
+class Form(NamedTuple):
+    """What the values of a version have in common under one epoch, and the answers made of them."""
 
     header: bytes
     """How a value begins that may be served."""
     version_part: bytes = b""
-    """Of the answer made from it."""
+    """Of an answer: `recsys.serving.rendered`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificate:
     """What the database says of the cache: which lists may be served, and in which server they lie."""
 
-    live: Edition
+    live: Form
     server_id: str
     slot: int = 0
     """Of the cache: where the live version's lists lie."""
     experiment: Experiment | None = None
-    beside: Edition | None = None
+    beside: Form | None = None
     """The experiment's version; it lies in the other slot."""
 
-    def place_of(self, draw: Callable[[str], float]) -> tuple[Edition, int]:
+    def place_of(self, draw: Callable[[str], float]) -> tuple[Form, int]:
         """Which lists a customer is shown, and the slot they lie in.
 
         Args:

@@ -53,8 +53,8 @@ class Columns(NamedTuple):
 
 
 FirstList: TypeAlias = tuple[int, bytes, tuple[int, ...], bytes, list[bytes]]
-"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions, the reasons by their place, and
-the scores. A plain tuple, for one with names takes a twentieth of the answer's time to make."""
+"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions, the places of the reasons, the
+scores. It is a plain tuple, for one with names takes a twentieth of the answer's time."""
 
 
 def to_document(lists: CachedLists) -> bytes:

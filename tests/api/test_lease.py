@@ -3,12 +3,12 @@ from collections.abc import Callable
 
 import pytest
 
-from api.lease import RENEWAL_SECONDS, Certificate, Edition, LeaseKeeper
+from api.lease import RENEWAL_SECONDS, Certificate, Form, LeaseKeeper
 from recsys.errors import StorageError
 from recsys.fence import LEASE_SECONDS
 from tests.api.test_rate_limit import Time
 
-CERTIFICATE = Certificate(live=Edition(b"header"), server_id="run")
+CERTIFICATE = Certificate(live=Form(b"header"), server_id="run")
 
 
 class Record:
