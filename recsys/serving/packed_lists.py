@@ -2,13 +2,14 @@
 
     revision 8 | made 8 | id of the lists 40 | list that is asked for most | the other list
 
-    asked for most:  count 2 | length of text 2 | position 4 each | reason 1 each | scores as they are told, as text
+    asked for most:  count 2 | length of text 2 | position 4 each | text: each score as told, a mark for its reason
     other:           count 2 | position 4, score 4, reason 1 each
 
 An answer is made of the first as it lies there, for to write a score as text takes longer than all else. Positions are
 those of the catalogue, and numbers begin with their lowest byte: most machines read them so.
 """
 
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -33,6 +34,10 @@ COUNT = struct.Struct("<H")
 ROW = np.dtype([("item", "<u4"), ("score", "<f4"), ("reason", "u1")])
 REASONS = tuple(Reason)
 """A reason is kept by its place among these."""
+MARKS = [chr(place + 1) for place in range(len(REASONS))]
+"""What stands in the text for each reason: nothing that is in a number."""
+TOLD = re.compile(f"([^{MARKS[0]}-{MARKS[-1]}]+)([{MARKS[0]}-{MARKS[-1]}])")
+"""A score and its mark in the text."""
 [OTHER_TASK] = set(Task) - {DEFAULT_TASK}
 
 
@@ -52,9 +57,9 @@ class Columns(NamedTuple):
         return counts
 
 
-FirstList: TypeAlias = tuple[int, bytes, tuple[int, ...], bytes, list[bytes]]
-"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions, the places of the reasons, the
-scores. It is a plain tuple, for one with names takes a twentieth of the answer's time."""
+FirstList: TypeAlias = tuple[int, bytes, tuple[int, ...], bytes]
+"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions and the text. It is a plain tuple,
+for one with names takes a twentieth of the answer's time."""
 
 
 def to_document(lists: CachedLists) -> bytes:
@@ -92,10 +97,8 @@ def from_document(document: bytes, version: str) -> CachedLists | None:
 def first_list(document: bytes) -> FirstList:
     """The first list of a document that was packed here, in a microsecond."""
     _, made, name, count, size = FIRST.unpack_from(document)
-    reasons = FIRST.size + 4 * count
-    scores = document[reasons + count : reasons + count + size]
-    items = _positions(count).unpack_from(document, FIRST.size)
-    return made, name, items, document[reasons : reasons + count], scores.split(b",") if size else []
+    text = FIRST.size + 4 * count
+    return made, name, _positions(count).unpack_from(document, FIRST.size), document[text : text + size]
 
 
 @cache
@@ -115,10 +118,11 @@ def _columns(rows: tuple[Row, ...]) -> Columns:
 def _told(lists: Columns) -> Iterable[bytes]:
     """Each list as answers tell it."""
     told = np.rint(np.where(lists.items == EMPTY, 0, lists.scores).astype(np.float64) * PARTS) / PARTS + 0.0  # no -0
-    items, reasons = lists.items.astype("<u4"), lists.reasons.astype(np.uint8)
-    for count, scores, its_items, its_reasons in zip(lists.counts, told.tolist(), items, reasons, strict=True):
-        text = ",".join(map(repr, scores[:count])).encode()
-        yield SIZES.pack(count, len(text)) + its_items[:count].tobytes() + its_reasons[:count].tobytes() + text
+    items, rows = lists.items.astype("<u4"), zip(lists.counts, told.tolist(), lists.reasons.tolist(), strict=True)
+    for its_items, (count, scores, reasons) in zip(items, rows, strict=True):
+        pairs = zip(scores[:count], reasons[:count], strict=True)
+        text = "".join([f"{score!r}{MARKS[reason]}" for score, reason in pairs]).encode("ascii")
+        yield SIZES.pack(count, len(text)) + its_items[:count].tobytes() + text
 
 
 def _packed(lists: Columns) -> Iterable[bytes]:
@@ -132,9 +136,10 @@ def _packed(lists: Columns) -> Iterable[bytes]:
 def _first_rows(document: bytes) -> tuple[tuple[Row, ...], int]:
     """The first list, and where it ends."""
     count, size = SIZES.unpack_from(document, ORIGIN.size)
-    _, _, items, places, scores = first_list(document)
-    rows = zip(items, map(float, scores), [REASONS[place] for place in places], strict=True)
-    return tuple(rows), FIRST.size + 5 * count + size
+    _, _, items, text = first_list(document)
+    said = [(float(score), REASONS[MARKS.index(mark)]) for score, mark in TOLD.findall(text.decode("ascii"))]
+    rows = tuple((item, *score_and_reason) for item, score_and_reason in zip(items, said, strict=True))
+    return rows, FIRST.size + 4 * count + size
 
 
 def _other_rows(document: bytes, position: int) -> tuple[Row, ...]:

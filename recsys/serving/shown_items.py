@@ -5,7 +5,7 @@ import threading
 from recsys.ports import Catalogue
 from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH
 from recsys.serving.packed_lists import first_list
-from recsys.serving.rendered import item_start, render_answer
+from recsys.serving.rendered import item_ends, item_start, render_answer
 
 GONE = b""
 """In the place of an item that was deleted."""
@@ -42,24 +42,19 @@ class ShownItems:
 
         None if the route has to find other items: too many of the list are gone, or one came after the last refresh.
         """
-        made, name, items, reasons, scores = first_list(document)
+        made, name, items, text = first_list(document)
+        ends = item_ends(text)
         try:
             starts = [*map(self._starts.__getitem__, items[:DEFAULT_LENGTH])]
-            shown = (starts, scores, reasons) if all(starts) else self._on_sale(items, scores, reasons)
+            shown = (starts, ends) if all(starts) else self._on_sale(items, ends)
         except IndexError:
             return None
         return None if shown is None else render_answer(*shown, version_part, made, name)
 
-    def _on_sale(
-        self, items: tuple[int, ...], scores: list[bytes], reasons: bytes
-    ) -> tuple[list[bytes], list[bytes], bytes] | None:
-        """Beginning, score and reason of those that are shown where some are gone: the next ones take their places."""
+    def _on_sale(self, items: tuple[int, ...], ends: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+        """Beginning and rest of those that are shown where some are gone: the next ones take their places."""
         starts = [self._starts[item] for item in items]
         kept = [place for place, start in enumerate(starts) if start][:DEFAULT_LENGTH]
         if len(kept) < DEFAULT_LENGTH and len(items) >= KEPT_LENGTH:
             return None
-        return (
-            [starts[place] for place in kept],
-            [scores[place] for place in kept],
-            bytes(reasons[place] for place in kept),
-        )
+        return [starts[place] for place in kept], [ends[place] for place in kept]
