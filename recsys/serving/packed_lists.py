@@ -58,8 +58,8 @@ class Columns(NamedTuple):
 
 
 FirstList: TypeAlias = tuple[int, bytes, tuple[int, ...], bytes]
-"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions and the text. A plain tuple: one
-with names takes a twentieth of the answer's time."""
+"""What an answer is made of: milliseconds since 1970, id, and of all rows the positions and the text. A plain tuple:
+one with names takes a twentieth of the answer's time."""
 
 
 def to_document(lists: CachedLists) -> bytes:
