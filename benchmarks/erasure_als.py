@@ -36,7 +36,7 @@ SIZES = (1, 10, 100, 1000)
 SMALL_BATCHES = 25
 """Of each size and number of threads, on Online Retail."""
 QUICK_ITEMS = 60
-PLAIN_SWEEPS = 150
+PLAIN_SWEEPS = 300
 """The last third of them tells how much one gains."""
 SEQUENCE, LOOKED_AT = 100, 25
 """Customers erased one by one, and how often the digest is compared."""
