@@ -49,6 +49,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=due_days,
+        grace_hours=workspace.settings.erasure_grace_hours,
     )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock

@@ -111,7 +111,7 @@ def request(n_versions: int) -> ErasureRequest:
         reason="customer request",
         received_at=NOON,
         due_at=NOON + timedelta(days=30),
-        state=ErasureState.PURGED,
+        state=ErasureState.VERIFIED,
         release=True,
         details=steps,
     )

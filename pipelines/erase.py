@@ -30,6 +30,7 @@ def desk(workspace: Workspace) -> ErasureDesk:
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=workspace.settings.erasure_due_days,
+        grace_hours=workspace.settings.erasure_grace_hours,
     )
 
 
@@ -53,9 +54,10 @@ def finish(workspace: Workspace, request_id: str, progress: Progress = lambda _:
 
     Raises:
         PrivrecError: this request could not be finished; another one that is held up is no error here.
+        NotFoundError: it is in its days of grace, or stuck.
     """
     try:
-        worker(workspace, progress).run()
+        worker(workspace, progress).run(waiting=True)
     except PrivrecError:
         if workspace.erasures.request(request_id).state is not ErasureState.RECEIPTED:
             raise

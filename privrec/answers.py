@@ -261,15 +261,33 @@ class ErasureAccepted(TypedDict):
     subject_salt: str
 
 
-class ErasureStatus(TypedDict):
-    """How far an erasure has come."""
+class ErasureSummary(TypedDict):
+    """How far an erasure has come, and how long it may take."""
 
     request_id: str
     state: str
     received_at: str
     due_at: str
     days_left: int
+    overdue: bool
+    extension: str
+    attempts: int
+    problem: str
+    next_attempt_at: str | None
+    stuck: bool
+
+
+class ErasureStatus(ErasureSummary):
+    """How far an erasure has come, and what was done."""
+
     details: dict[str, Any]
+
+
+class ErasureList(TypedDict):
+    """Erasures, oldest first; how many there are is exact, and for the operator alone."""
+
+    erasures: list[ErasureSummary]
+    counted: str
 
 
 # `from` is a word of Python, so the fields are in a call.
@@ -369,7 +387,9 @@ class Readiness(TypedDict):
     checks: dict[str, Check]
 
 
-WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+WebhookEvent: TypeAlias = Literal[
+    "erasure.completed", "erasure.due_soon", "erasure.stuck", "model.promoted", "webhook.test"
+]
 """What a webhook is told of; tests come on demand alone."""
 
 

@@ -19,6 +19,7 @@ from privrec.answers import (
     ComparisonAnswer,
     DeadLetterList,
     ErasureAccepted,
+    ErasureList,
     ErasureStatus,
     Event,
     EventResults,
@@ -300,6 +301,27 @@ class Client:
     def erasure(self, request_id: str) -> ErasureStatus:
         """How far an erasure has come."""
         return cast("ErasureStatus", self._ask(f"/v1/erasures/{_segment(request_id)}"))
+
+    def erasures(
+        self, *, show: Literal["open", "overdue", "stuck", "all"] = "open", limit: int = 100, after: str = ""
+    ) -> ErasureList:
+        """Erasures with their clocks, oldest first; the next page begins `after` the last request of this one."""
+        query = {"show": show, "limit": limit, "after": after or None}
+        return cast("ErasureList", self._ask("/v1/erasures", query))
+
+    def cancel_erasure(self, request_id: str) -> ErasureStatus:
+        """The erasure, taken back while nothing was destroyed."""
+        return cast("ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/cancel"))
+
+    def retry_erasure(self, request_id: str) -> ErasureStatus:
+        """The erasure, tried again at once though a step failed before, or it was stuck."""
+        return cast("ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/retry"))
+
+    def extend_erasure(self, request_id: str, reason: str) -> ErasureStatus:
+        """The erasure, due two months later, because it is complex (GDPR Art. 12(3))."""
+        return cast(
+            "ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/extend", {"reason": reason})
+        )
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""

@@ -189,7 +189,8 @@ class Erasures(Protocol):
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """Record the request and suppress the customer, in one transaction: the moment of acknowledgement.
 
-        If an open or finished request of the same customer exists, nothing is written and that request comes back.
+        If a request of the same customer holds already, open or finished, nothing is written and that one comes back.
+        One that was cancelled, or lifted by a fresh consent, holds no longer.
         """
 
     def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
@@ -208,6 +209,36 @@ class Erasures(Protocol):
         In the same transaction a message is written to every webhook that is told of `erasure.completed`.
         """
 
+    def change(self, request_id: str, rule: Callable[[ErasureRequest], ErasureRequest]) -> ErasureRequest:
+        """The request after the rule, in one transaction: when it is due and tried again, never how far it has come.
+
+        In the same transaction webhooks are told of `erasure.stuck` where the rule makes it so.
+
+        Raises:
+            NotFoundError: no such request.
+            Whatever the rule raises; nothing changed.
+        """
+
+    def cancel(self, request_id: str) -> UserKey:
+        """The customer of a request that is cancelled, and suppressed no longer; doing it again changes nothing.
+
+        Raises:
+            NotFoundError: no such request.
+            ErasureConflictError: something was destroyed already; nothing changed.
+        """
+
+    def lift(self, user_key: UserKey) -> ErasureRequest | None:
+        """The finished request that no longer keeps the customer out, because of a fresh consent; None if none did.
+
+        What was destroyed stays so, and the request stays on record.
+
+        Raises:
+            ErasureConflictError: the request is still worked on; nothing changed.
+        """
+
+    def warn(self, before: datetime) -> int:
+        """How many open requests webhooks are told of now (`erasure.due_soon`): due before this moment, once each."""
+
     def request(self, request_id: str) -> ErasureRequest:
         """The request.
 
@@ -222,10 +253,10 @@ class Erasures(Protocol):
         """How many requests there ever were. One indexed read."""
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
-        """The requests that are not receipted, oldest first, each with its customer."""
+        """The requests that are open, oldest first, each with its customer."""
 
     def backlog(self) -> Backlog:
-        """How much is not receipted. One cheap read: whoever watches the service asks often."""
+        """How much is open. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -235,7 +266,7 @@ class Erasures(Protocol):
         """
 
     def suppressed(self) -> Iterator[UserKey]:
-        """Every customer who was ever suppressed, in the order of keys."""
+        """Every customer who is suppressed, in the order of keys."""
 
 
 class ReceiptLog(Protocol):
@@ -388,6 +419,9 @@ class Cache(Protocol):
         Returns:
             The identity of the server that was told.
         """
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Let lists of the customer in again that are computed from now on: the tombstone goes, if there is one."""
 
     def identity(self) -> str:
         """The name of this run of the server; empty if there is no server.

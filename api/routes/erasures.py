@@ -1,13 +1,15 @@
 """The right to be forgotten: ask, follow, and fetch the receipt."""
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
 from api.auth import guarded_router
+from api.erasure_schemas import ErasureList, ErasureStatus, ErasureSummary, ExtensionBody, Shown
 from api.errors import documented
-from api.schemas import ErasureAccepted, ErasureBody, ErasureStatus
+from api.schemas import ErasureAccepted, ErasureBody
 from api.services import Serving
 from recsys.types import ErasureRequest, Scope
 
@@ -58,6 +60,28 @@ def request_erasure(serving: Serving, body: ErasureBody, response: Response) -> 
     )
 
 
+@router.get("/v1/erasures", summary="List erasures", responses=documented([401, 403, 422, 500, 503]))
+def list_erasures(
+    serving: Serving,
+    show: Annotated[Shown, Query(description="Which of them.")] = Shown.OPEN,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
+    after: Annotated[
+        str, Query(max_length=100, pattern="^[A-Za-z0-9_-]*$", description="Begin behind this request.")
+    ] = "",
+) -> ErasureList:
+    """Erasures with their clocks, oldest first: those that are open, or those that somebody has to look at.
+
+    For the next page, ask with `after` the last one of this page; a request that is not listed any more ends it.
+    """
+    erasures, now = serving.workspace.erasures, serving.workspace.clock()
+    everything = erasures.requests() if show is Shown.ALL else [request for request, _ in erasures.pending()]
+    listed = iter(summary_of(request, now=now) for request in everything)
+    if after:
+        any(each.request_id == after for each in listed)  # reads on to there
+    wanted = (each for each in listed if is_shown(each, show))
+    return ErasureList(erasures=list(islice(wanted, limit)))
+
+
 @router.get(
     "/v1/erasures/{request_id}",
     summary="Follow an erasure",
@@ -79,13 +103,64 @@ def erasure_receipt(serving: Serving, request_id: RequestId) -> Response:
     return Response(serving.workspace.erasures.receipt(request_id), media_type="application/json")
 
 
+@router.post(
+    "/v1/erasures/{request_id}/cancel",
+    summary="Cancel an erasure",
+    responses=documented([401, 403, 404, 409, 422, 500, 503]),
+)
+def cancel_erasure(serving: Serving, request_id: RequestId) -> ErasureStatus:
+    """The erasure, taken back: while nothing was destroyed, which PRIVREC_ERASURE_GRACE_HOURS leaves time for.
+
+    The customer is served as before. Purchases that came since the request were refused, and are not there.
+    """
+    return status_of(serving.desk.cancel(request_id), now=serving.workspace.clock())
+
+
+@router.post(
+    "/v1/erasures/{request_id}/retry",
+    summary="Try an erasure again",
+    responses=documented([401, 403, 404, 409, 422, 500, 503]),
+)
+def retry_erasure(serving: Serving, request_id: RequestId) -> ErasureStatus:
+    """The erasure, tried again at once though a step failed before; one that is stuck goes on."""
+    return status_of(serving.desk.retry(request_id), now=serving.workspace.clock())
+
+
+@router.post(
+    "/v1/erasures/{request_id}/extend",
+    summary="Take two months more for an erasure",
+    responses=documented([400, 401, 403, 404, 409, 413, 422, 500, 503]),
+)
+def extend_erasure(serving: Serving, request_id: RequestId, body: ExtensionBody) -> ErasureStatus:
+    """The erasure, due two months later: once, where it is complex (GDPR Art. 12(3)).
+
+    Tell the customer why, within a month of the request.
+    """
+    return status_of(serving.desk.extend(request_id, body.reason), now=serving.workspace.clock())
+
+
+def is_shown(each: ErasureSummary, show: Shown) -> bool:
+    """Whether it is one of those that are asked for."""
+    return {Shown.OVERDUE: each.overdue, Shown.STUCK: each.stuck}.get(show, True)
+
+
 def status_of(request: ErasureRequest, *, now: datetime) -> ErasureStatus:
     """The request as it is shown at the moment `now`."""
-    return ErasureStatus(
+    return ErasureStatus(**summary_of(request, now=now).model_dump(), details=dict(request.details))
+
+
+def summary_of(request: ErasureRequest, *, now: datetime) -> ErasureSummary:
+    """The request as it is listed at the moment `now`."""
+    return ErasureSummary(
         request_id=request.request_id,
         state=request.state,
         received_at=request.received_at,
         due_at=request.due_at,
         days_left=(request.due_at - now) // timedelta(days=1),
-        details=dict(request.details),
+        overdue=request.is_open and request.due_at < now,
+        extension=request.extension,
+        attempts=request.attempts,
+        problem=request.problem,
+        next_attempt_at=request.next_at,
+        stuck=request.stuck,
     )

@@ -36,6 +36,11 @@ def erase(
         request, salt = desk(workspace).request(user, reason=reason, release=release)
         # Before the work: the salt is kept nowhere, and the work may be refused.
         _acknowledge(request.request_id, salt, receipt, as_json=as_json)
+        if request.next_at is not None and not request.attempts:
+            if not as_json:
+                until = f"{request.next_at:%Y-%m-%d %H:%M} UTC"
+                console.print(f"destroyed from {until} on; until then `privrec erasures cancel` takes it back")
+            return
         with bar("publishing", 0) as advance:
             signed = finish(workspace, request.request_id, advance)
     if receipt is not None:

@@ -11,8 +11,6 @@ from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFou
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
-ORDER = tuple(ErasureState)
-
 MAX_LYING = 20
 """Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
 MIN_PART_BYTES = 4096
@@ -40,29 +38,6 @@ def put_among(
     return before, after
 
 
-def advanced(request: ErasureRequest, state: ErasureState, details: Mapping[str, Json]) -> ErasureRequest:
-    """The request in the state, with the details merged; what is receipted no longer changes.
-
-    Raises:
-        StateError: the state is an earlier one, or a step in between was left out.
-    """
-    if request.state is state is ErasureState.RECEIPTED:
-        return request
-    ahead = ORDER.index(state) - ORDER.index(request.state)
-    if ahead not in {0, 1}:
-        msg = (
-            f"expected erasure {request.request_id} to stay {request.state} or to take the next step, got {state}; "
-            "run the steps in their order"
-        )
-        raise StateError(msg)
-    return replace(request, state=state, details={**request.details, **details})
-
-
-def is_erased(request: ErasureRequest) -> bool:
-    """Whether history, key and terms of the request's customer are gone."""
-    return ORDER.index(request.state) >= ORDER.index(ErasureState.ERASED)
-
-
 def check_sums_cover(listed: set[str], holding: set[str]) -> None:
     """Nothing, if every sum that holds the customer's term is about to be replaced.
 
@@ -85,7 +60,8 @@ def no_request() -> NotFoundError:
 
 def no_receipt(request: ErasureRequest) -> NotFoundError:
     """The error for a request that is still on its way."""
-    msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; ask again later"
+    way_out = "it is stuck: see privrec erasures" if request.stuck else "ask again later"
+    msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; {way_out}"
     return NotFoundError(msg)
 
 
@@ -127,6 +103,11 @@ def message(event: WebhookEvent, now: datetime, data: Mapping[str, Json]) -> byt
 def completed(request_id: str) -> dict[str, Json]:
     """What is told of a finished erasure."""
     return {"request_id": request_id, "state": ErasureState.RECEIPTED.value}
+
+
+def told_of(request: ErasureRequest) -> dict[str, Json]:
+    """What is told of an erasure that somebody has to look at: no reason and no problem, which may be long."""
+    return {"request_id": request.request_id, "state": request.state.value, "due_at": isoformat(request.due_at)}
 
 
 def promoted(version: str) -> dict[str, Json]:

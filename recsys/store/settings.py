@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     """How many requests a key that was quiet may send at once."""
     erasure_due_days: int = Field(default=30, ge=1)
     """Days until an erasure is due: one month, as GDPR Art. 12(3) has it."""
+    erasure_grace_hours: float = Field(default=0.0, ge=0, le=24 * 14)
+    """How long a customer is suppressed only before anything is destroyed; so long a request can be cancelled."""
+    erasure_warn_days: int = Field(default=7, ge=0)
+    """So many days before an erasure is due webhooks are told of it (`erasure.due_soon`)."""
     cache_timeout_seconds: float = Field(default=0.25, gt=0)
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)

@@ -62,7 +62,7 @@ def test_a_finished_erasure_tells_those_who_asked_for_it_once(
         ports.erasures.finish("r", entering(b"receipt"), {})
     assert told(ports) == []
     ports.erasures.erase_customer("r", {}, {})
-    for state in (ErasureState.RELEASED, ErasureState.PURGED):
+    for state in (ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED):
         ports.erasures.advance("r", state, {})
     for _ in range(2):
         ports.erasures.finish("r", entering(b"receipt"), {})

@@ -1,0 +1,57 @@
+"""The forms of erasures that are followed, and of what can be changed of them."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from api.schemas import INTERNAL, Incoming, Line, Moment, Outgoing
+from recsys.erasure.rules import MAX_REASON
+
+
+class Shown(StrEnum):
+    """Which erasures are listed."""
+
+    OPEN = "open"
+    OVERDUE = "overdue"
+    STUCK = "stuck"
+    ALL = "all"
+
+
+class ErasureSummary(Outgoing):
+    """How far an erasure has come, and how long it may take."""
+
+    request_id: str
+    state: str
+    received_at: Moment
+    due_at: Moment
+    days_left: int = Field(description="Whole days until it is due; negative when overdue.")
+    overdue: bool = Field(description="Whether it is open though its time has run out.")
+    extension: str = Field(description="Why it may take two months more; empty: it may not.")
+    attempts: int = Field(description="How often a step failed since it last went on.")
+    problem: str = Field(description="Why the last attempt failed.")
+    next_attempt_at: Moment | None = Field(description="Nothing is tried before; null: at once.")
+    stuck: bool = Field(description="The worker gave it up: it goes on when it is told to be tried again.")
+
+
+class ErasureStatus(ErasureSummary):
+    """How far an erasure has come, and what was done."""
+
+    details: dict[str, Any] = Field(description="What the finished steps found and did; no customer id.")
+
+
+class ErasureList(Outgoing):
+    """Erasures, oldest first."""
+
+    erasures: list[ErasureSummary]
+    counted: str = Field(default=INTERNAL, description="Whose wishes they are is not said; how many is exact.")
+
+
+class ExtensionBody(Incoming):
+    """Why a request takes longer than a month."""
+
+    model_config = Incoming.model_config | ConfigDict(
+        json_schema_extra={"example": {"reason": "purchases in three systems have to be brought together"}}
+    )
+
+    reason: Line = Field(min_length=1, max_length=MAX_REASON, description="For the record: no personal data.")
