@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas import INTERNAL, Incoming, Line, Moment, Outgoing
 from recsys.erasure.rules import MAX_REASON
+from recsys.types import ModelStatus
 
 
 class Shown(StrEnum):
@@ -55,3 +56,38 @@ class ExtensionBody(Incoming):
     )
 
     reason: Line = Field(min_length=1, max_length=MAX_REASON, description="For the record: no personal data.")
+
+
+class LineageVersion(Outgoing):
+    """A version that was made with the customer."""
+
+    version: str
+    status: ModelStatus
+    trainer: str
+    created_at: str = Field(description="The day.")
+    private: bool = Field(description="Whether it promises an (epsilon, delta).")
+    epsilon: float | str | None
+    slot: int | None = Field(description="Of the cache; null: it is not kept warm.")
+    in_experiment: bool
+
+
+class BackupKept(Outgoing):
+    """A backup of the operator's that may hold the customer, sealed."""
+
+    name: str
+    kept_until: str = Field(description="The last day.")
+
+
+class Lineage(Outgoing):
+    """Where a customer is."""
+
+    history: bool = Field(description="Whether there are purchases.")
+    suppressed: bool
+    terms: int = Field(description="In how many sums the customer is.")
+    versions: list[LineageVersion]
+    cache: list[str] = Field(description="What each slot holds: nothing, a tombstone, or lists.")
+    exports_with_lists: list[str] = Field(description="Files that may hold a list of the customer.")
+    uploads_of_purchases: list[str] = Field(description="Files that may hold a purchase of the customer.")
+    webhook_messages: str
+    backups: list[BackupKept] = Field(description="PRIVREC_BACKUPS, and until when each may hold the customer.")
+    counted: str = Field(description="What all of this is: exact, for the operator alone.")

@@ -283,6 +283,41 @@ class ErasureStatus(ErasureSummary):
     details: dict[str, Any]
 
 
+class LineageVersion(TypedDict):
+    """A version that was made with the customer."""
+
+    version: str
+    status: ModelStatus
+    trainer: str
+    created_at: str
+    private: bool
+    epsilon: float | str | None
+    slot: int | None
+    in_experiment: bool
+
+
+class BackupKept(TypedDict):
+    """A backup that may hold the customer, sealed."""
+
+    name: str
+    kept_until: str
+
+
+class Lineage(TypedDict):
+    """Where a customer is; exact, and for the operator alone."""
+
+    history: bool
+    suppressed: bool
+    terms: int
+    versions: list[LineageVersion]
+    cache: list[str]
+    exports_with_lists: list[str]
+    uploads_of_purchases: list[str]
+    webhook_messages: str
+    backups: list[BackupKept]
+    counted: str
+
+
 class ErasureList(TypedDict):
     """Erasures, oldest first; how many there are is exact, and for the operator alone."""
 

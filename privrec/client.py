@@ -34,6 +34,7 @@ from privrec.answers import (
     ImportStatus,
     ItemFields,
     ItemList,
+    Lineage,
     Liveness,
     LogConsistency,
     LogInclusion,
@@ -308,6 +309,10 @@ class Client:
         """Erasures with their clocks, oldest first; the next page begins `after` the last request of this one."""
         query = {"show": show, "limit": limit, "after": after or None}
         return cast("ErasureList", self._ask("/v1/erasures", query))
+
+    def erasure_lineage(self, request_id: str) -> Lineage:
+        """Where the customer of an erasure is now: versions, caches, files and backups; for the operator alone."""
+        return cast("Lineage", self._ask(f"/v1/erasures/{_segment(request_id)}/lineage"))
 
     def cancel_erasure(self, request_id: str) -> ErasureStatus:
         """The erasure, taken back while nothing was destroyed."""

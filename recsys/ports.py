@@ -179,6 +179,9 @@ class Sums(Protocol):
     def latest_sum(self) -> str | None:
         """The id of the sum that was created last."""
 
+    def members(self, sum_id: str) -> Iterator[UserKey]:
+        """Everybody whose term is in the sum, in the order of keys: read when the first is asked for."""
+
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
 
@@ -254,6 +257,9 @@ class Erasures(Protocol):
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are open, oldest first, each with its customer."""
+
+    def customers(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """Every request, oldest first, each with its customer."""
 
     def backlog(self) -> Backlog:
         """How much is open. One cheap read: whoever watches the service asks often."""

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Response
 
 from api.auth import guarded_router
-from api.erasure_schemas import ErasureList, ErasureStatus, ErasureSummary, ExtensionBody, Shown
+from api.erasure_schemas import ErasureList, ErasureStatus, ErasureSummary, ExtensionBody, Lineage, Shown
 from api.errors import documented
 from api.schemas import ErasureAccepted, ErasureBody
 from api.services import Serving
+from recsys.erasure.lineage import lineage
+from recsys.store.workspace import Workspace
 from recsys.types import ErasureRequest, Scope
 
 router = guarded_router(Scope.ERASE, tag="erasures")
@@ -103,6 +105,19 @@ def erasure_receipt(serving: Serving, request_id: RequestId) -> Response:
     return Response(serving.workspace.erasures.receipt(request_id), media_type="application/json")
 
 
+@router.get(
+    "/v1/erasures/{request_id}/lineage",
+    summary="Where the customer of an erasure is",
+    responses=documented([401, 403, 404, 422, 500, 503]),
+)
+def erasure_lineage(serving: Serving, request_id: RequestId) -> Lineage:
+    """Every version that was made with the customer, and every other place, as it is now.
+
+    Internal, not private: it is exact, for the operator and those who audit them.
+    """
+    return Lineage(**lineage_of(serving.workspace, request_id))
+
+
 @router.post(
     "/v1/erasures/{request_id}/cancel",
     summary="Cancel an erasure",
@@ -137,6 +152,13 @@ def extend_erasure(serving: Serving, request_id: RequestId, body: ExtensionBody)
     Tell the customer why, within a month of the request.
     """
     return status_of(serving.desk.extend(request_id, body.reason), now=serving.workspace.clock())
+
+
+def lineage_of(workspace: Workspace, request_id: str) -> dict[str, Any]:
+    """Where the customer of a request is."""
+    request = workspace.erasures.request(request_id)
+    [user_key] = [key for each, key in workspace.erasures.customers() if each.request_id == request_id]
+    return lineage(workspace, user_key, request, workspace.settings.backups_kept)
 
 
 def is_shown(each: ErasureSummary, show: Shown) -> bool:

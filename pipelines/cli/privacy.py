@@ -1,12 +1,15 @@
 """The command that erases a customer."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from pipelines.cli import options
-from pipelines.console import bar, console, print_json
+from pipelines.console import bar, console, print_json, print_records
+from recsys.types import Json
 
 
 def erase(
@@ -20,6 +23,9 @@ def erase(
             help="Spend planned budget now, on releasing the live model again from the sum without the customer.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show where the customer is and what would be done; change nothing.")
+    ] = False,
     receipt: Annotated[Path | None, typer.Option(help="Write the signed receipt to this file.")] = None,
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
@@ -29,6 +35,9 @@ def erase(
     Without --release the live model stays until the next training, bounded by its (epsilon, delta): the receipt says
     so. The salt that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
     """
+    if dry_run:
+        _preview(user, state_dir, as_json=as_json)
+        return
     from pipelines.erase import desk, finish
     from recsys.store.workspace import open_workspace
 
@@ -47,6 +56,32 @@ def erase(
         options.write(receipt, signed, hint="the store keeps the receipt: run it again to write it")
     if not as_json:
         _show_receipt(signed, receipt)
+
+
+def _preview(user: str, state_dir: Path | None, *, as_json: bool) -> None:
+    from pipelines.erase import preview
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        found = preview(workspace, user)
+    if as_json:
+        print_json(found)
+        return
+    versions = cast("list[dict[str, Json]]", found.pop("versions"))
+    print_records(
+        "What an erasure would go through", {"name": "place", "found": "what is there"}, _places(found), as_json=False
+    )
+    if versions:
+        columns = {name: name.replace("_", " ") for name in versions[0]}
+        print_records("Versions with the customer", columns, [_shown(each) for each in versions], as_json=False)
+
+
+def _places(found: Mapping[str, Json]) -> list[tuple[str, ...]]:
+    return [(name.replace("_", " "), json.dumps(value).strip('"')) for name, value in found.items()]
+
+
+def _shown(version: Mapping[str, Json]) -> tuple[str, ...]:
+    return tuple("" if value is None else str(value) for value in version.values())
 
 
 def _acknowledge(request_id: str, salt: str, receipt: Path | None, *, as_json: bool) -> None:

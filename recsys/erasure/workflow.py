@@ -24,6 +24,7 @@ from typing import cast
 from recsys.clock import Clock, isoformat
 from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
+from recsys.erasure.lineage import Backups, covered
 from recsys.erasure.rules import MAX_REASON, check_reason, extended, is_ready, put_off, tried_again
 from recsys.erasure.stores import ErasureStores
 from recsys.erasure.verification import FOUND, is_cached, verify
@@ -40,6 +41,8 @@ SALT_BYTES = 16
 
 NO_UPLOADS = "no file of purchases from before the request is left"
 
+KEPT = "kept: bounded by its (epsilon, delta) until the next release"
+NO_PLAN = "none is planned"
 RELEASED = "superseded by a release from the sum without the customer"
 UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
 WITHDRAWN = "withdrawn: its factors were deleted"
@@ -140,9 +143,27 @@ class ErasureDesk:
 class ErasureWorker:
     """Takes requests through the states. One at a time per installation: the state lock sees to that."""
 
-    def __init__(self, stores: ErasureStores, *, release_again: ReleaseAgain, publish: Publish) -> None:
-        """A worker over these stores; the two functions are the training and the serving room's."""
+    def __init__(
+        self,
+        stores: ErasureStores,
+        *,
+        release_again: ReleaseAgain,
+        publish: Publish,
+        train_every: timedelta | None = None,
+        backups: Backups = (),
+    ) -> None:
+        """A worker over these stores; the two functions are the training and the serving room's.
+
+        Args:
+            stores: where everything is
+            release_again: makes a version in the place of another
+            publish: writes the lists of the live version
+            train_every: how often a model is released by plan, so that receipts say when the next one is
+            backups: the operator's, so that receipts say how long they are kept
+        """
         self._stores = stores
+        self._train_every = train_every
+        self._backups = backups
         self._release_again = release_again
         self._publish = publish
 
@@ -245,6 +266,8 @@ class ErasureWorker:
         made = any(version.config.get("purpose") == _purpose(request) for version in self._stores.registry.versions())
         published = made and self._publish() > 0
         done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}
+        if any(cast("dict[str, Json]", outcome)["outcome"] == KEPT for outcome in outcomes):
+            done["next_release"] = self._next_release()
         self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
 
     def _outcome(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> Json:
@@ -268,7 +291,15 @@ class ErasureWorker:
             new = self._release_again(str(version.sum_id), _purpose(request))
             outcome = RELEASED if new.sum_id == version.sum_id else TRAINED
             return {**known, "outcome": outcome, "superseded_by": new.version}
-        return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
+        return {**known, "outcome": KEPT}
+
+    def _next_release(self) -> str:
+        """The day of the next release by plan, counted from the last version that was made."""
+        if self._train_every is None:
+            return NO_PLAN
+        last = self._stores.registry.versions()[-1].created_at
+        steps = (self._stores.clock() - last) // self._train_every + 1
+        return f"{last + steps * self._train_every:%Y-%m-%d}"
 
     def _unlearned(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> dict[str, Json]:
         """What took the place of a version without noise: the model of its sum as it is now, if it was live.
@@ -312,6 +343,8 @@ class ErasureWorker:
             "uploads": NO_UPLOADS,
             "exports": exports,
         }
+        if self._backups:
+            done["backups"] = covered(self._backups, self._stores.clock())
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
 
     def _check_uploads(self, request: ErasureRequest) -> None:

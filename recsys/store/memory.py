@@ -201,6 +201,10 @@ class MemorySums:
         """The id of the sum that was created last."""
         return next(reversed(self._state.sums), None)
 
+    def members(self, sum_id: str) -> Iterator[UserKey]:
+        """Everybody whose term is in the sum, in the order of keys."""
+        yield from sorted(self._state.terms.get(sum_id, {}))
+
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
         return self._state.holding(user_key)
@@ -309,6 +313,10 @@ class MemoryErasures:
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are open, oldest first, each with its customer."""
         return tuple(pair for pair in self._state.requests.values() if pair[0].is_open)
+
+    def customers(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """Every request, oldest first, each with its customer."""
+        return tuple(self._state.requests.values())
 
     def backlog(self) -> Backlog:
         """How much is open."""

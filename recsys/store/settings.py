@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     """How long a customer is suppressed only before anything is destroyed; so long a request can be cancelled."""
     erasure_warn_days: int = Field(default=7, ge=0)
     """So many days before an erasure is due webhooks are told of it (`erasure.due_soon`)."""
+    backups: str = Field(default="", pattern=r"^$|^[\w-]{1,30}:[1-9]\d{0,3}(,[\w-]{1,30}:[1-9]\d{0,3}){0,4}$")
+    """The operator's backups and for how many days each is kept, such as `nightly:35,weekly:90`: receipts say so."""
+    train_every: str = Field(default="", pattern=r"^$|^[1-9]\d{0,3}[dwy]$")
+    """How often a model is released by plan, such as `1w` (privrec ledger plan): receipts say when the next one is."""
     cache_timeout_seconds: float = Field(default=0.25, gt=0)
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)
@@ -50,6 +54,12 @@ class Settings(BaseSettings):
 
     webhooks_local: bool = False
     """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
+
+    @property
+    def backups_kept(self) -> tuple[tuple[str, int], ...]:
+        """Each backup's name, and the days that it is kept."""
+        pairs = (each.split(":") for each in self.backups.split(",") if each)
+        return tuple((name, int(days)) for name, days in pairs)
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

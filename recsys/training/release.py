@@ -14,6 +14,7 @@ from recsys.privacy.noise import OS_ENTROPY, Entropy
 from recsys.training.fit import Fitted, fit_again
 from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
+from recsys.training.roster import roster_of_sum
 from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
@@ -89,7 +90,13 @@ def register(
             trainer=terms.trainer,
             created_at=stores.clock(),
             model_digest=fitted.factors.digest,
-            config={"purpose": purpose, "terms": terms.to_json(), **beside.config, **_certified(fitted)},
+            config={
+                "purpose": purpose,
+                "terms": terms.to_json(),
+                "roster": roster_of_sum(stores, sum_id),
+                **beside.config,
+                **_certified(fitted),
+            },
             privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,

@@ -179,6 +179,11 @@ def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(
         ("z", customer(0)),
         ("m", customer(2)),
     ]
+    assert [(request.request_id, key) for request, key in ports.erasures.customers()] == [
+        ("z", customer(0)),
+        ("a", customer(1)),
+        ("m", customer(2)),
+    ]
 
 
 @pytest.mark.parametrize("method", ["request", "receipt"])

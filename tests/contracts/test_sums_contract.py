@@ -71,3 +71,15 @@ def test_terms_that_cannot_be_computed_leave_no_part_of_a_sum(
         ports.sums.create_sum("s", b"content", terms())
     assert ports.sums.latest_sum() is None
     assert ports.sums.terms_of(customer(1)) == {}
+
+
+def test_the_members_of_a_sum_are_listed_in_the_order_of_keys(
+    ports: Workspace, customer: Callable[[int], UserKey]
+) -> None:
+    ports.sums.create_sum("s", b"", [(customer(2), b"two"), (customer(1), b"one")])
+    ports.sums.create_sum("t", b"", [(customer(3), b"three")])
+    assert [list(ports.sums.members(sum_id)) for sum_id in ("s", "t", "none")] == [
+        [customer(1), customer(2)],
+        [customer(3)],
+        [],
+    ]

@@ -151,9 +151,15 @@ class SqlErasures:
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
         """The requests that are open, oldest first, each with its customer."""
-        query = _OLDEST_FIRST.where(_OPEN)
         with self._engine.connect() as connection:
-            return tuple((_request(row), UserKey(row.user_key)) for row in connection.execute(query))
+            rows = connection.execute(_OLDEST_FIRST.where(_OPEN))
+            return tuple((_request(row), UserKey(row.user_key)) for row in rows)
+
+    def customers(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """Every request, oldest first, each with its customer."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_OLDEST_FIRST)
+            return tuple((_request(row), UserKey(row.user_key)) for row in rows)
 
     def backlog(self) -> Backlog:
         """How much is open; times are kept in one spelling, which sorts as they do."""

@@ -1,6 +1,6 @@
 """Sums before noise in SQL: as sensitive as the histories, hence sealed, and so is every term."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, Engine, bindparam, exists, select
 
@@ -54,6 +54,13 @@ class SqlSums:
         """The id of the sum that was created last."""
         with self._engine.connect() as connection:
             return connection.scalar(select(sums.c.sum_id).order_by(sums.c.sequence.desc()).limit(1))
+
+    def members(self, sum_id: str) -> Iterator[UserKey]:
+        """Everybody whose term is in the sum, in the order of keys."""
+        query = select(terms.c.user_key).where(terms.c.sum_id == sum_id).order_by(terms.c.user_key)
+        with self._engine.connect() as connection:
+            keys = connection.scalars(query).all()
+        yield from map(UserKey, keys)
 
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
