@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from recsys.erasure.desk import ErasureDesk
 from recsys.erasure.lineage import lineage, roster_proof
-from recsys.erasure.workflow import ErasureDesk, ErasureWorker
+from recsys.erasure.workflow import ErasureWorker
 from recsys.errors import NotFoundError, PrivrecError
 from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
@@ -31,6 +32,7 @@ def desk(workspace: Workspace) -> ErasureDesk:
     return ErasureDesk(
         pseudonyms=workspace.pseudonyms,
         erasures=workspace.erasures,
+        journal=workspace.journal,
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=workspace.settings.erasure_due_days,

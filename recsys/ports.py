@@ -26,6 +26,7 @@ from recsys.types import (
     FeedbackStatus,
     FeedbackTotals,
     Fence,
+    JournalEntry,
     Json,
     ModelVersion,
     Permit,
@@ -230,6 +231,9 @@ class Erasures(Protocol):
             ErasureConflictError: something was destroyed already; nothing changed.
         """
 
+    def holding(self, user_key: UserKey) -> ErasureRequest | None:
+        """The request that keeps the customer out; None if none does. One indexed read."""
+
     def lift(self, user_key: UserKey) -> ErasureRequest | None:
         """The finished request that no longer keeps the customer out, because of a fresh consent; None if none did.
 
@@ -273,6 +277,24 @@ class Erasures(Protocol):
 
     def suppressed(self) -> Iterator[UserKey]:
         """Every customer who is suppressed, in the order of keys."""
+
+
+class Journal(Protocol):
+    """Who is kept out, noted outside of the database, so that it outlives a backup of that. Nothing is taken out."""
+
+    def note(self, *entries: JournalEntry) -> None:
+        """Append the entries durably.
+
+        Raises:
+            StorageError: the disk refused; the last of them may not be there.
+        """
+
+    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+        """The entries behind this place, oldest first, and the place behind the last: all, if there is no such place.
+
+        Raises:
+            ArtifactError: one does not open: it was changed, or the keys are another installation's.
+        """
 
 
 class ReceiptLog(Protocol):

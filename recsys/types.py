@@ -442,6 +442,17 @@ class ErasureRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JournalEntry:
+    """That a customer is kept out from now on, because of this request; or is let in again."""
+
+    user_key: UserKey
+    request: ErasureRequest
+    """As it came: how far it has come is the queue's to know."""
+    lifted: bool = False
+    """Whether the customer is let in again: the request was cancelled, or a fresh consent came."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Backlog:
     """The erasure requests that are open: how many, and the first two moments that matter (None: none)."""
 

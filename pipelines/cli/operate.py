@@ -98,7 +98,7 @@ def worker(
         if once:
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             Exporter(workspace).run()
-            finished = make_worker(workspace).run()
+            finished = make_worker(workspace).run(waiting=True)
             sender(workspace).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return

@@ -14,30 +14,24 @@ fails is tried again later and later, and at last the request is stuck until an 
 recsys/erasure/rules.py.
 """
 
-import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import cast
 
-from recsys.clock import Clock, isoformat
+from recsys.clock import isoformat
 from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
 from recsys.erasure.lineage import Backups, covered
-from recsys.erasure.rules import MAX_REASON, check_reason, extended, is_ready, put_off, tried_again
+from recsys.erasure.rules import MAX_REASON, is_ready, put_off
 from recsys.erasure.stores import ErasureStores
 from recsys.erasure.verification import FOUND, is_cached, verify
 from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
-from recsys.evidence.receipt import subject_commitment, write_receipt
-from recsys.fence import CacheFence
+from recsys.evidence.receipt import write_receipt
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
-from recsys.ports import Erasures, Pseudonyms
 from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, UserKey
-
-SALT_BYTES = 16
 
 NO_UPLOADS = "no file of purchases from before the request is left"
 
@@ -52,92 +46,6 @@ ReleaseAgain = Callable[[str, str], ModelVersion]
 """Makes a new version in the place of the one from the sum of this id, for this purpose; books first."""
 Publish = Callable[[], int]
 """Writes every customer's lists with the live model; returns how many."""
-
-
-class ErasureDesk:
-    """Takes requests: the only part of an erasure that a customer waits for."""
-
-    def __init__(
-        self,
-        *,
-        pseudonyms: Pseudonyms,
-        erasures: Erasures,
-        fence: CacheFence,
-        clock: Clock,
-        due_days: int,
-        grace_hours: float = 0,
-    ) -> None:
-        """A desk over these stores; requests are due `due_days` days after they came.
-
-        For `grace_hours` a customer is suppressed only, and the request can be cancelled.
-        """
-        self._pseudonyms = pseudonyms
-        self._erasures = erasures
-        self._fence = fence
-        self._clock = clock
-        self._due = timedelta(days=due_days)
-        self._grace = timedelta(hours=grace_hours)
-
-    def request(
-        self, user_id: str, *, reason: str = "customer request", release: bool = False
-    ) -> tuple[ErasureRequest, str]:
-        """The acknowledged request and the salt that opens its subject commitment.
-
-        When it returns, no process serves a list of the customer, whatever becomes of the cache (recsys/fence.py).
-
-        The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with
-        an empty salt.
-
-        Raises:
-            InputError: the id cannot be one, or the reason is too long.
-            StorageError: the request could not be written; nothing changed.
-        """
-        check_reason(reason)
-        user_key, salt, now = self._pseudonyms.user_key(user_id), secrets.token_bytes(SALT_BYTES), self._clock()
-        asked = ErasureRequest(
-            request_id=str(uuid.uuid4()),
-            subject=subject_commitment(user_id, salt),
-            reason=reason,
-            received_at=now,
-            due_at=now + self._due,
-            state=ErasureState.SUPPRESSED,
-            release=release,
-            next_at=now + self._grace if self._grace else None,
-        )
-        request = self._erasures.suppress(asked, user_key)
-        self._fence.bury(user_key)
-        return request, salt.hex() if request.request_id == asked.request_id else ""
-
-    def cancel(self, request_id: str) -> ErasureRequest:
-        """The request, taken back; doing it again changes nothing.
-
-        The customer is served again as before, by the history that was kept; purchases since the request are not in it.
-
-        Raises:
-            NotFoundError: no such request.
-            ErasureConflictError: something was destroyed already; nothing changed.
-        """
-        self._fence.unbury(self._erasures.cancel(request_id))
-        return self._erasures.request(request_id)
-
-    def extend(self, request_id: str, reason: str) -> ErasureRequest:
-        """The request, due two months later (GDPR Art. 12(3)); the customer has to be told within the first month.
-
-        Raises:
-            InputError: the reason is empty, too long, or of more than one line.
-            NotFoundError: no such request.
-            ErasureConflictError: it is finished or cancelled, or was extended before.
-        """
-        return self._erasures.change(request_id, lambda request: extended(request, reason))
-
-    def retry(self, request_id: str) -> ErasureRequest:
-        """The request, to be tried at once though it failed before, or was stuck.
-
-        Raises:
-            NotFoundError: no such request.
-            ErasureConflictError: it is finished or cancelled.
-        """
-        return self._erasures.change(request_id, tried_again)
 
 
 class ErasureWorker:

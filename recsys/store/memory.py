@@ -278,6 +278,11 @@ class MemoryErasures:
                 self._let_in(user_key)
             return user_key
 
+    def holding(self, user_key: UserKey) -> ErasureRequest | None:
+        """The request that keeps the customer out; None if none does."""
+        held = self._state.holds.get(user_key)
+        return None if held is None else self._state.request(held)
+
     def lift(self, user_key: UserKey) -> ErasureRequest | None:
         """The finished request that no longer keeps the customer out; None if none did."""
         with self._state.writing:

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     """The operator's backups and for how many days each is kept, such as `nightly:35,weekly:90`: receipts say so."""
     train_every: str = Field(default="", pattern=r"^$|^[1-9]\d{0,3}[dwy]$")
     """How often a model is released by plan, such as `1w` (privrec ledger plan): receipts say when the next one is."""
+    journal: Path | None = None
+    """The file that says who is kept out, whatever backup of the database is put back; by default in the state
+    directory. Leave it out of that backup, or keep its latest copy."""
     cache_timeout_seconds: float = Field(default=0.25, gt=0)
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)

@@ -307,7 +307,9 @@ def test_a_fresh_consent_lets_a_customer_in_with_nothing_of_before(
     for state in STEPS[1:]:
         known.erasures.advance("r", state, {})
     known.erasures.finish("r", entering(b"receipt"), {})
+    assert known.erasures.holding(customer(1)) == known.erasures.request("r")
     assert known.erasures.lift(customer(1)) == known.erasures.request("r")
+    assert known.erasures.holding(customer(1)) is None
     assert known.erasures.lift(customer(1)) is None
     assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=False, revision=0)
     known.histories.append({customer(1): buy(("z", 9))})

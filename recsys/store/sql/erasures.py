@@ -102,6 +102,12 @@ class SqlErasures:
                 _let_in(connection, row)
         return UserKey(row.user_key)
 
+    def holding(self, user_key: UserKey) -> ErasureRequest | None:
+        """The request that keeps the customer out; None if none does."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_OF_CUSTOMER, {"user_key": user_key}).one_or_none()
+        return None if row is None else _request(row)
+
     def lift(self, user_key: UserKey) -> ErasureRequest | None:
         """The finished request that no longer keeps the customer out; None if none did.
 

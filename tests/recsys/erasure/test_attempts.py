@@ -9,6 +9,7 @@ import pytest
 from pipelines.erase import desk
 from recsys.erasure.rules import FIRST_DELAY, MAX_ATTEMPTS
 from recsys.errors import CacheUnavailableError, ErasureConflictError, StateError
+from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.memory import MemoryErasures
 from recsys.store.settings import Settings
 from recsys.types import ErasureState, EventStatus
@@ -96,6 +97,16 @@ def test_who_cancelled_and_asks_again_is_erased(memory_shop: Shop) -> None:
     assert (second.request_id != first.request_id, bool(salt)) == (True, True)
     assert [done.request_id for done in shop.work()] == [second.request_id]
     assert_forgotten(shop, ADA)
+
+
+def test_cancelling_an_old_request_again_leaves_the_newer_one_alone(memory_shop: Shop) -> None:
+    shop = memory_shop
+    first, _ = shop.ask(ADA)
+    desk(shop.workspace).cancel(first.request_id)
+    shop.ask(ADA)
+    desk(shop.workspace).cancel(first.request_id)
+    assert not shop.recommender.recommend(ADA).personalized
+    assert shop.cache.get(shop.key(ADA)) == TOMBSTONE
 
 
 def test_in_the_days_of_grace_a_customer_is_suppressed_and_nothing_is_destroyed(memory_shop: Shop) -> None:
