@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas import INTERNAL, Incoming, Line, Moment, Outgoing
+from api.schemas import INTERNAL, Incoming, Line, Moment, Outgoing, UserId
 from recsys.erasure.rules import MAX_REASON
 from recsys.types import ModelStatus
 
@@ -91,3 +91,17 @@ class Lineage(Outgoing):
     webhook_messages: str
     backups: list[BackupKept] = Field(description="PRIVREC_BACKUPS, and until when each may hold the customer.")
     counted: str = Field(description="What all of this is: exact, for the operator alone.")
+
+
+class ConsentBody(Incoming):
+    """A customer who was erased and comes back."""
+
+    model_config = Incoming.model_config | ConfigDict(json_schema_extra={"example": {"user_id": "customer-42"}})
+
+    user_id: UserId = Field(description="At most 256 bytes in UTF-8, without control characters.")
+
+
+class ConsentAnswer(Outgoing):
+    """What a fresh consent changed."""
+
+    lifted: str | None = Field(description="The erasure that keeps the customer out no longer; null: none did.")

@@ -283,6 +283,12 @@ class ErasureStatus(ErasureSummary):
     details: dict[str, Any]
 
 
+class ConsentAnswer(TypedDict):
+    """What a fresh consent changed."""
+
+    lifted: str | None
+
+
 class LineageVersion(TypedDict):
     """A version that was made with the customer."""
 

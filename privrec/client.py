@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from privrec.answers import (
     BatchAnswer,
     ComparisonAnswer,
+    ConsentAnswer,
     DeadLetterList,
     ErasureAccepted,
     ErasureList,
@@ -327,6 +328,10 @@ class Client:
         return cast(
             "ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/extend", {"reason": reason})
         )
+
+    def give_consent(self, user_id: str) -> ConsentAnswer:
+        """Which erasure keeps a customer out no longer who comes back; what was destroyed stays so."""
+        return cast("ConsentAnswer", self._send("POST", "/v1/consents", {"user_id": user_id}))
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""

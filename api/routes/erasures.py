@@ -7,7 +7,16 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Response
 
 from api.auth import guarded_router
-from api.erasure_schemas import ErasureList, ErasureStatus, ErasureSummary, ExtensionBody, Lineage, Shown
+from api.erasure_schemas import (
+    ConsentAnswer,
+    ConsentBody,
+    ErasureList,
+    ErasureStatus,
+    ErasureSummary,
+    ExtensionBody,
+    Lineage,
+    Shown,
+)
 from api.errors import documented
 from api.schemas import ErasureAccepted, ErasureBody
 from api.services import Serving
@@ -152,6 +161,20 @@ def extend_erasure(serving: Serving, request_id: RequestId, body: ExtensionBody)
     Tell the customer why, within a month of the request.
     """
     return status_of(serving.desk.extend(request_id, body.reason), now=serving.workspace.clock())
+
+
+@router.post(
+    "/v1/consents",
+    summary="Take in a customer anew who was erased",
+    responses=documented([400, 401, 403, 409, 413, 422, 500, 503]),
+)
+def give_consent(serving: Serving, body: ConsentBody) -> ConsentAnswer:
+    """Which erasure keeps the customer out no longer: what was destroyed stays so, and new purchases are taken.
+
+    The erasure has to have its receipt; one that is still pending is cancelled instead, if nothing was destroyed.
+    """
+    lifted = serving.desk.consent(body.user_id)
+    return ConsentAnswer(lifted=lifted.request_id if lifted else None)
 
 
 def lineage_of(workspace: Workspace, request_id: str) -> dict[str, Any]:

@@ -75,6 +75,23 @@ def retry(request_id: RequestId, *, state_dir: options.StateDir = None) -> None:
     console.print(f"erasure {request_id} is tried again by the next worker: privrec serve, or privrec worker --once")
 
 
+@erasures.command("consent")
+def consent(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")],
+    *,
+    state_dir: options.StateDir = None,
+) -> None:
+    """Take a customer in anew who was erased and comes back: new purchases are taken, what was destroyed stays so."""
+    from pipelines.erase import desk
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        lifted = desk(workspace).consent(user)
+    console.print(
+        f"erasure {lifted.request_id} keeps the customer out no longer" if lifted else "nothing kept them out"
+    )
+
+
 @erasures.command("extend")
 def extend(
     request_id: RequestId,

@@ -32,6 +32,7 @@ ROUTES = {
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
     ("GET", "/v1/erasures"): Scope.ERASE,
+    ("POST", "/v1/consents"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/lineage"): Scope.ERASE,
     ("POST", "/v1/erasures/0f/cancel"): Scope.ERASE,
     ("POST", "/v1/erasures/0f/retry"): Scope.ERASE,

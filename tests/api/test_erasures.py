@@ -195,3 +195,25 @@ def test_an_erasure_is_extended_once_with_a_reason(shop: Shop) -> None:
 
     assert (longer["days_left"], longer["extension"]) == (89, "three systems")
     assert post(shop, request_id, "extend", {"reason": "four systems"}).status_code == 409
+
+
+def test_who_was_erased_comes_back_with_a_fresh_consent(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    headers, body = shop.headers(Scope.ERASE), {"user_id": "ada-lovelace"}
+    early = shop.client.post("/v1/consents", headers=headers, json=body)
+    shop.finish_erasure(request_id, RECEIPT)
+    answers = [shop.client.post("/v1/consents", headers=headers, json=body).json() for _ in range(2)]
+
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "erasure_conflict")
+    assert answers == [{"lifted": request_id}, {"lifted": None}]
+    assert shop.statuses(event("2")) == ["accepted"]
+
+
+def test_the_lineage_is_told_to_who_may_erase(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"))
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    found = shop.get(f"/v1/erasures/{request_id}/lineage", Scope.ERASE).json()
+
+    assert (found["history"], found["suppressed"], found["versions"]) == (True, True, [])
+    assert found["counted"] == "internal, not private"
+    assert shop.get("/v1/erasures/0f0f/lineage", Scope.ERASE).status_code == 404
