@@ -6,6 +6,7 @@ id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -189,6 +190,13 @@ class Sums(Protocol):
 
 class Erasures(Protocol):
     """The durable queue of erasure requests."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """A block that only one worker is in at a time, on whichever machine; it is free again when that one dies.
+
+        Raises:
+            StateLockedError: another worker is in it.
+        """
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """Record the request and suppress the customer, in one transaction: the moment of acknowledgement.

@@ -49,7 +49,7 @@ Publish = Callable[[], int]
 
 
 class ErasureWorker:
-    """Takes requests through the states. One at a time per installation: the state lock sees to that."""
+    """Takes requests through the states. One at a time on a database: the queue sees to that."""
 
     def __init__(
         self,
@@ -89,7 +89,12 @@ class ErasureWorker:
         Raises:
             BudgetExceededError: a release does not fit the budget; raise the budget and run again.
             StateError: a store or the cache refused a step; run again when it is back.
+            StateLockedError: another worker is at it.
         """
+        with self._stores.erasures.working():
+            return self._run(tell, waiting=waiting)
+
+    def _run(self, tell: Callable[[ErasureRequest], None], *, waiting: bool) -> tuple[ErasureRequest, ...]:
         now = self._stores.clock()
         ready = [(r.request_id, key) for r, key in self._stores.erasures.pending() if is_ready(r, now, waiting=waiting)]
         # Everybody is out of every sum before the first model is made, so that one model serves all of them.

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
 from recsys.store.rules import (
+    another_works,
     check_sums_cover,
     completed,
     holds_suppressed,
@@ -77,6 +79,7 @@ class MemoryState:
     checkpoints: list[str] = field(default_factory=list)
     outbox: Outbox = field(default_factory=Outbox)
     writing: threading.RLock = field(default_factory=threading.RLock)
+    working: threading.Lock = field(default_factory=threading.Lock)
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request, or NotFoundError."""
@@ -212,6 +215,16 @@ class MemorySums:
 
 class MemoryErasures:
     """Satisfies `ports.Erasures`."""
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block that only one worker is in at a time; StateLockedError for another."""
+        if not self._state.working.acquire(blocking=False):
+            raise another_works()
+        try:
+            yield
+        finally:
+            self._state.working.release()
 
     def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
         """Share the state, or have one of its own."""

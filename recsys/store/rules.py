@@ -7,7 +7,7 @@ from datetime import datetime
 from recsys.clock import isoformat
 from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
-from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
+from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError, StateLockedError
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
@@ -50,6 +50,12 @@ def check_sums_cover(listed: set[str], holding: set[str]) -> None:
             f"expected a replacement for every sum with the customer's term, got none for {missing}; subtract it there"
         )
         raise StateError(msg)
+
+
+def another_works() -> StateLockedError:
+    """The error for a second worker of erasures."""
+    msg = "expected to be the only worker of erasures on this database, another one is at work; leave it to that one"
+    return StateLockedError(msg)
 
 
 def no_request() -> NotFoundError:

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.data.history import EMPTY_HISTORY, Purchases
 from recsys.erasure.rules import FIRST_DELAY, extended, put_off
-from recsys.errors import ErasureConflictError, NotFoundError, StateError
+from recsys.errors import ErasureConflictError, NotFoundError, StateError, StateLockedError
 from recsys.store.workspace import Workspace
 from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey, Webhook, WebhookEvent
 from tests.contracts.conftest import NOON
@@ -347,3 +347,11 @@ def test_requests_are_counted(
         counts.append(ports.erasures.count())
 
     assert counts == [0, 1, 2, 2]
+
+
+def test_only_one_worker_is_at_work_and_the_next_one_after_it(ports: Workspace) -> None:
+    for _ in range(2):
+        with ports.erasures.working():
+            other = ports.erasures.working()
+            with pytest.raises(StateLockedError, match="another one is at work"), other:
+                pass

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from recsys.evidence.log import Enter
 from recsys.store.keys import KeyRing
 from recsys.store.rules import check_sums_cover, completed, no_receipt, no_request, no_sum, told_of
 from recsys.store.sql.engine import next_sequence, truncate_log, writing
+from recsys.store.sql.one_worker import one_worker
 from recsys.store.sql.receipt_log import append
 from recsys.store.sql.sums import seal_sum
 from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
@@ -27,6 +29,10 @@ class SqlErasures:
     def __init__(self, engine: Engine, ring: KeyRing, clock: Clock = utc_now) -> None:
         """Use the database of the engine and the keys that its sums are sealed under."""
         self._engine, self._ring, self._clock = engine, ring, clock
+
+    def working(self) -> AbstractContextManager[None]:
+        """A block that only one worker is in at a time; StateLockedError for another."""
+        return one_worker(self._engine)
 
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
