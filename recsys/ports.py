@@ -181,11 +181,11 @@ class Sums(Protocol):
     def latest_sum(self) -> str | None:
         """The id of the sum that was created last."""
 
-    def members(self, sum_id: str) -> Iterator[UserKey]:
-        """Everybody whose term is in the sum, in the order of keys: read when the first is asked for."""
-
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
+
+    def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
+        """Every customer's term in the sum, in the order of keys; none, for a sum that there is none of."""
 
 
 class Erasures(Protocol):

@@ -10,7 +10,20 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, erasures, experiments, feedback, ledger, log, operate, privacy, verify, webhooks
+from pipelines.cli import (
+    audit,
+    data,
+    erasures,
+    experiments,
+    feedback,
+    influence,
+    ledger,
+    log,
+    operate,
+    privacy,
+    verify,
+    webhooks,
+)
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -37,6 +50,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
+    influence.influence,
     verify.verify,
 )
 for command in COMMANDS:

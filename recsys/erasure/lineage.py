@@ -117,7 +117,8 @@ def roster_proof(stores: LineageStores, version: ModelVersion, user_key: UserKey
 def _members(stores: LineageStores, version: ModelVersion) -> set[UserKey]:
     """Whoever is in the version's sum, and whoever was when the version was made and was erased since."""
     erased = {key for request, key in stores.erasures.customers() if version.version in versions_of(request)}
-    return erased.union(stores.sums.members(version.sum_id) if version.sum_id else ())
+    kept = stores.sums.terms_in(version.sum_id) if version.sum_id else ()
+    return erased.union(key for key, _ in kept)
 
 
 def _version(stores: LineageStores, version: ModelVersion) -> Json:

@@ -204,13 +204,13 @@ class MemorySums:
         """The id of the sum that was created last."""
         return next(reversed(self._state.sums), None)
 
-    def members(self, sum_id: str) -> Iterator[UserKey]:
-        """Everybody whose term is in the sum, in the order of keys."""
-        yield from sorted(self._state.terms.get(sum_id, {}))
-
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
         return self._state.holding(user_key)
+
+    def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
+        """Every customer's term in the sum, in the order of keys."""
+        yield from sorted(self._state.terms.get(sum_id, {}).items(), key=lambda item: item[0])
 
 
 class MemoryErasures:

@@ -18,5 +18,5 @@ def roster_of_sum(stores: TrainingStores, sum_id: str) -> dict[str, Json]:
     Tested by: tests/recsys/erasure/test_lineage.py::test_the_roster_of_every_version_is_found_again_after_erasures
     """
     salt = secrets.token_bytes(SALT_BYTES)
-    members = (stores.commitments.commitment(user_key, salt) for user_key in stores.sums.members(sum_id))
+    members = (stores.commitments.commitment(user_key, salt) for user_key, _ in stores.sums.terms_in(sum_id))
     return {"root": Roster.of(members).root, "salt": salt.hex()}

@@ -28,6 +28,7 @@ COMMANDS = {
     "recommend",
     "erase",
     "erasures",
+    "influence",
     "verify",
     "ledger",
     "log",

@@ -73,7 +73,7 @@ def test_an_old_database_is_not_trained_with_who_was_erased_since(state_dir: Pat
         shop = Shop(with_cache(workspace), seeded(2))
         shop.budget(10 * LOUD)
         shop.train(TrainConfig(epsilon=LOUD))
-        assert len(list(workspace.sums.members(str(workspace.sums.latest_sum())))) == len(LOG.users) - 1
+        assert len(list(workspace.sums.terms_in(str(workspace.sums.latest_sum())))) == len(LOG.users) - 1
 
 
 def test_a_database_from_between_two_steps_goes_on_with_the_same_request(state_dir: Path, tmp_path: Path) -> None:
