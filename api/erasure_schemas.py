@@ -38,6 +38,9 @@ class ErasureSummary(Outgoing):
 class ErasureStatus(ErasureSummary):
     """How far an erasure has come, and what was done."""
 
+    notified: bool | None = Field(
+        description="Whether the webhooks took every message about it, or these were given up; null before the receipt."
+    )
     details: dict[str, Any] = Field(description="What the finished steps found and did; no customer id.")
 
 

@@ -280,6 +280,7 @@ class ErasureSummary(TypedDict):
 class ErasureStatus(ErasureSummary):
     """How far an erasure has come, and what was done."""
 
+    notified: bool | None
     details: dict[str, Any]
 
 

@@ -518,6 +518,9 @@ class Webhooks(Protocol):
     def waiting(self) -> tuple[int, int]:
         """How many messages are to be sent, and how many were given up."""
 
+    def about(self, request_id: str) -> tuple[int, int]:
+        """How many messages about the erasure are to be sent, and how many were given up."""
+
     def dead(self) -> tuple[Delivery, ...]:
         """Messages that were given up, oldest first."""
 

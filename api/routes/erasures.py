@@ -22,7 +22,7 @@ from api.schemas import ErasureAccepted, ErasureBody
 from api.services import Serving
 from recsys.erasure.lineage import lineage
 from recsys.store.workspace import Workspace
-from recsys.types import ErasureRequest, Scope
+from recsys.types import ErasureRequest, ErasureState, Scope
 
 router = guarded_router(Scope.ERASE, tag="erasures")
 
@@ -100,7 +100,7 @@ def list_erasures(
 )
 def erasure_status(serving: Serving, request_id: RequestId) -> ErasureStatus:
     """How far the erasure has come, and how long it may take."""
-    return status_of(serving.workspace.erasures.request(request_id), now=serving.workspace.clock())
+    return status_of(serving.workspace, serving.workspace.erasures.request(request_id))
 
 
 @router.get(
@@ -137,7 +137,7 @@ def cancel_erasure(serving: Serving, request_id: RequestId) -> ErasureStatus:
 
     The customer is served as before. Purchases that came since the request were refused, and are not there.
     """
-    return status_of(serving.desk.cancel(request_id), now=serving.workspace.clock())
+    return status_of(serving.workspace, serving.desk.cancel(request_id))
 
 
 @router.post(
@@ -147,7 +147,7 @@ def cancel_erasure(serving: Serving, request_id: RequestId) -> ErasureStatus:
 )
 def retry_erasure(serving: Serving, request_id: RequestId) -> ErasureStatus:
     """The erasure, tried again at once though a step failed before; one that is stuck goes on."""
-    return status_of(serving.desk.retry(request_id), now=serving.workspace.clock())
+    return status_of(serving.workspace, serving.desk.retry(request_id))
 
 
 @router.post(
@@ -160,7 +160,7 @@ def extend_erasure(serving: Serving, request_id: RequestId, body: ExtensionBody)
 
     Tell the customer why, within a month of the request.
     """
-    return status_of(serving.desk.extend(request_id, body.reason), now=serving.workspace.clock())
+    return status_of(serving.workspace, serving.desk.extend(request_id, body.reason))
 
 
 @router.post(
@@ -189,9 +189,14 @@ def is_shown(each: ErasureSummary, show: Shown) -> bool:
     return {Shown.OVERDUE: each.overdue, Shown.STUCK: each.stuck}.get(show, True)
 
 
-def status_of(request: ErasureRequest, *, now: datetime) -> ErasureStatus:
-    """The request as it is shown at the moment `now`."""
-    return ErasureStatus(**summary_of(request, now=now).model_dump(), details=dict(request.details))
+def status_of(workspace: Workspace, request: ErasureRequest) -> ErasureStatus:
+    """The request as it is shown now."""
+    told = None
+    if request.state is ErasureState.RECEIPTED:
+        waiting, _ = workspace.webhooks.about(request.request_id)
+        told = waiting == 0
+    shown = summary_of(request, now=workspace.clock()).model_dump()
+    return ErasureStatus(**shown, notified=told, details=dict(request.details))
 
 
 def summary_of(request: ErasureRequest, *, now: datetime) -> ErasureSummary:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from recsys.evidence.receipt import subject_commitment
-from recsys.types import Scope
+from recsys.store.new_webhook import new_webhook
+from recsys.types import Scope, WebhookEvent
 from tests.api.shop import POPULAR, Shop, event, item_ids
 
 RECEIPT = b'{"body":{"type":"privrec.erasure-receipt.v1"},"key_id":"k","signature":"s"}'
@@ -217,3 +218,19 @@ def test_the_lineage_is_told_to_who_may_erase(shop: Shop) -> None:
     assert (found["history"], found["suppressed"], found["versions"]) == (True, True, [])
     assert found["counted"] == "internal, not private"
     assert shop.get("/v1/erasures/0f0f/lineage", Scope.ERASE).status_code == 404
+
+
+def test_it_is_told_whether_everybody_who_wants_to_know_was_told(shop: Shop) -> None:
+    webhooks, event = shop.workspace.webhooks, [WebhookEvent.ERASURE_COMPLETED]
+    webhooks.create(new_webhook("https://hooks.example/in", event, shop.clock(), local=False))
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+
+    def notified() -> object:
+        return shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()["notified"]
+
+    found = [notified()]
+    shop.finish_erasure(request_id, RECEIPT)
+    found.append(notified())
+    [delivery] = webhooks.due(shop.clock(), 10)
+    webhooks.delivered(delivery.delivery_id)
+    assert [*found, notified()] == [None, False, True]

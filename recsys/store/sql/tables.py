@@ -216,5 +216,6 @@ deliveries = Table(
     Column("next_at", Text, nullable=False),
     Column("dead", Boolean, nullable=False),
     Column("problem", Text, nullable=False),
+    Column("about", Text, nullable=False, server_default="", index=True),
 )
-"""Messages that were not taken yet; one that was taken is deleted. None names a customer."""
+"""Messages that were not taken yet; one that was taken is deleted. None names a customer, and `about` an erasure."""

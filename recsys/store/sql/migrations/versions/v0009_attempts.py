@@ -12,7 +12,10 @@ KEPT = "sequence, request_id, user_key, subject, reason, received_at, due_at, st
 
 
 def upgrade() -> None:
-    """Make the table anew: SQLite cannot take a constraint off one that is there."""
+    """Make the table of erasures anew: SQLite cannot take a constraint off one that is there."""
+    about = sa.Column("about", sa.Text(), nullable=False, server_default="")
+    op.add_column("deliveries", about)
+    op.create_index("ix_deliveries_about", "deliveries", ["about"])
     op.rename_table("erasures", "erasures_before")
     op.create_table(
         "erasures",
