@@ -43,9 +43,7 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int 
 
 
 def begin_journal(erasures: Erasures, journal: Journal) -> None:
-    """Note everybody who was suppressed before there was a journal; nothing if there is one."""
-    if journal.entries()[1]:
-        return
+    """Note everybody who was suppressed before there was a journal."""
     latest = {user_key: request for request, user_key in erasures.customers()}
     kept_out = [key for key in erasures.suppressed() if key in latest]
     journal.note(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
