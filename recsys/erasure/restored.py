@@ -50,6 +50,9 @@ def begin_journal(erasures: Erasures, journal: Journal) -> None:
 
 
 def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:
-    """The request as a new one, which says why it came: the first may have its receipt, in a log that is no more."""
+    """The request as a new one, which says why it came: the first may have its receipt, in a log that is no more.
+
+    It spends no budget: whoever chose to, chose it for the first one, and the versions of then are still there.
+    """
     restored: dict[str, Json] = {"at": isoformat(now), "request": request.request_id, "why": WHY}
-    return replace(request, request_id=str(uuid.uuid4()), details={"restored": restored})
+    return replace(request, request_id=str(uuid.uuid4()), release=False, details={"restored": restored})
