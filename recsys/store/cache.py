@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from recsys.errors import CacheUnavailableError, StateError
 from recsys.store.cache_names import ENDS, EPOCH, PREFIX, STAMP
-from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT, RUN
+from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT, RUN, UNBURY
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
 from recsys.store.redis_address import RedisAddress
@@ -40,7 +40,7 @@ class RedisCache:
         self._redis = open_client(RedisAddress(url), timeout=timeout)
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
-        self._run = register(RUN)
+        self._run, self._unbury = map(register, (RUN, UNBURY))
 
     def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
         """The value in this slot, or None."""
@@ -82,6 +82,11 @@ class RedisCache:
                 keys = [EPOCH, STAMP, *self._names(page)]
                 identities.add(_text(self._forget(keys=keys, args=[LIFE_SECONDS])))
         return identities.pop() if len(identities) == 1 else ""
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Put a note that lists are out of date in the place of the customer's tombstone, if there is one."""
+        with _cache_errors():
+            self._unbury(keys=[EPOCH, STAMP, *self._names([user_key])], args=[LIFE_SECONDS])
 
     def identity(self) -> str:
         """The name of this run of the server.
@@ -175,6 +180,9 @@ class NoCache:
     def forget(self, user_keys: Iterable[UserKey]) -> str:  # noqa: ARG002 - the port's signature
         """Nobody: if another process has a cache, it was not told."""
         return ""
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Nothing: there is no tombstone."""
 
     def identity(self) -> str:
         """Nobody."""
