@@ -45,6 +45,8 @@ class Trainer(StrEnum):
     """Counts under differential privacy: the same list for everybody."""
     ALS = "als"
     """Implicit-feedback ALS without privacy: the baseline."""
+    ALS_CERTIFIED = "als_certified"
+    """The same at its optimum, without privacy: an erasure ends where a training that never saw the customer does."""
 
 
 class Splitting(StrEnum):

@@ -31,7 +31,7 @@ from recsys.evidence.log import enter
 from recsys.evidence.receipt import write_receipt
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
-from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, UserKey
+from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, Trainer, UserKey
 
 NO_UPLOADS = "no file of purchases from before the request is left"
 
@@ -39,6 +39,7 @@ KEPT = "kept: bounded by its (epsilon, delta) until the next release"
 NO_PLAN = "none is planned"
 RELEASED = "superseded by a release from the sum without the customer"
 UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
+FOUND_AGAIN = "withdrawn, and superseded by the model of the purchases without the customer, which is the only one"
 WITHDRAWN = "withdrawn: its factors were deleted"
 TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
 
@@ -215,9 +216,9 @@ class ErasureWorker:
         return f"{last + steps * self._train_every:%Y-%m-%d}"
 
     def _unlearned(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> dict[str, Json]:
-        """What took the place of a version without noise: the model of its sum as it is now, if it was live.
+        """What took the place of a version without noise: the model of what is there now, if it was live.
 
-        It cannot stay, so what keeps the other from being made (a lower budget, a spectrum without a gap) holds up
+        It cannot stay, so what keeps the other from being made (a lower budget, no certificate) holds up
         nothing: the version is withdrawn all the same.
         """
         if version.certificate is None:
@@ -230,7 +231,7 @@ class ErasureWorker:
         if new is None:
             return {}
         return {
-            "outcome": UNLEARNED,
+            "outcome": FOUND_AGAIN if version.trainer == Trainer.ALS_CERTIFIED else UNLEARNED,
             "superseded_by": new.version,
             "digest_before": version.model_digest,
             "digest_after": new.model_digest,

@@ -317,6 +317,7 @@ def test_without_privacy_no_noise_is_drawn_and_the_version_says_so(shop: Workspa
 def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_model(trainer: Trainer) -> None:
     """The same configuration on another number of other customers leaves the rest as it is.
 
+    But for a certificate: it is of a model without noise, and says how near that is to the exact one.
     The root of the roster is keyed and salted: it is another one even for the same customers.
     """
     manifests = []
@@ -327,6 +328,7 @@ def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_mod
         assert [len(bytes.fromhex(roster[part])) for part in ("root", "salt")] == [32, 16]
         assert len(fields["config"].pop(EXPORT_DIGEST)) == 64  # under a secret salt: it tells nothing by itself
         manifests.append({name: fields[name] for name in fields.keys() - {"model_digest", "sum_id"}})
+        assert (manifests[-1]["config"].pop("certificate", None) is None) == (trainer is not Trainer.ALS_CERTIFIED)
     assert manifests[0] == manifests[1]
 
 
