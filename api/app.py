@@ -28,6 +28,7 @@ from api.routes import (
     models,
     recommendations,
     similar,
+    subjects,
     webhooks,
 )
 from api.services import make_services
@@ -49,6 +50,7 @@ ROUTERS = (
     imports.router,
     exports.router,
     erasures.router,
+    subjects.router,
     log.router,
     models.router,
     experiments.router,

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
+from recsys.rights.desk import SubjectDesk
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
@@ -25,6 +26,7 @@ class Services:
     recommender: Recommender
     storefront: Storefront
     desk: ErasureDesk
+    subject_desk: SubjectDesk
     feedback: FeedbackDesk
     shown: ShownItems
     known_keys: KnownKeys
@@ -50,6 +52,15 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         clock=workspace.clock,
         due_days=due_days,
     )
+    subject_desk = SubjectDesk(
+        pseudonyms=workspace.keys,
+        subjects=workspace.subjects,
+        histories=workspace.histories,
+        catalogue=workspace.catalogue,
+        cache=workspace.cache,
+        fence=workspace.fence,
+        clock=workspace.clock,
+    )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock
     )
@@ -66,6 +77,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         recommender=recommender,
         storefront=storefront,
         desk=desk,
+        subject_desk=subject_desk,
         feedback=feedback,
         shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),

@@ -2,6 +2,8 @@
 
 from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
+from recsys.rights.desk import SubjectDesk
+from recsys.rights.worker import SubjectWorker
 from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
 from recsys.store.workspace import Workspace
@@ -36,6 +38,28 @@ def desk(workspace: Workspace) -> ErasureDesk:
 def worker(workspace: Workspace, progress: Progress = lambda _: None) -> ErasureWorker:
     """The worker over a workspace: releases through the ledger, publishes with the live model."""
     return ErasureWorker(
+        workspace,
+        release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
+        publish=lambda: recommender(workspace).publish(progress),
+    )
+
+
+def subject_desk(workspace: Workspace) -> SubjectDesk:
+    """The desk for the other rights over a workspace."""
+    return SubjectDesk(
+        pseudonyms=workspace.pseudonyms,
+        subjects=workspace.subjects,
+        histories=workspace.histories,
+        catalogue=workspace.catalogue,
+        cache=workspace.cache,
+        fence=workspace.fence,
+        clock=workspace.clock,
+    )
+
+
+def subject_worker(workspace: Workspace, progress: Progress = lambda _: None) -> SubjectWorker:
+    """The worker that brings sums and models after objections, restrictions and rectifications."""
+    return SubjectWorker(
         workspace,
         release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
         publish=lambda: recommender(workspace).publish(progress),

@@ -16,6 +16,10 @@ ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "canc
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
+SubjectKind: TypeAlias = Literal["objection", "restriction", "rectification"]
+CorrectionStatus: TypeAlias = Literal["corrected", "deleted", "unknown", "invalid", "restricted"]
+
+
 class RecommendedItem(TypedDict):
     """One item of a list."""
 
@@ -408,3 +412,34 @@ class DeadLetterList(TypedDict):
     """Every message that was given up, oldest first."""
 
     dead_letters: list[DeadLetter]
+
+
+class LimitStatus(TypedDict):
+    """Whether an objection or a restriction is in force."""
+
+    kind: SubjectKind
+    in_force: bool
+
+
+class CorrectionRow(TypedDict):
+    """One purchase as it should be; what is left out stays as it is."""
+
+    event_id: str
+    delete: NotRequired[bool]
+    item_id: NotRequired[str | None]
+    timestamp: NotRequired[str | None]
+    quantity: NotRequired[float | None]
+
+
+class CorrectionResult(TypedDict):
+    """What became of one correction."""
+
+    event_id: str
+    status: CorrectionStatus
+
+
+class CorrectionResults(TypedDict):
+    """What became of each correction, in order, and how often each status came."""
+
+    results: list[CorrectionResult]
+    counts: dict[CorrectionStatus, int]

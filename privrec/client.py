@@ -17,6 +17,8 @@ from urllib.parse import quote, urlencode
 from privrec.answers import (
     BatchAnswer,
     ComparisonAnswer,
+    CorrectionResults,
+    CorrectionRow,
     DeadLetterList,
     ErasureAccepted,
     ErasureStatus,
@@ -33,6 +35,7 @@ from privrec.answers import (
     ImportStatus,
     ItemFields,
     ItemList,
+    LimitStatus,
     Liveness,
     LogConsistency,
     LogInclusion,
@@ -304,6 +307,27 @@ class Client:
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""
         return self._content("GET", f"/v1/erasures/{_segment(request_id)}/receipt")
+
+    def object_to_profiling(self, user_id: str) -> LimitStatus:
+        """Popular items only from now on, and no training with the customer; needs the scope `rights`."""
+        return cast("LimitStatus", self._send("PUT", f"/v1/users/{_segment(user_id)}/objection"))
+
+    def take_objection_back(self, user_id: str) -> LimitStatus:
+        """Personal lists again at once, and a part in models from the next training on."""
+        return cast("LimitStatus", self._send("DELETE", f"/v1/users/{_segment(user_id)}/objection"))
+
+    def restrict(self, user_id: str) -> LimitStatus:
+        """What is held of the customer is kept, and used for nothing."""
+        return cast("LimitStatus", self._send("PUT", f"/v1/users/{_segment(user_id)}/restriction"))
+
+    def lift_restriction(self, user_id: str) -> LimitStatus:
+        """What is held of the customer is used again."""
+        return cast("LimitStatus", self._send("DELETE", f"/v1/users/{_segment(user_id)}/restriction"))
+
+    def rectify(self, user_id: str, corrections: Iterable[CorrectionRow]) -> CorrectionResults:
+        """What became of up to 1000 corrections of purchases, in order."""
+        body = {"corrections": list(corrections)}
+        return cast("CorrectionResults", self._send("PATCH", f"/v1/users/{_segment(user_id)}/purchases", body))
 
     def log_checkpoint(self) -> str:
         """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""

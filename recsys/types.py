@@ -201,8 +201,11 @@ class CustomerState:
     """
 
     known: bool
+    """Whether there is a history, of whoever is not suppressed."""
     suppressed: bool
+    """Erased, restricted, or objecting to profiling: nothing personal is served."""
     revision: int
+    erased: bool = False
 
 
 class FenceState(StrEnum):
@@ -476,6 +479,7 @@ class Scope(StrEnum):
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"
+    RIGHTS = "rights"
     OPERATE = "operate"
     METRICS = "metrics"
     AUDIT = "audit"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, experiments, feedback, ledger, log, operate, privacy, verify, webhooks
+from pipelines.cli import audit, data, experiments, feedback, ledger, log, operate, privacy, subject, verify, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -41,6 +41,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(subject.subject, name="subject")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(log.log, name="log")
 app.add_typer(audit.audit, name="audit")

@@ -206,6 +206,7 @@ class ErasureWorker:
             "history": "destroyed",
             "data_key": "destroyed",
             "feedback": "none is kept by customer",
+            "requests": "destroyed",
             "sums": sums,
             "versions": made_with,
         }
@@ -214,7 +215,7 @@ class ErasureWorker:
     def _subtracted(self, sum_id: str, term: bytes) -> bytes:
         """The sum without the customer; an empty content stands for a model that keeps no sum."""
         content = self._stores.sums.load_sum(sum_id)
-        if not content:
+        if not content or not term:  # the trainer keeps no sum, or the customer had left it
             return content
         before = GramSum.from_bytes(content)
         return before.subtract(unpack_term(term, len(before.items))).to_bytes()

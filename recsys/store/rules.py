@@ -7,6 +7,7 @@ from datetime import datetime
 from recsys.clock import isoformat
 from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.data.subject_request import STEPS, SubjectRequest, SubjectState
 from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
@@ -227,3 +228,10 @@ def no_export() -> NotFoundError:
     """The error for an export that does not exist."""
     msg = "expected the id of an export, got another; use the id that the export was created with"
     return NotFoundError(msg)
+
+
+def stepped(request: SubjectRequest, state: SubjectState, details: Mapping[str, Json]) -> SubjectRequest:
+    """The request in the state, with the details merged; one that is as far already stays as it is."""
+    if STEPS.index(state) <= STEPS.index(request.state):
+        return request
+    return replace(request, state=state, moves=b"", details={**request.details, **details})

@@ -26,6 +26,7 @@ from recsys.ports import (
     Pseudonyms,
     ReceiptLog,
     Registry,
+    SubjectRequests,
     Sums,
     Webhooks,
 )
@@ -51,6 +52,7 @@ from recsys.store.memory import (
     MemorySums,
     MemoryWebhooks,
 )
+from recsys.store.memory_subjects import MemorySubjectRequests
 from recsys.store.parts import SealedParts
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -66,6 +68,7 @@ from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.receipt_log import SqlReceiptLog
+from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
 
@@ -87,6 +90,7 @@ class Workspace:
     feedback: Feedback
     sums: Sums
     erasures: Erasures
+    subjects: SubjectRequests
     receipt_log: ReceiptLog
     fences: Fences
     ledger_log: LedgerLog
@@ -104,7 +108,9 @@ class Workspace:
     @property
     def fence(self) -> CacheFence:
         """What keeps promises about cached lists."""
-        return CacheFence(fences=self.fences, cache=self.cache, erasures=self.erasures, wait=self.wait)
+        return CacheFence(
+            fences=self.fences, cache=self.cache, erasures=self.erasures, subjects=self.subjects, wait=self.wait
+        )
 
     @property
     def pseudonyms(self) -> Pseudonyms:
@@ -173,6 +179,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
+        subjects=MemorySubjectRequests(state),
         receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
@@ -207,6 +214,7 @@ def _sql_workspace(
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
+        subjects=SqlSubjectRequests(engine, ring),
         receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),

@@ -37,6 +37,7 @@ from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
 from recsys.store.sql.receipt_log import SqlReceiptLog
+from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
 from recsys.store.sql.webhooks import SqlWebhooks
@@ -73,6 +74,7 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, lambda: NOON),
+        subjects=SqlSubjectRequests(engine, ring),
         receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),

@@ -27,6 +27,7 @@ COMMANDS = {
     "worker",
     "recommend",
     "erase",
+    "subject",
     "verify",
     "ledger",
     "log",

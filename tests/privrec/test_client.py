@@ -47,6 +47,11 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "delete_export": ("delete", "/v1/exports/{export_id}"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
+    "object_to_profiling": ("put", "/v1/users/{user_id}/objection"),
+    "take_objection_back": ("delete", "/v1/users/{user_id}/objection"),
+    "restrict": ("put", "/v1/users/{user_id}/restriction"),
+    "lift_restriction": ("delete", "/v1/users/{user_id}/restriction"),
+    "rectify": ("patch", "/v1/users/{user_id}/purchases"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "log_checkpoint": ("get", "/v1/log/checkpoint"),
     "log_consistency": ("get", "/v1/log/consistency"),
@@ -239,6 +244,13 @@ def test_feedback_has_the_type_of_the_document(document: dict[str, Any]) -> None
     assert set(row["required"]) == answers.FeedbackEvent.__required_keys__
 
 
+def test_a_correction_has_the_type_of_the_document(document: dict[str, Any]) -> None:
+    row = document["components"]["schemas"]["CorrectionRow"]
+
+    assert shape_of_type(answers.CorrectionRow) == shape_of_schema(document, row)
+    assert set(row["required"]) == answers.CorrectionRow.__required_keys__
+
+
 @pytest.mark.parametrize("name", ["task", "task_of_basket"])
 def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> None:
     if name == "task":
@@ -274,6 +286,18 @@ def test_a_file_without_rows_is_fetched_too(client: Client, shop: Shop) -> None:
     export_id = client.create_export("catalogue", "jsonl")["export_id"]
     shop.workspace.exports.keep(export_id, b"", "")
     assert client.export_file(export_id) == b""
+
+
+def righted(client: Client) -> dict[str, Any]:
+    """The answers about the rights of a customer."""
+    user_id = "ada/lovelace"
+    return {
+        "rectify": client.rectify(user_id, [{"event_id": "1", "quantity": 2}]),
+        "object_to_profiling": client.object_to_profiling(user_id),
+        "take_objection_back": client.take_objection_back(user_id),
+        "restrict": client.restrict(user_id),
+        "lift_restriction": client.lift_restriction(user_id),
+    }
 
 
 def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
@@ -317,6 +341,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
+        **righted(client),
         "log_checkpoint": client.log_checkpoint(),
         "log_consistency": client.log_consistency(0, 1),
         "log_inclusion": client.log_inclusion(0),

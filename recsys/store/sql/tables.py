@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -206,3 +207,18 @@ deliveries = Table(
     Column("problem", Text, nullable=False),
 )
 """Messages that were not taken yet; one that was taken is deleted. None names a customer."""
+
+subject_requests = Table(
+    "subject_requests",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("user_key", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("moves", LargeBinary),
+    Column("details", Text, nullable=False),
+    Index("ix_subject_requests_user_key", "user_key", "kind"),
+)
+"""Objections, restrictions and rectifications; `moves` is sealed, and there until a rectification is applied."""

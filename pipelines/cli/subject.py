@@ -1,0 +1,88 @@
+"""Commands about one customer's rights."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import options
+from pipelines.console import console, print_json, print_table
+
+subject = typer.Typer(help="One customer's rights: one command each.", no_args_is_help=True)
+
+User = Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")]
+
+
+@subject.command("object")
+def object_to_profiling(
+    user: User,
+    *,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the objection back.")] = False,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Stop profiling: popular items only, and no training with the customer; the history is kept (GDPR Art. 21)."""
+    _limit(user, "objection", state_dir, take_back=withdraw, as_json=as_json)
+
+
+@subject.command()
+def restrict(
+    user: User,
+    *,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift the restriction.")] = False,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Keep what is held, and use it for nothing; purchases are neither taken in nor corrected (GDPR Art. 18)."""
+    _limit(user, "restriction", state_dir, take_back=lift, as_json=as_json)
+
+
+@subject.command()
+def rectify(
+    user: User,
+    *,
+    file: Annotated[
+        Path,
+        typer.Option(
+            "--file",
+            help="A CSV file with the columns event_id, delete, item_id, timestamp, quantity; an empty cell leaves a "
+            "field as it is.",
+        ),
+    ],
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Correct or delete single purchases, in the history and in every exact sum (GDPR Art. 16)."""
+    from pipelines.corrections import read_corrections
+    from pipelines.erase import subject_desk
+    from recsys.store.workspace import open_workspace
+
+    wanted = read_corrections(file)
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        statuses = subject_desk(workspace).rectify(user, wanted)
+    counts = Counter(status.value for status in statuses)
+    if as_json:
+        print_json({"statuses": [status.value for status in statuses]})
+    else:
+        print_table("Corrections", ["status", "rows"], sorted(counts.items()))
+        console.print("sums and models follow with `privrec worker`")
+
+
+def _limit(user: str, kind: str, state_dir: Path | None, *, take_back: bool, as_json: bool) -> None:
+    from pipelines.erase import subject_desk
+    from recsys.data.subject_request import SubjectKind
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        desk = subject_desk(workspace)
+        if take_back:
+            desk.lift(user, SubjectKind(kind))
+        else:
+            desk.limit(user, SubjectKind(kind))
+    if as_json:
+        print_json({"kind": kind, "in_force": not take_back})
+    elif take_back:
+        console.print(f"{kind} taken back: served personally at once, in models from the next training on")
+    else:
+        console.print(f"{kind} in force; sums and models follow with `privrec worker`")
