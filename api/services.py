@@ -10,6 +10,7 @@ from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
 from recsys.rights.desk import SubjectDesk
+from recsys.rights.files import SubjectFiles
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
@@ -27,6 +28,7 @@ class Services:
     storefront: Storefront
     desk: ErasureDesk
     subject_desk: SubjectDesk
+    subject_files: SubjectFiles
     feedback: FeedbackDesk
     shown: ShownItems
     known_keys: KnownKeys
@@ -61,6 +63,9 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         fence=workspace.fence,
         clock=workspace.clock,
     )
+    subject_files = SubjectFiles(
+        exports=workspace.exports, histories=workspace.histories, pseudonyms=workspace.keys, clock=workspace.clock
+    )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock
     )
@@ -78,6 +83,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         storefront=storefront,
         desk=desk,
         subject_desk=subject_desk,
+        subject_files=subject_files,
         feedback=feedback,
         shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),

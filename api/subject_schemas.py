@@ -1,9 +1,12 @@
 """What travels over HTTP about the rights of a customer beside erasure."""
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
-from api.schemas import EventId, Incoming, ItemId, Outgoing, Timestamp
+from api.schemas import EventId, Incoming, ItemId, Moment, Outgoing, Timestamp
 from recsys.data.corrections import CorrectionStatus
+from recsys.data.export_job import ExportState
 from recsys.data.imported import MAX_QUANTITY
 from recsys.data.subject_request import SubjectKind
 
@@ -49,3 +52,43 @@ class CorrectionResults(Outgoing):
 
     results: list[CorrectionResult]
     counts: dict[CorrectionStatus, int]
+
+
+class HeldPurchases(Outgoing):
+    """How many purchases, and from when to when."""
+
+    count: int
+    first: Moment | None
+    last: Moment | None
+
+
+class HeldSummary(Outgoing):
+    """How much of what is held of a customer: the same form for everybody, known or not."""
+
+    purchases: HeldPurchases
+    sums: list[dict[str, Any]] = Field(description="Each sum with a term, its versions, and the items in the term.")
+    lists: list[dict[str, Any]] = Field(description="Each list that lies ready, with its version.")
+    requests: list[dict[str, Any]] = Field(
+        description="Objections, restrictions, rectifications; an erasure is followed by its own id alone."
+    )
+    purposes: list[str]
+    legal_basis: str = Field(description="As the controller states it.")
+    exports_with_lists: int = Field(
+        description="Files with lists of customers that lie here; whose lists is told by none, and the next erasure "
+        "ends all of them."
+    )
+    not_held: list[str]
+    counted: str = Field(description="What the numbers are: exact, for the operator and the customer alone.")
+
+
+class SubjectFile(Outgoing):
+    """How far a file with everything held of one customer has come."""
+
+    export_id: str
+    state: ExportState = Field(
+        description="working, done; failed, cancelled and expired are ends without a file, and so is withdrawn: the "
+        "customer was erased after it was asked for."
+    )
+    created_at: Moment
+    size: int = Field(description="Bytes of the file; 0 while there is none.")
+    sha256: str = Field(description="Of the file, in hex; empty while there is none.")

@@ -443,3 +443,35 @@ class CorrectionResults(TypedDict):
 
     results: list[CorrectionResult]
     counts: dict[CorrectionStatus, int]
+
+
+class HeldPurchases(TypedDict):
+    """How many purchases, and from when to when."""
+
+    count: int
+    first: str | None
+    last: str | None
+
+
+class HeldSummary(TypedDict):
+    """How much of what is held of a customer."""
+
+    purchases: HeldPurchases
+    sums: list[dict[str, Any]]
+    lists: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    purposes: list[str]
+    legal_basis: str
+    exports_with_lists: int
+    not_held: list[str]
+    counted: str
+
+
+class SubjectFile(TypedDict):
+    """How far a file with everything held of one customer has come."""
+
+    export_id: str
+    state: ExportState
+    created_at: str
+    size: int
+    sha256: str

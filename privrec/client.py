@@ -31,6 +31,7 @@ from privrec.answers import (
     FeedbackResults,
     FileFormat,
     Filter,
+    HeldSummary,
     ImportKind,
     ImportStatus,
     ItemFields,
@@ -49,6 +50,7 @@ from privrec.answers import (
     RecommendationList,
     ShownItem,
     Startup,
+    SubjectFile,
     Task,
     Webhook,
     WebhookEvent,
@@ -328,6 +330,28 @@ class Client:
         """What became of up to 1000 corrections of purchases, in order."""
         body = {"corrections": list(corrections)}
         return cast("CorrectionResults", self._send("PATCH", f"/v1/users/{_segment(user_id)}/purchases", body))
+
+    def held(self, user_id: str) -> HeldSummary:
+        """How much of what is held of a customer, and what for."""
+        return cast("HeldSummary", self._ask(f"/v1/users/{_segment(user_id)}/held"))
+
+    def ask_for_file(self, user_id: str) -> SubjectFile:
+        """A file with everything held of a customer, made from now on: ask `subject_file_status`."""
+        return cast("SubjectFile", self._send("POST", f"/v1/users/{_segment(user_id)}/exports"))
+
+    def subject_file_status(self, export_id: str) -> SubjectFile:
+        """How far such a file has come."""
+        return cast("SubjectFile", self._ask(f"/v1/subject-exports/{_segment(export_id)}"))
+
+    def subject_file(self, export_id: str, *, start: int = 0) -> bytes:
+        """The file once it is done, a zip archive, from this byte on; check it against `sha256`."""
+        of_rest = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Accept": "*/*", **of_rest}
+        return self._content("GET", f"/v1/subject-exports/{_segment(export_id)}/file", headers=headers)
+
+    def delete_subject_file(self, export_id: str) -> SubjectFile:
+        """The file at its end, deleted."""
+        return cast("SubjectFile", self._send("DELETE", f"/v1/subject-exports/{_segment(export_id)}"))
 
     def log_checkpoint(self) -> str:
         """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""

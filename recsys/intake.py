@@ -82,11 +82,14 @@ class Exports(Protocol):
         """What the export is to be made from.
 
         Raises:
-            ArtifactError: it is made, or has ended.
+            ArtifactError: it is made (unless it is a file of one customer), or has ended.
         """
 
     def keep(self, export_id: str, content: bytes, sha256: str) -> ExportJob:
-        """The export with its file, DONE; what it was made from is deleted. One that has ended keeps its end."""
+        """The export with its file, DONE; what it was made from is deleted. One that has ended keeps its end.
+
+        For a file of one customer, what it was made from stays as long as the file: it says whose it is.
+        """
 
     def content(self, export_id: str) -> Iterator[bytes]:
         """The file in parts.

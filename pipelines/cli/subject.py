@@ -2,16 +2,62 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import options
+from pipelines.cli.privacy import erase
 from pipelines.console import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from recsys.rights.holding import Held
 
 subject = typer.Typer(help="One customer's rights: one command each.", no_args_is_help=True)
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")]
+
+
+@subject.command()
+def show(user: User, *, state_dir: options.StateDir = None, as_json: options.AsJson = False) -> None:
+    """Show how much of what is held of the customer, and what for (GDPR Art. 15); no purchase is shown."""
+    from recsys.rights.holding import gather
+    from recsys.rights.purposes import legal_basis
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        held = gather(workspace, workspace.keys, workspace.keys.user_key(user))
+        basis = legal_basis(workspace.settings.legal_basis)
+    summary = {**held.summary(), "legal_basis": basis}
+    if as_json:
+        print_json(summary)
+        return
+    for line in _in_words(held):
+        console.print(line)
+    console.print(f"legal basis: {basis}")
+
+
+@subject.command()
+def export(
+    user: User,
+    *,
+    output: Annotated[Path, typer.Option("--output", help="Where to write the zip archive.")],
+    state_dir: options.StateDir = None,
+) -> None:
+    """Write everything held of the customer into one file, as JSON and as CSV (GDPR Art. 15 and 20)."""
+    from pipelines.subject_file import Controller, packed
+    from recsys.rights.holding import gather
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        held = gather(workspace, workspace.keys, workspace.keys.user_key(user))
+        controller = Controller.of(workspace.settings)
+        content = packed(held, user, at=workspace.clock(), controller=controller)
+    options.write(output, content, hint="check the directory and its permissions")
+    console.print(f"wrote {len(content):,} bytes; hand it to the customer, and delete it here")
+
+
+subject.command()(erase)
 
 
 @subject.command("object")
@@ -67,6 +113,18 @@ def rectify(
     else:
         print_table("Corrections", ["status", "rows"], sorted(counts.items()))
         console.print("sums and models follow with `privrec worker`")
+
+
+def _in_words(held: "Held") -> list[str]:
+    """One line for each place where something can be."""
+    times = [purchase.at for purchase in held.purchases]
+    span = f", from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else ""
+    requests = ", ".join(f"{each.kind} of {each.received_at:%Y-%m-%d} ({each.state})" for each in held.requests)
+    sums = (
+        f"sum {term.sum_id}: {len(term.item_ids)} items, versions {', '.join(term.versions)}" for term in held.terms
+    )
+    lists = (f"list {each.task} of version {each.version}: {len(each.items)} items" for each in held.lists)
+    return [f"purchases: {len(times)}{span}", *sums, *lists, f"requests: {requests or 'none'}"]
 
 
 def _limit(user: str, kind: str, state_dir: Path | None, *, take_back: bool, as_json: bool) -> None:

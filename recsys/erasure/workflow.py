@@ -21,9 +21,10 @@ from typing import Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.clock import Clock, isoformat
-from recsys.data.export_job import ExportState
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.data.import_job import ImportKind
-from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
+from recsys.data.subject_file import SubjectAsked
+from recsys.errors import ArtifactError, BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
 from recsys.evidence.receipt import subject_commitment, write_receipt
 from recsys.fence import CacheFence
@@ -294,7 +295,7 @@ class ErasureWorker:
         if any(len(self._stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS):
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
-        exports = self._withdraw_exports(request)
+        exports = self._withdraw_exports(request, user_key)
         self._check_uploads(request)
         done: dict[str, Json] = {
             "at": self._now(),
@@ -317,13 +318,25 @@ class ErasureWorker:
             )
             raise StateError(msg)
 
-    def _withdraw_exports(self, request: ErasureRequest) -> str:
-        """How many files with personal lists were deleted for this request; they were not given out since it came."""
+    def _withdraw_exports(self, request: ErasureRequest, user_key: UserKey) -> str:
+        """How many files with personal lists were deleted for this request; they were not given out since it came.
+
+        Among them is the customer's own file with everything that was held.
+        """
         exports, erasures = self._stores.exports, self._stores.erasures.count()
         for job in exports.lying():
-            if job.is_void(erasures):
+            if job.is_void(erasures) or self._is_file_of(job, user_key):
                 exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
         return f"{exports.withdrawn_for(request.request_id)} files with lists deleted"
+
+    def _is_file_of(self, job: ExportJob, user_key: UserKey) -> bool:
+        """Whether it is the file with everything held of this customer."""
+        if job.kind is not ExportKind.SUBJECT:
+            return False
+        try:
+            return SubjectAsked.from_bytes(self._stores.exports.asked(job.export_id)).user_key == user_key
+        except ArtifactError:  # it ended a moment ago, and its file with it
+            return False
 
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
         key = self._stores.signing_key

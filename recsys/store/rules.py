@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recsys.clock import isoformat
-from recsys.data.export_job import ExportJob, ExportState
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
 from recsys.data.subject_request import STEPS, SubjectRequest, SubjectState
 from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
@@ -16,6 +16,8 @@ ORDER = tuple(ErasureState)
 
 MAX_LYING = 20
 """Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
+MAX_SUBJECT_FILES = 500
+"""Files of one customer each that may lie in the store at once: they are small, and their customers wait for them."""
 MIN_PART_BYTES = 4096
 """Of every part but the last: a bound on the number of files."""
 
@@ -153,14 +155,14 @@ def no_key() -> NotFoundError:
     return NotFoundError(msg)
 
 
-def check_room(n_lying: int) -> None:
+def check_room(n_lying: int, most: int = MAX_LYING) -> None:
     """Nothing, if one more import, or export, may begin.
 
     Raises:
         ImportConflictError: too many are open.
     """
-    if n_lying >= MAX_LYING:
-        msg = f"expected at most {MAX_LYING} open files of a kind, got one more; wait until one ends, or cancel one"
+    if n_lying >= most:
+        msg = f"expected at most {most} open files of a kind, got one more; wait until one ends, or cancel one"
         raise ImportConflictError(msg)
 
 
@@ -194,6 +196,17 @@ def with_report(job: ImportJob, report: ImportReport) -> ImportJob:
         msg = f"expected an import that is worked off, got one that is {job.state}; leave the rest of its rows"
         raise ImportConflictError(msg)
     return replace(job, report=report)
+
+
+def check_export_room(job: ExportJob, lying: Iterable[ExportJob]) -> None:
+    """Nothing, if this export may begin beside the others; files of one customer do not count against the rest.
+
+    Raises:
+        ImportConflictError: too many are there.
+    """
+    of_one = job.kind is ExportKind.SUBJECT
+    n_lying = sum((each.kind is ExportKind.SUBJECT) is of_one for each in lying)
+    check_room(n_lying, MAX_SUBJECT_FILES if of_one else MAX_LYING)
 
 
 def closed(job: ImportJob, state: ImportState, error: str) -> ImportJob:

@@ -10,6 +10,7 @@ PLAIN = {
     "get /metrics": "text/plain",
     "get /v1/log/checkpoint": "text/plain",
     "get /v1/exports/{export_id}/file": "text/csv",
+    "get /v1/subject-exports/{export_id}/file": "application/zip",
 }
 """Answers that are no JSON."""
 

@@ -1,9 +1,11 @@
 """Objection, restriction and rectification over HTTP."""
 
+import hashlib
 from typing import Any
 
 import pytest
 
+from pipelines.exports import Exporter
 from recsys.types import Scope
 from tests.api.shop import Shop, event, nameless
 
@@ -107,3 +109,85 @@ def test_nothing_of_the_restricted_is_corrected(shop: Shop) -> None:
 )
 def test_a_correction_of_another_form_is_refused(shop: Shop, row: dict[str, object]) -> None:
     assert shop.send("PATCH", f"{ADA}/purchases", Scope.RIGHTS, corrections=[row]).status_code == 422
+
+
+# Access and portability.
+
+
+def held(shop: Shop, user_id: str) -> dict[str, Any]:
+    response = shop.get(f"/v1/users/{user_id}/held", Scope.RIGHTS)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def ask_for_file(shop: Shop, user_id: str = "ada-lovelace") -> str:
+    response = shop.send("POST", f"/v1/users/{user_id}/exports", Scope.RIGHTS)
+    assert response.status_code == 201, response.text
+    assert response.headers["Location"] == f"/v1/subject-exports/{response.json()['export_id']}"
+    return str(response.json()["export_id"])
+
+
+def test_what_is_held_is_counted_and_the_erased_are_strangers(shop: Shop) -> None:
+    shop.statuses(event("1"), event("2", item_id="tea-4"), event("1", "bo"))
+    shop.recommend()
+    ada = held(shop, "ada-lovelace")
+    shop.erase(user_id="bo")
+
+    assert ada["purchases"] == {
+        "count": 2,
+        "first": "2026-02-01T09:30:00.000Z",
+        "last": "2026-02-01T09:30:00.000Z",
+    }
+    assert {entry["version"] for entry in ada["lists"]} == {shop.version}
+    assert held(shop, "bo") == held(shop, "nobody")
+    assert held(shop, "bo").keys() == ada.keys()
+
+
+def test_a_file_is_fetched_in_ranges_with_its_digest(shop: Shop) -> None:
+    shop.statuses(event("1"))
+    export_id = ask_for_file(shop)
+    path = f"/v1/subject-exports/{export_id}"
+    assert shop.get(f"{path}/file", Scope.RIGHTS).status_code == 404
+    Exporter(shop.workspace).run()
+    whole, told = shop.get(f"{path}/file", Scope.RIGHTS), shop.get(path, Scope.RIGHTS).json()
+    part = shop.client.get(f"{path}/file", headers={**shop.headers(Scope.RIGHTS), "Range": "bytes=4-9"})
+
+    assert (whole.headers["Content-Type"], told["state"]) == ("application/zip", "done")
+    assert told["sha256"] == hashlib.sha256(whole.content).hexdigest()
+    assert (part.status_code, part.content) == (206, whole.content[4:10])
+
+
+def test_a_file_ends_with_the_customers_erasure_and_no_other(shop: Shop) -> None:
+    export_id = ask_for_file(shop)
+    Exporter(shop.workspace).run()
+    shop.erase(user_id="bo")
+    assert shop.get(f"/v1/subject-exports/{export_id}/file", Scope.RIGHTS).status_code == 200
+    shop.erase(user_id="ada-lovelace")
+
+    assert shop.get(f"/v1/subject-exports/{export_id}/file", Scope.RIGHTS).status_code == 404
+    assert shop.get(f"/v1/subject-exports/{export_id}", Scope.RIGHTS).json()["state"] == "withdrawn"
+
+
+def test_a_file_of_a_customer_is_not_among_the_shops_exports(shop: Shop) -> None:
+    export_id = ask_for_file(shop)
+    Exporter(shop.workspace).run()
+
+    for method, path in (("GET", ""), ("GET", "/file"), ("DELETE", "")):
+        response = shop.client.request(method, f"/v1/exports/{export_id}{path}", headers=shop.headers(Scope.OPERATE))
+        assert response.status_code == 404
+    body = {"kind": "subject", "format": "jsonl", "user_ids": ["ada-lovelace"]}
+    assert shop.send("POST", "/v1/exports", Scope.OPERATE, **body).status_code == 422
+
+
+def test_an_export_of_the_shop_is_no_file_of_a_customer(shop: Shop) -> None:
+    export_id = shop.send("POST", "/v1/exports", Scope.OPERATE, kind="catalogue", format="csv").json()["export_id"]
+
+    assert shop.get(f"/v1/subject-exports/{export_id}", Scope.RIGHTS).status_code == 404
+
+
+def test_a_deleted_file_is_gone(shop: Shop) -> None:
+    export_id = ask_for_file(shop)
+    deleted = shop.send("DELETE", f"/v1/subject-exports/{export_id}", Scope.RIGHTS).json()
+
+    assert deleted["state"] == "cancelled"
+    assert shop.workspace.exports.lying() == ()

@@ -51,6 +51,11 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "take_objection_back": ("delete", "/v1/users/{user_id}/objection"),
     "restrict": ("put", "/v1/users/{user_id}/restriction"),
     "lift_restriction": ("delete", "/v1/users/{user_id}/restriction"),
+    "held": ("get", "/v1/users/{user_id}/held"),
+    "ask_for_file": ("post", "/v1/users/{user_id}/exports"),
+    "subject_file_status": ("get", "/v1/subject-exports/{export_id}"),
+    "subject_file": ("get", "/v1/subject-exports/{export_id}/file"),
+    "delete_subject_file": ("delete", "/v1/subject-exports/{export_id}"),
     "rectify": ("patch", "/v1/users/{user_id}/purchases"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "log_checkpoint": ("get", "/v1/log/checkpoint"),
@@ -80,7 +85,13 @@ TOGETHER = {"close", "import_file", "send_file"}
 """Methods that are no operation, or several."""
 CALLED = {"where": "filter", "offset": "Upload-Offset", "start": "Range", "old": "from", "new": "to"}
 """What the document calls a parameter that Python or the shop would not call so."""
-PLAIN_ANSWERS = {"receipt": bytes, "export_file": bytes, "metrics": str, "log_checkpoint": str}
+PLAIN_ANSWERS = {
+    "receipt": bytes,
+    "export_file": bytes,
+    "subject_file": bytes,
+    "metrics": str,
+    "log_checkpoint": str,
+}
 """What is handed on as it came."""
 
 
@@ -288,10 +299,18 @@ def test_a_file_without_rows_is_fetched_too(client: Client, shop: Shop) -> None:
     assert client.export_file(export_id) == b""
 
 
-def righted(client: Client) -> dict[str, Any]:
+def righted(client: Client, shop: Shop) -> dict[str, Any]:
     """The answers about the rights of a customer."""
     user_id = "ada/lovelace"
+    asked = client.ask_for_file(user_id)
+    export_id = asked["export_id"]
+    shop.workspace.exports.keep(export_id, b"0123", "")
     return {
+        "held": client.held(user_id),
+        "ask_for_file": asked,
+        "subject_file_status": client.subject_file_status(export_id),
+        "subject_file": client.subject_file(export_id, start=2),
+        "delete_subject_file": client.delete_subject_file(export_id),
         "rectify": client.rectify(user_id, [{"event_id": "1", "quantity": 2}]),
         "object_to_profiling": client.object_to_profiling(user_id),
         "take_objection_back": client.take_objection_back(user_id),
@@ -341,7 +360,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
-        **righted(client),
+        **righted(client, shop),
         "log_checkpoint": client.log_checkpoint(),
         "log_consistency": client.log_consistency(0, 1),
         "log_inclusion": client.log_inclusion(0),
