@@ -37,6 +37,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
+    subject.register,
     verify.verify,
 )
 for command in COMMANDS:

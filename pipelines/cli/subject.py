@@ -144,3 +144,28 @@ def _limit(user: str, kind: str, state_dir: Path | None, *, take_back: bool, as_
         console.print(f"{kind} taken back: served personally at once, in models from the next training on")
     else:
         console.print(f"{kind} in force; sums and models follow with `privrec worker`")
+
+
+def register(
+    *,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the page to this file, as Markdown.")] = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Print the record of processing activities (GDPR Art. 30), from what this installation is and does.
+
+    Who is responsible, the legal basis and transfers come from PRIVREC_CONTROLLER_NAME, PRIVREC_CONTROLLER_CONTACT,
+    PRIVREC_LEGAL_BASIS and PRIVREC_TRANSFERS.
+    """
+    from pipelines.register import as_markdown
+    from pipelines.register import register as registered
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        document = registered(workspace)
+    if output is not None:
+        options.write(output, as_markdown(document).encode(), hint="check the directory and its permissions")
+    if as_json:
+        print_json(document)
+    elif output is None:
+        console.out(as_markdown(document), highlight=False)

@@ -28,6 +28,7 @@ COMMANDS = {
     "recommend",
     "erase",
     "subject",
+    "register",
     "verify",
     "ledger",
     "log",
