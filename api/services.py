@@ -59,7 +59,6 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         subjects=workspace.subjects,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
-        cache=workspace.cache,
         fence=workspace.fence,
         clock=workspace.clock,
     )

@@ -51,7 +51,6 @@ def subject_desk(workspace: Workspace) -> SubjectDesk:
         subjects=workspace.subjects,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
-        cache=workspace.cache,
         fence=workspace.fence,
         clock=workspace.clock,
     )

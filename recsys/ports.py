@@ -386,18 +386,15 @@ class Cache(Protocol):
     def bury(self, user_key: UserKey) -> str:
         """Put a tombstone in the place of the customer's values; returns the identity of the server that holds it."""
 
-    def exhume(self, user_key: UserKey) -> None:
-        """Put a note in the place of a tombstone: lists that are being computed are out of date, later ones are let in.
-
-        It is safe for whoever is suppressed: nobody writes a list of theirs who read the record after the note.
-        """
-
     def forget(self, user_keys: Iterable[UserKey]) -> str:
         """Declare the customers' lists out of date, and those that are being computed; tombstones stay.
 
         Returns:
             The identity of the server that was told.
         """
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Let lists of the customer in again that are computed from now on: the tombstone goes, if there is one."""
 
     def identity(self) -> str:
         """The name of this run of the server; empty if there is no server.

@@ -13,7 +13,7 @@ from recsys.data.history import History
 from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.fence import CacheFence
 from recsys.identifiers import check_event_id
-from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, SubjectRequests
+from recsys.ports import Catalogue, Histories, Pseudonyms, SubjectRequests
 from recsys.types import UserKey
 
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
@@ -41,7 +41,6 @@ class SubjectDesk:
         subjects: SubjectRequests,
         histories: Histories,
         catalogue: Catalogue,
-        cache: Cache,
         fence: CacheFence,
         clock: Clock,
     ) -> None:
@@ -50,7 +49,6 @@ class SubjectDesk:
         self._subjects = subjects
         self._histories = histories
         self._catalogue = catalogue
-        self._cache = cache
         self._fence = fence
         self._clock = clock
 
@@ -76,12 +74,11 @@ class SubjectDesk:
 
         Raises:
             InputError: the id cannot be one.
-            CacheUnavailableError: it is taken back, but lists are not cached again yet: take it back again.
         """
         user_key = self._pseudonyms.user_key(user_id)
         self._subjects.lift(user_key, kind)
         if not self._histories.state(user_key).suppressed:
-            self._cache.exhume(user_key)
+            self._fence.unbury(user_key)
 
     def rectify(self, user_id: str, wanted: Sequence[Wanted]) -> tuple[CorrectionStatus, ...]:
         """What became of each correction, in order; the next answer goes by those that were made.

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from recsys.errors import CacheUnavailableError, StateError
-from recsys.store.cache_scripts import BURY, EXHUME, FORGET, HEADERS, PUT
+from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT, UNBURY
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
 from recsys.store.redis_address import RedisAddress
@@ -47,7 +47,7 @@ class RedisCache:
         self._redis = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry)
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
-        self._exhume = register(EXHUME)
+        self._unbury = register(UNBURY)
 
     def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
         """The value in this slot, or None."""
@@ -81,11 +81,6 @@ class RedisCache:
         with _cache_errors():
             return _text(self._bury(keys=self._names([user_key])))
 
-    def exhume(self, user_key: UserKey) -> None:
-        """Put a note in the place of a tombstone."""
-        with _cache_errors():
-            self._exhume(keys=[EPOCH, STAMP, *self._names([user_key])], args=[LIFE_SECONDS])
-
     def forget(self, user_keys: Iterable[UserKey]) -> str:
         """Declare the customers' lists out of date, and those that are being computed; tombstones stay."""
         identities = set()
@@ -94,6 +89,11 @@ class RedisCache:
                 keys = [EPOCH, STAMP, *self._names(page)]
                 identities.add(_text(self._forget(keys=keys, args=[LIFE_SECONDS])))
         return identities.pop() if len(identities) == 1 else ""
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Put a note that lists are out of date in the place of the customer's tombstone, if there is one."""
+        with _cache_errors():
+            self._unbury(keys=[EPOCH, STAMP, *self._names([user_key])], args=[LIFE_SECONDS])
 
     def identity(self) -> str:
         """The name of this run of the server.
@@ -174,12 +174,12 @@ class NoCache:
         """Nobody: if another process has a cache, it was not told."""
         return ""
 
-    def exhume(self, user_key: UserKey) -> None:
-        """Nothing: there is no tombstone."""
-
     def forget(self, user_keys: Iterable[UserKey]) -> str:  # noqa: ARG002 - the port's signature
         """Nobody: if another process has a cache, it was not told."""
         return ""
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Nothing: there is no tombstone."""
 
     def identity(self) -> str:
         """Nobody."""

@@ -79,18 +79,18 @@ return identity()
 )
 """Out of date: lists that are there, and lists that are being computed."""
 
-EXHUME = (
+UNBURY = (
     NUMBERS
     + """
--- KEYS: epoch, stamp, both places of one customer. ARGV: seconds to live.
-if redis.call('GET', KEYS[3]) ~= '\\0' then return 0 end
+-- KEYS: epoch, stamp, both places of a customer. ARGV: seconds to live.
+if redis.call('GETRANGE', KEYS[3], 0, 0) ~= '\\0' then return 0 end
 local epoch = redis.call('GET', KEYS[1])
 local stale = '\\2' .. packed(tonumber(epoch or '0')) .. string.rep('\\0', 8) .. packed(redis.call('INCR', KEYS[2]))
 redis.call('SET', KEYS[3], stale, 'EX', ARGV[1])
 return 1
 """
 )
-"""A note in the place of a tombstone: lists that are being computed may be of whoever lies there now."""
+"""Out of date instead of a tombstone: lists may come, but none that was computed before."""
 
 HEADERS = """
 local found = {}

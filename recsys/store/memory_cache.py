@@ -49,14 +49,6 @@ class MemoryCache:
             self._values[1].pop(user_key, None)
         return self._identity
 
-    def exhume(self, user_key: UserKey) -> None:
-        """Put a note in the place of a tombstone."""
-        self.ping()
-        with self._writing:
-            if self._values[0].get(user_key) == TOMBSTONE:
-                self._stamp += 1
-                self._values[0][user_key] = HEADER.pack(Kind.STALE, self._epoch or 0, 0, self._stamp)
-
     def forget(self, user_keys: Iterable[UserKey]) -> str:
         """Declare the customers' lists out of date, and those that are being computed; tombstones stay."""
         self.ping()
@@ -68,6 +60,14 @@ class MemoryCache:
                     self._values[0][key] = stale
                 self._values[1].pop(key, None)
         return self._identity
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Put a note that lists are out of date in the place of the customer's tombstone, if there is one."""
+        self.ping()
+        with self._writing:
+            if self._values[0].get(user_key) == TOMBSTONE:
+                self._stamp += 1
+                self._values[0][user_key] = HEADER.pack(Kind.STALE, self._epoch or 0, 0, self._stamp)
 
     def identity(self) -> str:
         """The name of this run."""

@@ -259,15 +259,15 @@ def test_a_list_after_a_purchase_takes_the_note_away_and_keeps_what_it_said(
     assert (cache.get(customer(1), slot), cache.get(customer(1), 1 - slot)) == (lists(fast), None)
 
 
-# Exhumation: a tombstone of somebody who objected, and no longer does.
+# Unburying: a tombstone of somebody who objected, and no longer does.
 
 
-def test_a_list_from_before_the_exhumation_is_refused_and_one_from_after_is_kept(
+def test_a_list_from_before_the_unburying_is_refused_and_one_from_after_is_kept(
     cache: Cache, customer: Customer
 ) -> None:
     old = permit(cache)
     cache.bury(customer(1))
-    cache.exhume(customer(1))
+    cache.unbury(customer(1))
     assert cache.get(customer(1)) != TOMBSTONE
     assert cache.put(old, [(customer(1), lists(old))]) == 0
     new = cache.permit()
@@ -275,10 +275,10 @@ def test_a_list_from_before_the_exhumation_is_refused_and_one_from_after_is_kept
     assert cache.put(new, [(customer(1), lists(new))]) == 1
 
 
-def test_an_exhumation_changes_nothing_where_there_is_no_tombstone(cache: Cache, customer: Customer) -> None:
+def test_unburying_changes_nothing_where_there_is_no_tombstone(cache: Cache, customer: Customer) -> None:
     given = permit(cache)
     cache.put(given, [(customer(1), lists(given))])
     for number in (1, 2):
-        cache.exhume(customer(number))
+        cache.unbury(customer(number))
     assert [cache.get(customer(number)) for number in (1, 2)] == [lists(given), None]
     assert cache.permit() == given
