@@ -11,6 +11,7 @@ from api.rate_limit import TokenBuckets
 from recsys.erasure.workflow import ErasureDesk
 from recsys.rights.desk import SubjectDesk
 from recsys.rights.files import SubjectFiles
+from recsys.rights.opendsr import DsrDesk
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
@@ -29,6 +30,7 @@ class Services:
     desk: ErasureDesk
     subject_desk: SubjectDesk
     subject_files: SubjectFiles
+    dsr_desk: DsrDesk
     feedback: FeedbackDesk
     shown: ShownItems
     known_keys: KnownKeys
@@ -65,6 +67,16 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
     subject_files = SubjectFiles(
         exports=workspace.exports, histories=workspace.histories, pseudonyms=workspace.keys, clock=workspace.clock
     )
+    dsr_desk = DsrDesk(
+        dsr=workspace.dsr,
+        desk=desk,
+        erasures=workspace.erasures,
+        files=subject_files,
+        pseudonyms=workspace.keys,
+        seals=workspace.keys,
+        clock=workspace.clock,
+        due_days=due_days,
+    )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock
     )
@@ -83,6 +95,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         desk=desk,
         subject_desk=subject_desk,
         subject_files=subject_files,
+        dsr_desk=dsr_desk,
         feedback=feedback,
         shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),

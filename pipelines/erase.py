@@ -3,6 +3,8 @@
 from recsys.erasure.workflow import ErasureDesk, ErasureWorker
 from recsys.errors import PrivrecError
 from recsys.rights.desk import SubjectDesk
+from recsys.rights.files import SubjectFiles
+from recsys.rights.opendsr import DsrDesk
 from recsys.rights.worker import SubjectWorker
 from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
@@ -53,6 +55,26 @@ def subject_desk(workspace: Workspace) -> SubjectDesk:
         catalogue=workspace.catalogue,
         fence=workspace.fence,
         clock=workspace.clock,
+    )
+
+
+def dsr_desk(workspace: Workspace) -> DsrDesk:
+    """The desk for requests in the form of OpenDSR over a workspace."""
+    files = SubjectFiles(
+        exports=workspace.exports,
+        histories=workspace.histories,
+        pseudonyms=workspace.pseudonyms,
+        clock=workspace.clock,
+    )
+    return DsrDesk(
+        dsr=workspace.dsr,
+        desk=desk(workspace),
+        erasures=workspace.erasures,
+        files=files,
+        pseudonyms=workspace.pseudonyms,
+        seals=workspace.keys,
+        clock=workspace.clock,
+        due_days=workspace.settings.erasure_due_days,
     )
 
 

@@ -6,9 +6,7 @@ basis, transfers) comes from settings, and says so where it is missing.
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from urllib.parse import urlsplit
-
-from sqlalchemy.engine import make_url
+from urllib.parse import parse_qs, urlsplit
 
 from pipelines.exports import KEPT_HOURS, SUBJECT_KEPT_HOURS
 from recsys.clock import isoformat
@@ -80,7 +78,7 @@ def _retention(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _places(settings: Settings) -> dict[str, Json]:
     """Which machine each store stands on, as far as the settings tell."""
-    database = make_url(settings.database_url).host if settings.database_url else None
+    database = urlsplit(settings.database_url).hostname if settings.database_url else None
     cache = urlsplit(settings.redis_url).hostname if settings.redis_url else None
     return {"keys and models": HERE, "database": database or HERE, "cache": cache or HERE}
 
@@ -111,10 +109,11 @@ def _encrypted(url: str | None, scheme: str) -> str:
 
 
 def _database(settings: Settings) -> str:
-    url = make_url(settings.database_url) if settings.database_url else None
-    if url is None or not url.host:
+    url = urlsplit(settings.database_url or "")
+    if not url.hostname:
         return "on this machine"
-    return "over TLS, verified" if url.query.get("sslmode") == "verify-full" else "without sslmode=verify-full"
+    is_verified = parse_qs(url.query).get("sslmode") == ["verify-full"]
+    return "over TLS, verified" if is_verified else "without sslmode=verify-full"
 
 
 def as_markdown(document: Mapping[str, Json]) -> str:

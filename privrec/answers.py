@@ -17,6 +17,8 @@ ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
 SubjectKind: TypeAlias = Literal["objection", "restriction", "rectification"]
+DsrType: TypeAlias = Literal["erasure", "access", "portability"]
+DsrStatus: TypeAlias = Literal["pending", "in_progress", "completed", "cancelled"]
 CorrectionStatus: TypeAlias = Literal["corrected", "deleted", "unknown", "invalid", "restricted"]
 
 
@@ -373,7 +375,7 @@ class Readiness(TypedDict):
     checks: dict[str, Check]
 
 
-WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "opendsr.status", "webhook.test"]
 """What a webhook is told of; tests come on demand alone."""
 
 
@@ -475,3 +477,57 @@ class SubjectFile(TypedDict):
     created_at: str
     size: int
     sha256: str
+
+
+class SupportedIdentity(TypedDict):
+    """An identity that requests in the form of OpenDSR may name."""
+
+    identity_type: Literal["controller_customer_id"]
+    identity_format: Literal["raw"]
+
+
+class DsrIdentity(TypedDict):
+    """Whom a request in the form of OpenDSR is about: the shop's own id."""
+
+    identity_type: Literal["controller_customer_id"]
+    identity_value: str
+    identity_format: Literal["raw"]
+
+
+class DsrDiscovery(TypedDict):
+    """What of OpenDSR is supported."""
+
+    api_version: str
+    supported_identities: list[SupportedIdentity]
+    supported_subject_request_types: list[DsrType]
+    processor_certificate: str
+
+
+class DsrAccepted(TypedDict):
+    """The acknowledgement of a request in the form of OpenDSR."""
+
+    controller_id: str
+    expected_completion_time: str
+    received_time: str
+    encoded_request: str
+    subject_request_id: str
+
+
+class DsrState(TypedDict):
+    """How far such a request has come."""
+
+    controller_id: str
+    expected_completion_time: str
+    subject_request_id: str
+    request_status: DsrStatus
+    api_version: str
+    results_url: str | None
+
+
+class DsrCancelled(TypedDict):
+    """The acknowledgement of a cancellation."""
+
+    controller_id: str
+    received_time: str
+    subject_request_id: str
+    api_version: str

@@ -20,6 +20,12 @@ from privrec.answers import (
     CorrectionResults,
     CorrectionRow,
     DeadLetterList,
+    DsrAccepted,
+    DsrCancelled,
+    DsrDiscovery,
+    DsrIdentity,
+    DsrState,
+    DsrType,
     ErasureAccepted,
     ErasureStatus,
     Event,
@@ -352,6 +358,43 @@ class Client:
     def delete_subject_file(self, export_id: str) -> SubjectFile:
         """The file at its end, deleted."""
         return cast("SubjectFile", self._send("DELETE", f"/v1/subject-exports/{_segment(export_id)}"))
+
+    def opendsr_discovery(self) -> DsrDiscovery:
+        """What of OpenDSR is supported."""
+        return cast("DsrDiscovery", self._ask("/opendsr/discovery"))
+
+    def opendsr_certificate(self) -> str:
+        """The certificate that answers and callbacks in the form of OpenDSR are checked with, as PEM."""
+        return self._content("GET", "/opendsr/certificate", headers={"Accept": "*/*"}).decode()
+
+    def post_opendsr(
+        self,
+        subject_request_id: str,
+        subject_request_type: DsrType,
+        subject_identities: Sequence[DsrIdentity],
+        *,
+        submitted_time: str,
+        regulation: Literal["gdpr", "ccpa"] = "gdpr",
+        status_callback_urls: Sequence[str] = (),
+    ) -> DsrAccepted:
+        """The acknowledgement of a request in the form of OpenDSR; the id is a UUID of version 4 that you make."""
+        body = {
+            "regulation": regulation,
+            "subject_request_id": subject_request_id,
+            "subject_request_type": subject_request_type,
+            "submitted_time": submitted_time,
+            "subject_identities": list(subject_identities),
+            "status_callback_urls": list(status_callback_urls),
+        }
+        return cast("DsrAccepted", self._send("POST", "/opendsr/requests", body))
+
+    def opendsr_status(self, subject_request_id: str) -> DsrState:
+        """How far such a request has come."""
+        return cast("DsrState", self._ask(f"/opendsr/requests/{_segment(subject_request_id)}"))
+
+    def cancel_opendsr(self, subject_request_id: str) -> DsrCancelled:
+        """The acknowledgement of a cancellation; of a file that is not made yet."""
+        return cast("DsrCancelled", self._send("DELETE", f"/opendsr/requests/{_segment(subject_request_id)}"))
 
     def log_checkpoint(self) -> str:
         """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""

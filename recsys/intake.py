@@ -1,10 +1,11 @@
 """What the rooms above need to take in and hand out files, as protocols; see `recsys.ports`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.data.opendsr import DsrRequest, DsrStatus
 
 
 class Imports(Protocol):
@@ -113,3 +114,27 @@ class Exports(Protocol):
 
     def withdrawn_for(self, request_id: str) -> int:
         """How many exports ended for this erasure."""
+
+
+class DsrRequests(Protocol):
+    """Requests in the form of OpenDSR, by the controller's id, and what their callbacks were told."""
+
+    def create(self, request: DsrRequest) -> DsrRequest:
+        """The request, kept; the earlier one of this id if there is one.
+
+        Raises:
+            EventConflictError: the earlier one asks for something else.
+        """
+
+    def request(self, subject_request_id: str) -> DsrRequest:
+        """The request.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+
+    def followed(self) -> tuple[DsrRequest, ...]:
+        """Those with callbacks that were not told of an end yet, oldest first."""
+
+    def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
+        """Note the status, and write each body to the outbox for its URL: one transaction; told before, nothing."""

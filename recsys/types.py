@@ -438,6 +438,8 @@ class WebhookEvent(StrEnum):
 
     ERASURE_COMPLETED = "erasure.completed"
     MODEL_PROMOTED = "model.promoted"
+    OPENDSR_STATUS = "opendsr.status"
+    """To the callbacks of a request in the form of OpenDSR, and to no webhook that somebody made."""
     TEST = "webhook.test"
     """Sent on demand, whatever else the webhook is told of."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.data.opendsr import DsrRequest
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest
 from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node, covering
@@ -70,6 +71,7 @@ class MemoryState:
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
     subject_requests: dict[str, tuple[SubjectRequest, UserKey]] = field(default_factory=dict)
+    dsr_requests: dict[str, DsrRequest] = field(default_factory=dict)
     receipts: dict[str, bytes] = field(default_factory=dict)
     nodes: dict[Node, bytes] = field(default_factory=dict)
     checkpoints: list[str] = field(default_factory=list)

@@ -1,13 +1,15 @@
-"""Objections, restrictions and rectifications in memory."""
+"""Objections, restrictions and rectifications in memory, and requests in the form of OpenDSR."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from recsys.clock import Clock, utc_now
 from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History
+from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, same_request
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.store.memory import MemoryState
-from recsys.store.rules import no_sum, stepped
+from recsys.store.rules import no_dsr, no_sum, stepped
 from recsys.types import Json, UserKey
 
 
@@ -88,3 +90,37 @@ class MemorySubjectRequests:
     def _set(self, request_id: str, state: SubjectState, details: Mapping[str, Json]) -> None:
         request, user_key = self._state.subject_requests[request_id]
         self._state.subject_requests[request_id] = (stepped(request, state, details), user_key)
+
+
+class MemoryDsrRequests:
+    """Satisfies `intake.DsrRequests`."""
+
+    def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
+        """Share the state, or have one of its own."""
+        self._state, self._clock = state or MemoryState(), clock
+
+    def create(self, request: DsrRequest) -> DsrRequest:
+        """The request, kept; the earlier one of this id if there is one."""
+        with self._state.writing:
+            earlier = self._state.dsr_requests.setdefault(request.subject_request_id, request)
+        return same_request(earlier, request)
+
+    def request(self, subject_request_id: str) -> DsrRequest:
+        """The request, or NotFoundError."""
+        if subject_request_id not in self._state.dsr_requests:
+            raise no_dsr()
+        return self._state.dsr_requests[subject_request_id]
+
+    def followed(self) -> tuple[DsrRequest, ...]:
+        """Those with callbacks that were not told of an end yet, oldest first."""
+        return tuple(each for each in self._state.dsr_requests.values() if each.callbacks and each.told not in ENDS)
+
+    def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
+        """Note the status, and write each body to the outbox for its URL."""
+        with self._state.writing:
+            request = self.request(subject_request_id)
+            if request.told is status:
+                return
+            self._state.dsr_requests[subject_request_id] = replace(request, told=status)
+            for url, body in bodies.items():
+                self._state.outbox.write_callback(url, body, self._clock())

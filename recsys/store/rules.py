@@ -248,3 +248,9 @@ def stepped(request: SubjectRequest, state: SubjectState, details: Mapping[str, 
     if STEPS.index(state) <= STEPS.index(request.state):
         return request
     return replace(request, state=state, moves=b"", details={**request.details, **details})
+
+
+def no_dsr() -> NotFoundError:
+    """The error for a request in the form of OpenDSR that does not exist."""
+    msg = "expected the subject_request_id of a request that was posted, got another; post it first"
+    return NotFoundError(msg)

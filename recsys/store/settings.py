@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """Of the processing, in the controller's words, such as `legitimate interest, Art. 6(1)(f) GDPR`."""
     transfers: str = ""
     """To third countries, in the controller's words; where the database and the cache stand is not known here."""
+    opendsr_domain: str = Field(default="localhost", pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")
+    """The domain under which controllers reach this API, for requests in the form of OpenDSR."""
     webhooks_local: bool = False
     """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
 

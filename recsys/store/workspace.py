@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine
 from recsys.clock import Clock, utc_now
 from recsys.errors import StateError
 from recsys.fence import CacheFence, Wait
-from recsys.intake import Exports, Imports
+from recsys.intake import DsrRequests, Exports, Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -52,7 +52,7 @@ from recsys.store.memory import (
     MemorySums,
     MemoryWebhooks,
 )
-from recsys.store.memory_subjects import MemorySubjectRequests
+from recsys.store.memory_subjects import MemoryDsrRequests, MemorySubjectRequests
 from recsys.store.parts import SealedParts
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -67,6 +67,7 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
+from recsys.store.sql.opendsr import SqlDsrRequests
 from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
@@ -99,6 +100,7 @@ class Workspace:
     api_keys: ApiKeys
     imports: Imports
     exports: Exports
+    dsr: DsrRequests
     webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
@@ -188,6 +190,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         api_keys=MemoryApiKeys(ring, clock),
         imports=MemoryImports(),
         exports=MemoryExports(),
+        dsr=MemoryDsrRequests(state, clock),
         webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
@@ -223,6 +226,7 @@ def _sql_workspace(
         api_keys=SqlApiKeys(engine, ring, clock),
         imports=imports,
         exports=exports,
+        dsr=SqlDsrRequests(engine, clock),
         webhooks=SqlWebhooks(engine, clock),
         clock=clock,
         check_schema=check_schema(engine),

@@ -6,6 +6,7 @@ from recsys.types import Scope
 from tests.api.shop import Shop
 
 VERSION = "0f" * 16
+DSR = "a7551968-d5d6-44b2-9831-815ac9017798"
 ROUTES = {
     ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
     ("POST", "/v1/recommendations"): Scope.RECOMMEND,
@@ -37,6 +38,11 @@ ROUTES = {
     ("DELETE", "/v1/users/ada-lovelace/restriction"): Scope.RIGHTS,
     ("PATCH", "/v1/users/ada-lovelace/purchases"): Scope.RIGHTS,
     ("GET", "/v1/users/ada-lovelace/held"): Scope.RIGHTS,
+    ("GET", "/opendsr/discovery"): Scope.RIGHTS,
+    ("GET", "/opendsr/certificate"): Scope.RIGHTS,
+    ("POST", "/opendsr/requests"): Scope.RIGHTS,
+    ("GET", f"/opendsr/requests/{DSR}"): Scope.RIGHTS,
+    ("DELETE", f"/opendsr/requests/{DSR}"): Scope.RIGHTS,
     ("POST", "/v1/users/ada-lovelace/exports"): Scope.RIGHTS,
     ("GET", f"/v1/subject-exports/{VERSION}"): Scope.RIGHTS,
     ("GET", f"/v1/subject-exports/{VERSION}/file"): Scope.RIGHTS,
@@ -76,6 +82,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
                 version=VERSION,
                 import_id=VERSION,
                 export_id=VERSION,
+                subject_request_id=DSR,
             ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()

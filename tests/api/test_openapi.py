@@ -11,6 +11,7 @@ PLAIN = {
     "get /v1/log/checkpoint": "text/plain",
     "get /v1/exports/{export_id}/file": "text/csv",
     "get /v1/subject-exports/{export_id}/file": "application/zip",
+    "get /opendsr/certificate": "application/x-pem-file",
 }
 """Answers that are no JSON."""
 

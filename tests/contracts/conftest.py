@@ -36,6 +36,7 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
+from recsys.store.sql.opendsr import SqlDsrRequests
 from recsys.store.sql.receipt_log import SqlReceiptLog
 from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
@@ -80,6 +81,7 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
         exports=SqlExports(engine, SealedParts(directory / "downloads", ring)),
+        dsr=SqlDsrRequests(engine, lambda: NOON),
         imports=SqlImports(engine, SealedParts(directory / "uploads", ring)),
         webhooks=SqlWebhooks(engine, lambda: NOON),
     )

@@ -51,6 +51,11 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "take_objection_back": ("delete", "/v1/users/{user_id}/objection"),
     "restrict": ("put", "/v1/users/{user_id}/restriction"),
     "lift_restriction": ("delete", "/v1/users/{user_id}/restriction"),
+    "opendsr_discovery": ("get", "/opendsr/discovery"),
+    "opendsr_certificate": ("get", "/opendsr/certificate"),
+    "post_opendsr": ("post", "/opendsr/requests"),
+    "opendsr_status": ("get", "/opendsr/requests/{subject_request_id}"),
+    "cancel_opendsr": ("delete", "/opendsr/requests/{subject_request_id}"),
     "held": ("get", "/v1/users/{user_id}/held"),
     "ask_for_file": ("post", "/v1/users/{user_id}/exports"),
     "subject_file_status": ("get", "/v1/subject-exports/{export_id}"),
@@ -91,6 +96,7 @@ PLAIN_ANSWERS = {
     "subject_file": bytes,
     "metrics": str,
     "log_checkpoint": str,
+    "opendsr_certificate": str,
 }
 """What is handed on as it came."""
 
@@ -304,9 +310,22 @@ def righted(client: Client, shop: Shop) -> dict[str, Any]:
     user_id = "ada/lovelace"
     asked = client.ask_for_file(user_id)
     export_id = asked["export_id"]
+    dsr_id, at = "a7551968-d5d6-44b2-9831-815ac9017798", "2026-02-01T09:30:00Z"
+    posted = client.post_opendsr(
+        dsr_id,
+        "access",
+        [{"identity_type": "controller_customer_id", "identity_value": user_id, "identity_format": "raw"}],
+        submitted_time=at,
+        status_callback_urls=["https://controller.example/in"],
+    )
     shop.workspace.exports.keep(export_id, b"0123", "")
     return {
         "held": client.held(user_id),
+        "opendsr_discovery": client.opendsr_discovery(),
+        "opendsr_certificate": client.opendsr_certificate(),
+        "post_opendsr": posted,
+        "opendsr_status": client.opendsr_status(dsr_id),
+        "cancel_opendsr": client.cancel_opendsr(dsr_id),
         "ask_for_file": asked,
         "subject_file_status": client.subject_file_status(export_id),
         "subject_file": client.subject_file(export_id, start=2),

@@ -1,4 +1,4 @@
-"""Objections, restrictions and rectifications, by customer."""
+"""Objections, restrictions and rectifications, by customer; and requests in the form of OpenDSR."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the tables."""
     op.create_table(
         "subject_requests",
         sa.Column("sequence", sa.BigInteger(), primary_key=True, autoincrement=False),
@@ -23,3 +23,15 @@ def upgrade() -> None:
         sa.Column("details", sa.Text(), nullable=False),
     )
     op.create_index("ix_subject_requests_user_key", "subject_requests", ["user_key", "kind"])
+    op.create_table(
+        "opendsr_requests",
+        sa.Column("sequence", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("subject_request_id", sa.Text(), nullable=False, unique=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("ours", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Text(), nullable=False),
+        sa.Column("callbacks", sa.Text(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+    )
