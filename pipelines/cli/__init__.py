@@ -10,7 +10,20 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, experiments, feedback, ledger, log, operate, privacy, subject, verify, webhooks
+from pipelines.cli import (
+    audit,
+    data,
+    experiments,
+    feedback,
+    influence,
+    ledger,
+    log,
+    operate,
+    privacy,
+    subject,
+    verify,
+    webhooks,
+)
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -38,6 +51,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.worker,
     privacy.erase,
     subject.register,
+    influence.influence,
     verify.verify,
 )
 for command in COMMANDS:

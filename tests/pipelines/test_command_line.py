@@ -29,6 +29,7 @@ COMMANDS = {
     "erase",
     "subject",
     "register",
+    "influence",
     "verify",
     "ledger",
     "log",
