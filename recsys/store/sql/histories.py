@@ -11,7 +11,7 @@ from recsys.store.keys import KeyRing
 from recsys.store.records import Record, new_record, next_record, open_record
 from recsys.store.sql.engine import insert_all, writing
 from recsys.store.sql.tables import customers, subject_requests, suppressed
-from recsys.store.sql.unserved import unserved
+from recsys.store.sql.unserved import limited, unserved
 from recsys.types import CustomerState, UserKey
 
 PAGE = 500
@@ -43,10 +43,10 @@ class SqlHistories:
     def state(self, user_key: UserKey) -> CustomerState:
         """Whether the customer is known or suppressed, and the revision of the history."""
         with self._engine.connect() as connection:
-            revision, is_unserved, is_erased = connection.execute(_STATE, {"key": user_key}).one()
+            revision, is_limited, is_erased = connection.execute(_STATE, {"key": user_key}).one()
         return CustomerState(
             known=revision is not None,
-            suppressed=bool(is_unserved),
+            suppressed=bool(is_limited or is_erased),
             revision=revision or 0,
             erased=bool(is_erased),
         )
@@ -120,7 +120,7 @@ _STATE = select(
     select(customers.c.revision)
     .where(~unserved(bindparam("key")), customers.c.user_key == bindparam("key"))
     .scalar_subquery(),
-    unserved(bindparam("key")),
+    limited(bindparam("key")),
     exists().where(suppressed.c.user_key == bindparam("key")),
 )
 _PAGE_AFTER = (
