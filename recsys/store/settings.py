@@ -20,7 +20,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     """`postgresql://...` or `sqlite:///...`; without it SQLite in the state directory. May hold a password."""
     redis_url: str | None = Field(default=None, repr=False)
-    """`redis://...`, `rediss://...` or `unix://...`; without it a Valkey server is started beside the process."""
+    """`redis://...`, `rediss://...`, `unix://...`, `redis+sentinel://...` or `redis+cluster://...` (docs/operation.md);
+    without it a Valkey server is started beside the process."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65535)
