@@ -15,6 +15,7 @@ from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.rights.purposes import PROCESSINGS, legal_basis
 from recsys.serving.feedback import LIFETIME
 from recsys.store.cache import LIFE_SECONDS
+from recsys.store.redis_address import RedisAddress
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace
 from recsys.types import Json, ModelStatus
@@ -79,8 +80,15 @@ def _retention(settings: Settings) -> Iterator[tuple[str, str]]:
 def _places(settings: Settings) -> dict[str, Json]:
     """Which machine each store stands on, as far as the settings tell."""
     database = urlsplit(settings.database_url).hostname if settings.database_url else None
-    cache = urlsplit(settings.redis_url).hostname if settings.redis_url else None
-    return {"keys and models": HERE, "database": database or HERE, "cache": cache or HERE}
+    return {"keys and models": HERE, "database": database or HERE, "cache": ", ".join(_cache_hosts(settings))}
+
+
+def _cache_hosts(settings: Settings) -> list[str]:
+    address = RedisAddress(settings.redis_url) if settings.redis_url else None
+    if address is None or address.path:
+        return [HERE]
+    members = address.members.asked if address.members else (address.place,)
+    return sorted({member.host for member in members})
 
 
 def _security(workspace: Workspace) -> Iterator[Json]:
@@ -89,7 +97,7 @@ def _security(workspace: Workspace) -> Iterator[Json]:
     yield "sums, terms, files and cached lists sealed with AES-256-GCM under keys derived from keys/store.key"
     yield f"receipts and reports signed with Ed25519, key {key_id(workspace.public_key)}, in an append-only log"
     yield f"erasure receipts in the log: {workspace.receipt_log.latest()[0]}"
-    yield f"the cache is reached {_encrypted(settings.redis_url, 'rediss')}"
+    yield f"the cache is reached {_cache(settings)}"
     yield f"the database is reached {_database(settings)}"
     summary = PrivacyLedger(workspace.ledger_log, workspace.clock).summary()
     if summary.budget is not None:
@@ -102,10 +110,11 @@ def _security(workspace: Workspace) -> Iterator[Json]:
             yield f"live model {version.version}: {promise}"
 
 
-def _encrypted(url: str | None, scheme: str) -> str:
-    if url is None or urlsplit(url).scheme == "unix":
+def _cache(settings: Settings) -> str:
+    if _cache_hosts(settings) == [HERE]:
         return "on this machine"
-    return "over TLS" if urlsplit(url).scheme == scheme else "without TLS: keep it on a private network"
+    is_secure = RedisAddress(settings.redis_url or "").secure
+    return "over TLS" if is_secure else "without TLS: keep it on a private network"
 
 
 def _database(settings: Settings) -> str:

@@ -62,6 +62,8 @@ def test_retention_is_what_the_code_does() -> None:
         ({}, "the cache is reached on this machine"),
         ({"redis_url": "rediss://cache.example"}, "the cache is reached over TLS"),
         ({"redis_url": "redis://:secret@cache.example"}, "the cache is reached without TLS"),
+        ({"redis_url": "rediss+sentinel://one.example,two.example/cache"}, "the cache is reached over TLS"),
+        ({"redis_url": "unix:///run/valkey.sock"}, "the cache is reached on this machine"),
         ({}, "the database is reached on this machine"),
         ({"database_url": "postgresql://u:secret@db.example/p?sslmode=verify-full"}, "over TLS, verified"),
         ({"database_url": "postgresql://u:secret@db.example/p"}, "the database is reached without sslmode"),
