@@ -42,7 +42,7 @@ class ExportStatus(Outgoing):
     format: FileFormat
     state: ExportState = Field(
         description="working, done; failed, cancelled and expired are ends without a file, and so is withdrawn: "
-        "somebody asked to be erased after it began."
+        "somebody asked to be erased, or objected to profiling, after it began."
     )
     created_at: Moment
     size: int = Field(description="Bytes of the file; 0 while there is none.")

@@ -61,6 +61,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         subjects=workspace.subjects,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
+        exports=workspace.exports,
         fence=workspace.fence,
         clock=workspace.clock,
     )

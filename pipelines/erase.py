@@ -53,6 +53,7 @@ def subject_desk(workspace: Workspace) -> SubjectDesk:
         subjects=workspace.subjects,
         histories=workspace.histories,
         catalogue=workspace.catalogue,
+        exports=workspace.exports,
         fence=workspace.fence,
         clock=workspace.clock,
     )

@@ -9,10 +9,12 @@ import numpy as np
 
 from recsys.clock import Clock, milliseconds
 from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
+from recsys.data.export_job import ExportKind, ExportState
 from recsys.data.history import History
 from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.fence import CacheFence
 from recsys.identifiers import check_event_id
+from recsys.intake import Exports
 from recsys.ports import Catalogue, Histories, Pseudonyms, SubjectRequests
 from recsys.types import UserKey
 
@@ -41,6 +43,7 @@ class SubjectDesk:
         subjects: SubjectRequests,
         histories: Histories,
         catalogue: Catalogue,
+        exports: Exports,
         fence: CacheFence,
         clock: Clock,
     ) -> None:
@@ -49,6 +52,7 @@ class SubjectDesk:
         self._subjects = subjects
         self._histories = histories
         self._catalogue = catalogue
+        self._exports = exports
         self._fence = fence
         self._clock = clock
 
@@ -60,13 +64,16 @@ class SubjectDesk:
             StorageError: it could not be written; nothing changed.
 
         Guarantees:
-            - When it returns, no process serves a list of the customer, whatever becomes of the cache.
+            - When it returns, no process serves a list of the customer, whatever becomes of the cache, and no file with
+              one is given out.
 
-        Tested by: tests/recsys/rights/test_desk.py::test_an_objection_holds_whatever_becomes_of_the_cache
+        Tested by: tests/recsys/rights/test_desk.py::test_an_objection_holds_whatever_becomes_of_the_cache,
+            tests/api/test_subjects.py::test_files_with_lists_are_given_out_no_more_once_somebody_objects
         """
         user_key = self._pseudonyms.user_key(user_id)
         request = self._subjects.limit(self._new(kind), user_key)
         self._fence.bury(user_key)
+        self._withdraw_lists()
         return request
 
     def lift(self, user_id: str, kind: SubjectKind) -> None:
@@ -99,6 +106,12 @@ class SubjectDesk:
             self._fence.forget([user_key])
         statuses = iter(made.statuses)
         return tuple(CorrectionStatus.INVALID if one is None else next(statuses) for one in usable)
+
+    def _withdraw_lists(self) -> None:
+        """End every file with lists that lies there, or is being made: the customer's may be among them."""
+        for job in self._exports.lying():
+            if job.kind is ExportKind.RECOMMENDATIONS:
+                self._exports.close(job.export_id, ExportState.WITHDRAWN)
 
     def _rectified(self, user_key: UserKey, corrections: Sequence[Correction]) -> Corrected | None:
         def change(history: History) -> Corrected:

@@ -55,6 +55,17 @@ def test_it_is_taken_back_with_the_very_next_answer(shop: Shop, kind: str) -> No
     assert nameless(shop.recommend()) == nameless(before)
 
 
+def test_files_with_lists_are_given_out_no_more_once_somebody_objects(shop: Shop) -> None:
+    body = {"kind": "recommendations", "format": "csv", "user_ids": ["ada-lovelace"]}
+    made, waiting = (shop.send("POST", "/v1/exports", Scope.OPERATE, **body).json()["export_id"] for _ in range(2))
+    Exporter(shop.workspace).run()
+    put(shop, "objection")
+
+    for export_id in (made, waiting):
+        assert shop.get(f"/v1/exports/{export_id}/file", Scope.OPERATE).status_code == 404
+        assert shop.get(f"/v1/exports/{export_id}", Scope.OPERATE).json()["state"] == "withdrawn"
+
+
 def test_events_of_the_restricted_are_refused_and_of_those_who_object_taken(shop: Shop) -> None:
     put(shop, "restriction")
     put(shop, "objection", "bo")
