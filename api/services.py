@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
-from recsys.erasure.workflow import ErasureDesk
+from recsys.erasure.desk import ErasureDesk
 from recsys.rights.desk import SubjectDesk
 from recsys.rights.files import SubjectFiles
 from recsys.rights.opendsr import DsrDesk
@@ -52,9 +52,11 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
     desk = ErasureDesk(
         pseudonyms=workspace.keys,
         erasures=workspace.erasures,
+        journal=workspace.journal,
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=due_days,
+        grace_hours=workspace.settings.erasure_grace_hours,
     )
     subject_desk = SubjectDesk(
         pseudonyms=workspace.keys,

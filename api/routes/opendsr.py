@@ -25,9 +25,9 @@ CONFLICT = documented_error(
     "expected a subject_request_id that is new, got one that came for something else; give each its own",
 )
 FINAL = documented_error(
-    "version_conflict",
-    "The request cannot be cancelled.",
-    "expected a request for a file that is not made yet, got another; it cannot be cancelled",
+    "erasure_conflict",
+    "The request cannot be cancelled any more.",
+    "expected a request for a file that is not made yet, got one that is completed; fetch or delete it",
 )
 PEM: dict[int | str, dict[str, Any]] = {
     200: {"description": "The certificate.", "content": {"application/x-pem-file": {"schema": {"type": "string"}}}}
@@ -115,7 +115,10 @@ def show_request(serving: Serving, subject_request_id: DsrId) -> Response:
     responses={**KNOWN, 409: FINAL},
 )
 def cancel_request(serving: Serving, subject_request_id: DsrId) -> Response:
-    """The acknowledgement, signed. A file that is not made yet is made no more; an erasure is not taken back."""
+    """The acknowledgement, signed; it works while nothing is made or destroyed.
+
+    A file is made no more; an erasure is taken back, as by `POST /v1/erasures/{request_id}/cancel`.
+    """
     request = serving.dsr_desk.cancel(subject_request_id)
     answer = DsrCancelled(
         controller_id=controller_id(serving),

@@ -13,6 +13,7 @@ import typer
 from pipelines.cli import (
     audit,
     data,
+    erasures,
     experiments,
     feedback,
     influence,
@@ -60,6 +61,7 @@ app.add_typer(subject.subject, name="subject")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(log.log, name="log")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(erasures.erasures, name="erasures")
 app.add_typer(operate.models, name="models")
 app.add_typer(experiments.experiment, name="experiment")
 app.add_typer(operate.keys, name="keys")

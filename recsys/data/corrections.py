@@ -55,18 +55,16 @@ class Corrected:
 
 def corrected(history: History, corrections: Sequence[Correction]) -> Corrected:
     """The history once each correction is made, in order."""
-    purchases, statuses, pairs = history.purchases.copy(), [], []
+    purchases, statuses = history.purchases.copy(), []
     for correction in corrections:
         at = np.flatnonzero(purchases["event"] == np.uint64(event_digest(correction.event_id)))
         if not len(at):
             statuses.append(CorrectionStatus.UNKNOWN)
             continue
-        before = int(purchases["item"][at[0]])
         purchases, status = _without(purchases, at[0]) if correction.delete else _changed(purchases, at[0], correction)
-        pairs.append((before, before if correction.item is None else correction.item))
         statuses.append(status)
     after = History(purchases) if len(purchases) else EMPTY_HISTORY
-    return Corrected(after, tuple(statuses), _moves(after, pairs))
+    return Corrected(after, tuple(statuses), _moves(history, after))
 
 
 def moved(term: Items, moves: bytes) -> Items:
@@ -74,20 +72,22 @@ def moved(term: Items, moves: bytes) -> Items:
 
     A purchase that was corrected leaves the term if the customer bought its old item no other time.
     """
-    items = {int(item) for item in term}
-    for before, after, is_gone in json.loads(moves):
-        if before in items:
-            items.add(after)
-        if is_gone:
-            items.discard(before)
-    return np.array(sorted(items), dtype=np.int32)
+    items, made = {int(item) for item in term}, json.loads(moves)
+    gone = {before for before, _, is_gone in made if is_gone}
+    added = {after for before, after, _ in made if before in items}
+    return np.array(sorted((items | added) - gone), dtype=np.int32)
 
 
-def _moves(after: History, pairs: list[tuple[int, int]]) -> bytes:
-    """Old and new item of each, and whether the history has the old one no more."""
-    left = set(after.items.tolist())
-    kept = [(before, now if now in left else before, before not in left) for before, now in pairs]
-    return json.dumps(kept).encode()
+def _moves(before: History, after: History) -> bytes:
+    """Old and new item of each purchase that has another, or is no more; and whether the old one is left elsewhere."""
+    left, now = set(after.items.tolist()), _items_by_event(after)
+    pairs = [(item, now.get(event, item)) for event, item in _items_by_event(before).items()]
+    moves = [(old, new, old not in left) for old, new in pairs if new != old or old not in left]
+    return json.dumps(moves).encode()
+
+
+def _items_by_event(history: History) -> dict[int, int]:
+    return dict(zip(history.purchases["event"].tolist(), history.purchases["item"].tolist(), strict=True))
 
 
 def _without(purchases: Purchases, at: np.intp) -> tuple[Purchases, CorrectionStatus]:

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from recsys.clock import Clock
 from recsys.data.opendsr import DsrRequest, DsrStatus, DsrType, callback_body, same_request, status_of
-from recsys.erasure.workflow import ErasureDesk
-from recsys.errors import NotFoundError, VersionConflictError
+from recsys.erasure.desk import ErasureDesk
+from recsys.errors import ErasureConflictError, NotFoundError
 from recsys.evidence.canonical import canonical_json
 from recsys.intake import DsrRequests
 from recsys.ports import Erasures, Pseudonyms, Seals
@@ -77,17 +77,20 @@ class DsrDesk:
         return status_of(request.kind, self._files.job(request.ours).state.value)
 
     def cancel(self, subject_request_id: str) -> DsrRequest:
-        """The request, cancelled: a file is made no more; doing it again changes nothing.
+        """The request, cancelled, while nothing is destroyed or made; doing it again changes nothing.
 
         Raises:
             NotFoundError: there is none of this id.
-            VersionConflictError: it is an erasure, which holds from its acknowledgement on, or it is completed.
+            ErasureConflictError: something is destroyed, or the file is made; nothing changed.
         """
         request = self._dsr.request(subject_request_id)
-        if request.kind is DsrType.ERASURE or self.status(request) is DsrStatus.COMPLETED:
-            msg = "expected a request for a file that is not made yet, got another; it cannot be cancelled"
-            raise VersionConflictError(msg)
-        self._files.delete(request.ours)
+        if request.kind is DsrType.ERASURE:
+            self._desk.cancel(request.ours)
+        elif self.status(request) is DsrStatus.COMPLETED:
+            msg = "expected a request for a file that is not made yet, got one that is completed; fetch or delete it"
+            raise ErasureConflictError(msg)
+        else:
+            self._files.delete(request.ours)
         return request
 
     def tell(self, controller_id: str) -> int:

@@ -155,11 +155,22 @@ def test_a_file_that_is_not_made_yet_is_cancelled(shop: Shop) -> None:
     assert [told["request_status"] for told in sent(shop)] == ["cancelled"]
 
 
-def test_an_erasure_is_not_taken_back(shop: Shop) -> None:
+def test_an_erasure_is_taken_back_until_something_is_destroyed(shop: Shop) -> None:
+    shop.statuses(event("1"))
     post(shop, "erasure")
+    assert shop.send("DELETE", f"/opendsr/requests/{ID}", Scope.RIGHTS).status_code == 202
 
-    assert shop.send("DELETE", f"/opendsr/requests/{ID}", Scope.RIGHTS).status_code == 409
-    assert shop.recommend()["personalized"] is False
+    assert status(shop)["request_status"] == "cancelled"
+    assert shop.recommend()["personalized"] is True
+
+
+def test_what_is_completed_is_not_cancelled(shop: Shop) -> None:
+    post(shop)
+    Exporter(shop.workspace).run()
+    response = shop.send("DELETE", f"/opendsr/requests/{ID}", Scope.RIGHTS)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "erasure_conflict")
+    assert status(shop)["request_status"] == "completed"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ COMMANDS = {
     "erase",
     "subject",
     "register",
+    "erasures",
     "influence",
     "verify",
     "ledger",

@@ -64,7 +64,7 @@ class Shop:
 
     def work(self) -> tuple[ErasureRequest, ...]:
         """Let a new worker finish what is pending."""
-        return worker(self.workspace, self.entropy).run()
+        return worker(self.workspace, self.entropy).run(waiting=True)
 
     def erase(self, user_id: str, *, release: bool = False) -> ErasureRequest:
         """From the desk to the receipt."""

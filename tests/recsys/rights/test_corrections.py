@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recsys.data.corrections import Correction, CorrectionStatus, corrected, moved
@@ -54,6 +54,13 @@ def test_a_term_from_before_a_purchase_is_not_moved_by_its_correction() -> None:
     assert moved(np.array([1], np.int32), done.moves).tolist() == [1]
 
 
+def test_a_correction_of_a_later_purchase_of_the_new_item_stays_out_of_the_term() -> None:
+    before = history([("a", 1), ("b", 2)])
+    done = corrected(before, [Correction(event_id="a", item=2), Correction(event_id="b", item=3)])
+    assert moved(np.array([1], np.int32), done.moves).tolist() == [2]
+
+
+@example(pairs=[("0", 0)], changes=[(0, 2), (0, 1)])
 @given(
     pairs=st.lists(st.integers(0, 5), min_size=1, max_size=8).map(
         lambda items: [(str(n), i) for n, i in enumerate(items)]
