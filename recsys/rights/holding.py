@@ -153,13 +153,14 @@ def gather(stores: HoldingStores, seals: Seals, user_key: UserKey) -> Held:
         user_key = UserKey(secrets.token_bytes(USER_KEY_BYTES))
     history, terms = stores.histories.history(user_key), stores.sums.terms_of(user_key)
     versions = stores.registry.versions()
-    values = [stores.cache.get(user_key, slot) or b"" for slot in SLOTS]
+    served = stores.registry.served().slots
+    values = [(stores.cache.get(user_key, slot) or b"", served[slot] or "") for slot in SLOTS]
     items = stores.catalogue.items()  # last: it has every item that the others speak of
     made = {sum_id: tuple(v.version for v in versions if v.sum_id == sum_id) for sum_id in terms}
     return Held(
         purchases=tuple(_purchases(history, items)),
         terms=tuple(_term(sum_id, made[sum_id], term, items) for sum_id, term in sorted(terms.items())),
-        lists=tuple(each for value in values for each in _lists(seals, user_key, value, items)),
+        lists=tuple(each for value, name in values for each in _lists(seals, user_key, value, name, items)),
         requests=stores.subjects.of_customer(user_key),
     )
 
@@ -180,8 +181,10 @@ def _term(sum_id: str, versions: tuple[str, ...], term: bytes, items: Sequence[C
     return HeldTerm(sum_id=sum_id, versions=versions, item_ids=tuple(items[place].item_id for place in positions))
 
 
-def _lists(seals: Seals, user_key: UserKey, value: bytes, items: Sequence[CatalogueItem]) -> Iterator[HeldList]:
-    opened = open_lists(seals, user_key, value)
+def _lists(
+    seals: Seals, user_key: UserKey, value: bytes, version: str, items: Sequence[CatalogueItem]
+) -> Iterator[HeldList]:
+    opened = open_lists(seals, user_key, value, version)
     if opened is None:
         return
     for task, rows in opened.lists.items():
