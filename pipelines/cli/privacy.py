@@ -68,7 +68,7 @@ def erase(
         request, salt = desk(workspace).request(user, reason=reason, release=release)
         # Before the work: the salt is kept nowhere, and the work may be refused.
         _acknowledge(request.request_id, salt, receipt, as_json=as_json)
-        if request.next_at is not None and not request.attempts:
+        if request.next_at is not None and not request.attempts and request.next_at > workspace.clock():
             if not as_json:
                 _tell_grace(f"{request.next_at:%Y-%m-%d %H:%M} UTC")
             return

@@ -43,15 +43,16 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int 
 
 
 def begin_journal(erasures: Erasures, journal: Journal) -> None:
-    """Note everybody who was suppressed before there was a journal; nothing if there is one."""
-    if journal.entries()[1]:
-        return
+    """Note everybody who was suppressed before there was a journal."""
     latest = {user_key: request for request, user_key in erasures.customers()}
     kept_out = [key for key in erasures.suppressed() if key in latest]
     journal.note(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
 
 
 def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:
-    """The request as a new one, which says why it came: the first may have its receipt, in a log that is no more."""
+    """The request as a new one, which says why it came: the first may have its receipt, in a log that is no more.
+
+    It spends no budget: whoever chose to, chose it for the first one, and the versions of then are still there.
+    """
     restored: dict[str, Json] = {"at": isoformat(now), "request": request.request_id, "why": WHY}
-    return replace(request, request_id=str(uuid.uuid4()), details={"restored": restored})
+    return replace(request, request_id=str(uuid.uuid4()), release=False, details={"restored": restored})

@@ -24,7 +24,7 @@ ORDER = (
 )
 """The way to the receipt."""
 
-FIRST_DELAY = timedelta(seconds=5)
+FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(hours=3)
 MAX_ATTEMPTS = 24
 """About a day and a half: longer than an upload from before a request may lie in the store, and one night's outage."""

@@ -40,8 +40,7 @@ class RedisCache:
         self._redis = open_client(RedisAddress(url), timeout=timeout)
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
-        self._unbury = register(UNBURY)
-        self._run = register(RUN)
+        self._run, self._unbury = map(register, (RUN, UNBURY))
 
     def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
         """The value in this slot, or None."""

@@ -50,10 +50,9 @@ class FileJournal:
     def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
         """The entries behind this place, oldest first, and the place behind the last."""
         with file_errors("the journal of suppressions"):
-            content = self._path.read_bytes() if self._path.exists() else b""
+            begin, content = _content(self._path, after) if self._path.exists() else (0, b"")
         end = content.rfind(b"\n") + 1
-        begin = after if after <= end else 0
-        return tuple(self._read(line) for line in content[begin:end].splitlines()), end
+        return tuple(self._read(line) for line in content[:end].splitlines()), begin + end
 
     def _read(self, line: bytes) -> JournalEntry:
         try:
@@ -64,6 +63,15 @@ class FileJournal:
                 "from its latest copy: without it a backup of the database could bring back who was erased"
             )
             raise ArtifactError(msg) from error
+
+
+def _content(path: Path, after: int) -> tuple[int, bytes]:
+    """What lies behind this place, and the place: the beginning, if no line ends there."""
+    with path.open("rb") as file:
+        file.seek(max(0, after - 1))
+        begin = after if after and file.read(1) == b"\n" else 0
+        file.seek(begin)
+        return begin, file.read()
 
 
 @contextmanager

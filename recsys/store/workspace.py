@@ -247,8 +247,9 @@ def _sql_workspace(
 def _keep_out(workspace: Workspace, engine: Engine) -> None:
     """Suppress whoever the journal keeps out and the database does not, because a backup of it was put back."""
     before = read_mark(engine)
-    begin_journal(workspace.erasures, workspace.journal)
     end = keep_out(workspace.erasures, workspace.journal, now=workspace.clock(), after=before)
+    if not end:
+        begin_journal(workspace.erasures, workspace.journal)
     if end != before:
         write_mark(engine, end)
 

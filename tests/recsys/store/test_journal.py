@@ -47,6 +47,15 @@ def test_reading_goes_on_from_a_place_and_from_the_beginning_if_there_is_no_such
     assert len(journal.entries(end + 1)[0]) == 2
 
 
+def test_a_place_within_a_line_is_none_of_this_journal(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    journal = FileJournal(tmp_path / "journal", ring)
+    journal.note(entry(erasure_request, 1), entry(erasure_request, 2))
+    _, end = journal.entries()
+    assert [len(journal.entries(place)[0]) for place in (1, end // 2 - 1, end - 1, end, end + 1)] == [2, 2, 2, 0, 2]
+
+
 @pytest.mark.parametrize("cut", [1, 10, 5000])
 def test_a_line_that_was_cut_short_hides_no_other(
     tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest, cut: int
