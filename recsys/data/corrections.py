@@ -64,7 +64,7 @@ def corrected(history: History, corrections: Sequence[Correction]) -> Corrected:
         purchases, status = _without(purchases, at[0]) if correction.delete else _changed(purchases, at[0], correction)
         statuses.append(status)
     after = History(purchases) if len(purchases) else EMPTY_HISTORY
-    return Corrected(after, tuple(statuses), _moves(history, after))
+    return Corrected(after, tuple(statuses), moves_between(history, after))
 
 
 def moved(term: Items, moves: bytes) -> Items:
@@ -78,7 +78,7 @@ def moved(term: Items, moves: bytes) -> Items:
     return np.array(sorted((items | added) - gone), dtype=np.int32)
 
 
-def _moves(before: History, after: History) -> bytes:
+def moves_between(before: History, after: History) -> bytes:
     """Old and new item of each purchase that has another, or is no more; and whether the old one is left elsewhere."""
     left, now = set(after.items.tolist()), _items_by_event(after)
     pairs = [(item, now.get(event, item)) for event, item in _items_by_event(before).items()]

@@ -74,24 +74,24 @@ class SubjectWorker:
 
     def _apply(self, request: SubjectRequest, user_key: UserKey) -> None:
         before = self._stores.sums.terms_of(user_key)
-        after = {sum_id: _term_after(request, term) for sum_id, term in before.items()}
-        changed = {sum_id: term for sum_id, term in after.items() if term != before[sum_id]}
-        sums = {sum_id: self._replaced(sum_id, before[sum_id], term) for sum_id, term in changed.items()}
+        after = {sum_id: self._replaced(request, sum_id, term) for sum_id, term in before.items()}
+        changed = {sum_id: term for sum_id, (_, term) in after.items() if term != before[sum_id]}
+        sums = {sum_id: after[sum_id][0] for sum_id in changed if after[sum_id][0]}
         versions: list[Json] = [v.version for v in self._stores.registry.versions() if v.sum_id in changed]
-        kept = {sum_id: content for sum_id, content in sums.items() if content}
-        details: dict[str, Json] = {"sums": [*sorted(kept)], "made_with": versions}
-        self._stores.subjects.apply(request.request_id, kept, changed, details)
+        details: dict[str, Json] = {"sums": [*sorted(sums)], "made_with": versions}
+        self._stores.subjects.apply(request.request_id, sums, changed, details)
 
-    def _replaced(self, sum_id: str, before: bytes, after: bytes) -> bytes:
-        """The sum with one term in the place of another; an empty content stands for a model that keeps no sum."""
-        content = self._stores.sums.load_sum(sum_id)
-        if not content:
-            return content
+    def _replaced(self, request: SubjectRequest, sum_id: str, before: bytes) -> tuple[bytes, bytes]:
+        """The sum with another term in the place of this one, and that term; an empty sum is of who keeps none."""
+        content, after = self._stores.sums.load_sum(sum_id), _term_after(request, before)
+        if not content or after == before:
+            return content, after
         total = GramSum.from_bytes(content)
-        total = total.subtract(unpack_term(before, len(total.items)))
+        n_items = len(total.items)
         known = np.frombuffer(after, dtype="<i4")
-        known = known[known < len(total.items)]  # the catalogue may have grown since
-        return (total.add(unpack_term(pack_term(known), len(total.items))) if len(known) else total).to_bytes()
+        after = pack_term(known[known < n_items])  # the catalogue may have grown since the sum was made
+        total = total.subtract(unpack_term(before, n_items))
+        return (total.add(unpack_term(after, n_items)) if after else total).to_bytes(), after
 
     def _finish(self, request: SubjectRequest, user_key: UserKey) -> None:
         own = self._stores.subjects.of_customer(user_key)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from pipelines.erase import subject_desk
-from recsys.data.corrections import CorrectionStatus
-from recsys.data.history import event_digest
-from recsys.data.subject_request import LIMITS, SubjectKind, SubjectState
+from recsys.data.corrections import Corrected, CorrectionStatus, moves_between
+from recsys.data.history import History, event_digest
+from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.models.customer import pack_term, unpack_term
 from recsys.rights.desk import Wanted
 from recsys.rights.worker import SubjectWorker
 from recsys.store.workspace import Workspace, memory_workspace
 from recsys.training.renew import renew
 from recsys.training.terms import TrainConfig
-from recsys.types import ModelStatus, Purchase
+from recsys.types import CatalogueItem, ModelStatus, Purchase
 from tests.recsys.erasure.shop import ADA, BEN, Shop, content, live, open_sqlite, stock, sum_without, with_cache
 from tests.recsys.training.shop import OPENING, TickingClock
 
@@ -185,3 +185,27 @@ def test_who_has_no_purchase_left_is_out_of_the_sum() -> None:
     work(shop)
     assert content(shop).n_added == added - 1
     assert not shop.recommender.recommend("zoe").personalized
+
+
+def test_a_corrected_item_that_is_newer_than_the_sum_is_in_none_of_it(shop: Shop) -> None:
+    key, whole = shop.key(ADA), content(shop)
+    [old] = list(shop.workspace.sums.terms_of(key).values())
+    shop.workspace.catalogue.add_items([CatalogueItem(item_id="newer")])
+    shop.recommender.record({ADA: [Purchase(item_id="newer", timestamp=OPENING, event_id="first")]})
+    history = shop.workspace.histories.history(key)
+    events = [event for event in history.purchases["event"].tolist() if event != event_digest("first")]
+
+    def change(before: History) -> Corrected:
+        purchases = before.purchases.copy()
+        purchases["item"][purchases["event"] == events[0]] = len(whole.items)
+        after = History(purchases)
+        return Corrected(after, (CorrectionStatus.CORRECTED,), moves_between(before, after))
+
+    shop.workspace.subjects.rectify(
+        SubjectRequest(request_id="r", kind=SubjectKind.RECTIFICATION, received_at=OPENING), key, change
+    )
+    work(shop)
+    [term] = shop.workspace.sums.terms_of(key).values()
+    assert set(np.frombuffer(term, "<i4")) <= set(np.frombuffer(old, "<i4"))
+    shop.erase(ADA)
+    assert content(shop).to_bytes() == sum_without(whole, [ADA]).to_bytes()
