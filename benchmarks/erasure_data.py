@@ -102,8 +102,12 @@ def recall_and_ndcg(scores: NDArray[np.floating], known: sp.csr_matrix, wanted: 
 
 
 def distance(one: Scores, other: Scores, purchased: sp.csr_matrix) -> float:
-    """The Frobenius norm of the difference of the scores, for customers who bought this."""
-    return float(np.linalg.norm(one.scores(purchased) - other.scores(purchased)))
+    """The Frobenius norm of the difference of the scores, for customers who bought this.
+
+    What a model does not know counts as 0.
+    """
+    first, second = (np.nan_to_num(model.scores(purchased), neginf=0.0) for model in (one, other))
+    return float(np.linalg.norm(first - second))
 
 
 def timed(work: Callable[[], Made]) -> tuple[Made, float]:

@@ -1,12 +1,14 @@
 """What the erasure benchmark computes for itself: metrics, attacks, shards, downdates and sweeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from benchmarks import erasure_attacks, erasure_bases, erasure_shards
 from benchmarks.erasure_data import Shop, distance, recall_and_ndcg
-from benchmarks.erasure_peers import Base, Comparison, compared, from_nothing
+from benchmarks.erasure_peers import Base, Comparison, compared, from_nothing, with_ours
 
 
 def shop(n_customers: int = 120, n_items: int = 40) -> sp.csr_matrix:
@@ -144,6 +146,14 @@ def test_doing_nothing_is_as_far_as_before_and_a_downdate_is_no_distance(compari
     )
     assert exact["peers.exact.residual10"] < 1e-9
     assert exact["peers.exact.after10.recall20"] == base.itself("ease", comparison)["peers.ease.retrained10.recall20"]
+
+
+def test_ours_is_no_distance_from_a_training_without_the_customer_though_an_item_was_never_bought(
+    comparison: Comparison,
+) -> None:
+    unsold = sp.csr_matrix(sp.hstack([comparison.train, sp.csr_matrix((comparison.train.shape[0], 1))]))
+    found = with_ours(replace(comparison, train=unsold, valid=unsold, test=unsold))
+    assert found["peers.gram.residual1"] == found["peers.gram.residual10"] == 0
 
 
 def test_an_erasure_that_keeps_a_partition_made_with_the_customer_is_not_exact(comparison: Comparison) -> None:
