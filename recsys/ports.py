@@ -182,6 +182,9 @@ class Sums(Protocol):
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's term in every sum that holds one, by sum id."""
 
+    def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
+        """Every customer's term in the sum, in the order of keys; none, for a sum that there is none of."""
+
 
 class Erasures(Protocol):
     """The durable queue of erasure requests."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, experiments, feedback, ledger, log, operate, privacy, verify, webhooks
+from pipelines.cli import audit, data, experiments, feedback, influence, ledger, log, operate, privacy, verify, webhooks
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -37,6 +37,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
+    influence.influence,
     verify.verify,
 )
 for command in COMMANDS:

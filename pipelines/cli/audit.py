@@ -1,19 +1,21 @@
-"""Commands that attack what privrec releases: audit canaries."""
+"""Commands for auditors: what attacks a release, and what shows how it was made."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import options
 from pipelines.console import console, print_json, print_table, status_console
-from recsys.errors import VerificationError
+from recsys.errors import NotFoundError, VerificationError
 from recsys.types import PrivacyBudget
 
 if TYPE_CHECKING:
     from recsys.audit.canaries import CanaryAudit
 
 audit = typer.Typer(
-    help="Attack what is released, and compare what was found with what was promised.", no_args_is_help=True
+    help="Compare what is released with what was promised: attack it, or have it made once more.",
+    no_args_is_help=True,
 )
 
 
@@ -58,6 +60,34 @@ def canaries(
             "SECURITY.md says"
         )
         raise VerificationError(msg)
+
+
+@audit.command("export")
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="To make; it must not exist yet.")],
+    *,
+    version: Annotated[str | None, typer.Option(help="As in `privrec models`.  [default: the live one]")] = None,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write what an auditor needs to train a version once more: privrec verify RECEIPT --retrain DIRECTORY.
+
+    Beside the published files it holds what every customer bought: no names, no times, in no order, and still personal
+    data, as a basket can give its buyer away. No erasure reaches the copy: hand it over sealed, delete it afterwards.
+    """
+    from pipelines.audit_export import export_audit
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        chosen = version or workspace.registry.live()
+        if chosen is None:
+            msg = "expected a live version to export, got none; train one, or name a version: --version"
+            raise NotFoundError(msg)
+        found = export_audit(workspace, chosen, directory)
+    if as_json:
+        print_json({"version": found.version, "directory": str(directory)})
+        return
+    console.print(f"exported version {found.version}; personal data: hand it over sealed, and delete it afterwards")
 
 
 def _show(found: "CanaryAudit") -> None:

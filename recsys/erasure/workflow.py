@@ -78,11 +78,22 @@ class ErasureDesk:
             InputError: the id cannot be one, or the reason is too long.
             StorageError: the request could not be written; nothing changed.
         """
+        return self.request_key(self._pseudonyms.user_key(user_id), user_id, reason=reason, release=release)
+
+    def request_key(
+        self, user_key: UserKey, name: str, *, reason: str = "customer request", release: bool = False
+    ) -> tuple[ErasureRequest, str]:
+        """As `request`, of a customer whose id is not known; the receipt commits to this name, which stands for it.
+
+        Raises:
+            InputError: the reason is too long.
+            StorageError: the request could not be written; nothing changed.
+        """
         _check_reason(reason)
-        user_key, salt, now = self._pseudonyms.user_key(user_id), secrets.token_bytes(SALT_BYTES), self._clock()
+        salt, now = secrets.token_bytes(SALT_BYTES), self._clock()
         asked = ErasureRequest(
             request_id=str(uuid.uuid4()),
-            subject=subject_commitment(user_id, salt),
+            subject=subject_commitment(name, salt),
             reason=reason,
             received_at=now,
             due_at=now + self._due,

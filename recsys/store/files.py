@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,9 +30,14 @@ def temporary_name(directory: Path) -> Path:
 
 def write_new(path: Path, data: bytes) -> None:
     """Write a file that must not exist yet, readable by its owner only, and sync it."""
+    write_lines(path, [data])
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """As `write_new`, of lines that come one by one: they are never in memory together."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        file.writelines(lines)
         file.flush()
         os.fsync(descriptor)
 

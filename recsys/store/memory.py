@@ -201,6 +201,10 @@ class MemorySums:
         """The customer's term in every sum that holds one, by sum id."""
         return self._state.holding(user_key)
 
+    def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
+        """Every customer's term in the sum, in the order of keys."""
+        yield from sorted(self._state.terms.get(sum_id, {}).items(), key=lambda item: item[0])
+
 
 class MemoryErasures:
     """Satisfies `ports.Erasures`."""

@@ -11,6 +11,7 @@ from recsys.models.gram import GramSum
 from recsys.privacy.accounting import epsilon_of_spends, mu_of_spends
 from recsys.privacy.ledger import PrivacyLedger, epsilon_json
 from recsys.privacy.noise import OS_ENTROPY, Entropy
+from recsys.training.audit_export import EXPORT_DIGEST, digest_of, export_lines
 from recsys.training.fit import Fitted, fit_again
 from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
@@ -83,13 +84,20 @@ def register(
         StateError: one of its releases is not in the ledger; nothing was saved.
     """
     spends = [*spends_of(terms, sum_id, purpose), *beside.spends]
+    rows = digest_of(export_lines(stores, fitted.factors.item_ids, sum_id, purpose))
     version = name_version(
         ModelVersion(
             version="",
             trainer=terms.trainer,
             created_at=stores.clock(),
             model_digest=fitted.factors.digest,
-            config={"purpose": purpose, "terms": terms.to_json(), **beside.config, **_certified(fitted)},
+            config={
+                "purpose": purpose,
+                "terms": terms.to_json(),
+                EXPORT_DIGEST: rows,
+                **beside.config,
+                **_certified(fitted),
+            },
             privacy=privacy_statement(stores, terms.delta, spends),
             sum_id=sum_id,
             parent=parent,

@@ -71,3 +71,22 @@ def test_terms_that_cannot_be_computed_leave_no_part_of_a_sum(
         ports.sums.create_sum("s", b"content", terms())
     assert ports.sums.latest_sum() is None
     assert ports.sums.terms_of(customer(1)) == {}
+
+
+def test_the_terms_in_a_sum_come_in_the_order_of_keys(ports: Workspace, customer: Callable[[int], UserKey]) -> None:
+    numbers = range(2001, 0, -1)
+    ports.sums.create_sum("s", b"", ((customer(number), b"%d" % number) for number in numbers))
+    ports.sums.create_sum("t", b"", [(customer(1), b"other")])
+    found = list(ports.sums.terms_in("s"))
+    assert found == sorted((customer(number), b"%d" % number) for number in numbers)
+    assert list(ports.sums.terms_in("t")) == [(customer(1), b"other")]
+    assert list(ports.sums.terms_in("none")) == []
+
+
+def test_the_term_of_an_erased_customer_is_in_no_sum(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    ports.sums.create_sum("s", b"content", [(customer(1), b"one"), (customer(2), b"two")])
+    ports.erasures.suppress(erasure_request("r"), customer(1))
+    ports.erasures.erase_customer("r", {"s": b"less"}, {})
+    assert list(ports.sums.terms_in("s")) == [(customer(2), b"two")]

@@ -27,6 +27,7 @@ COMMANDS = {
     "worker",
     "recommend",
     "erase",
+    "influence",
     "verify",
     "ledger",
     "log",

@@ -16,6 +16,7 @@ PLANTED = {
     "client": ("privrec/planted.py", "import recsys.ports"),
     "rooms": ("recsys/evidence/planted.py", "import recsys.store"),
     "verifier": ("recsys/evidence/planted_too.py", "import numpy"),
+    "auditor": ("pipelines/served.py", "import recsys.store"),
     "frameworks": ("recsys/models/planted.py", "import sqlalchemy"),
     "adapters": ("pipelines/planted.py", "import redis"),
     "implicit": ("recsys/data/planted.py", "import implicit"),

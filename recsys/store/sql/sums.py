@@ -1,6 +1,6 @@
 """Sums before noise in SQL: as sensitive as the histories, hence sealed, and so is every term."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, Engine, bindparam, exists, select
 
@@ -12,7 +12,7 @@ from recsys.store.sql.tables import sums, suppressed, terms
 from recsys.types import UserKey
 
 PAGE = 1000
-"""Terms written at once."""
+"""Terms written, or read, at once."""
 
 
 class SqlSums:
@@ -61,6 +61,22 @@ class SqlSums:
             rows = connection.execute(select(terms.c.sum_id, terms.c.term).where(terms.c.user_key == user_key)).all()
         return {row.sum_id: self._ring.open(Purpose.SUM, row.term, _term_context(row.sum_id, user_key)) for row in rows}
 
+    def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
+        """Every customer's term in the sum, in the order of keys.
+
+        Read page by page, so that no transaction stays open while the caller works.
+        """
+        after = b""
+        while page := self._page_after(sum_id, after):
+            for user_key, term in page:
+                yield user_key, self._ring.open(Purpose.SUM, term, _term_context(sum_id, user_key))
+            after = page[-1][0]
+
+    def _page_after(self, sum_id: str, user_key: bytes) -> list[tuple[UserKey, bytes]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(_TERMS_AFTER, {"sum": sum_id, "key": user_key})
+            return [(UserKey(row.user_key), row.term) for row in rows]
+
     def _insert_terms(self, connection: Connection, sum_id: str, given: Iterable[tuple[UserKey, bytes]]) -> None:
         for page in chunks(given, PAGE):
             insert_all(connection, terms, [self._term_row(sum_id, user_key, term) for user_key, term in page])
@@ -85,4 +101,10 @@ def _term_context(sum_id: str, user_key: UserKey) -> bytes:
 
 _HOLDS_SUPPRESSED = select(
     exists().where(terms.c.sum_id == bindparam("sum"), terms.c.user_key == suppressed.c.user_key)
+)
+_TERMS_AFTER = (
+    select(terms.c.user_key, terms.c.term)
+    .where(terms.c.sum_id == bindparam("sum"), terms.c.user_key > bindparam("key"))
+    .order_by(terms.c.user_key)
+    .limit(PAGE)
 )

@@ -17,6 +17,7 @@ from recsys.models.customer import unpack_term
 from recsys.privacy.accounting import mu_of
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.store.workspace import Workspace, memory_workspace
+from recsys.training.audit_export import EXPORT_DIGEST
 from recsys.training.terms import TrainConfig
 from recsys.training.train import refuse_early, snapshot, train
 from recsys.types import ModelStatus, PrivacyBudget, Trainer
@@ -319,6 +320,7 @@ def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_mod
     for n_customers in (40, 37):
         shop = open_shop(small_log(n_customers))
         fields = json.loads(write_manifest(train(shop, TrainConfig(trainer=trainer), entropy=seeded())))
+        assert len(fields["config"].pop(EXPORT_DIGEST)) == 64  # under a secret salt: it tells nothing by itself
         manifests.append({name: fields[name] for name in fields.keys() - {"model_digest", "sum_id"}})
     assert manifests[0] == manifests[1]
 
