@@ -101,8 +101,11 @@ def erasures(workspace: Workspace) -> Finding:
     if backlog.pending > limit:
         says = f"more than {limit} erasures wait: is a worker running? (privrec worker)"
         return Finding(state="backlog", says=says, serves=False)
-    if backlog.due and backlog.due < workspace.clock():
-        return Finding(state="overdue", says="an erasure is overdue: see privrec worker and its log")
+    if backlog.stuck:
+        says = "an erasure is stuck: see privrec erasures, mend what it says, then privrec erasures retry"
+        return Finding(state="stuck", says=says)
+    if backlog.overdue:
+        return Finding(state="overdue", says="an erasure is overdue: see privrec erasures")
     return Finding(state="ok", says="no erasure is overdue")
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.schemas import ErrorBody, ErrorEnvelope
 from recsys.errors import (
+    ErasureConflictError,
     EventConflictError,
     ImportConflictError,
     InputError,
@@ -39,6 +40,7 @@ RULES = (
     Rule(NotFoundError, 404, "not_found"),
     Rule(VersionConflictError, 409, "version_conflict"),
     Rule(ImportConflictError, 409, "import_conflict"),
+    Rule(ErasureConflictError, 409, "erasure_conflict"),
     Rule(StateError, 503, "unavailable"),
     Rule(PrivrecError, 500, "internal"),
 )

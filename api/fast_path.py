@@ -1,6 +1,6 @@
 """In front of the framework: the answer that is asked for most, from the cache, without waking the rest.
 
-It answers a customer's recommendations in their default form if the finished answer lies in the cache and may be
+It answers a customer's recommendations in their default form if the list lies in the cache and may be
 served. Everything else, every miss and every doubt goes to the route in `api.routes.recommendations`, the slow twin,
 whose answers are the same to the byte.
 """

@@ -1,4 +1,4 @@
-"""The finished answer of a customer, from the cache, if it may be served without the database being asked."""
+"""The finished answer to a customer, from the cache, if it may be served without the database being asked."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,11 +9,12 @@ from typing import NamedTuple, Protocol
 from starlette.types import Scope as Connection
 
 from api.known_keys import KnownKeys
-from api.lease import Certificate, Lease, LeaseKeeper
+from api.lease import Certificate, Form, Lease, LeaseKeeper
 from api.rate_limit import TokenBuckets
 from api.services import Services
 from recsys.errors import CacheUnavailableError, InputError
-from recsys.serving.sealed_lists import beginning, open_answer
+from recsys.serving.rendered import version_part
+from recsys.serving.sealed_lists import beginning, open_document
 from recsys.serving.shown_items import ShownItems
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
@@ -47,8 +48,7 @@ class Asked(NamedTuple):
 
     user_key: UserKey
     lease: Lease
-    header: bytes
-    """How a value begins that may be served."""
+    form: Form
     name: bytes
 
 
@@ -99,11 +99,11 @@ class HotPath:
         if lease is None or lease.certificate.server_id != self.reader.server_id:
             self.counts.no_lease += 1
             return None
-        header, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
-        return Asked(user_key, lease, header, self.name_of(user_key, slot))
+        form, slot = lease.certificate.place_of(partial(self.ring.draw, user_key))
+        return Asked(user_key, lease, form, self.name_of(user_key, slot))
 
     def finished(self, asked: Asked, value: bytes | None) -> bytes | None:
-        """The finished answer in the value that came; None if there is none that may be served. Either is counted."""
+        """The answer made of the value that came; None if there is none that may be served. Either is counted."""
         body = self._finished(asked, value)
         if body is None:
             self.counts.miss += 1
@@ -116,10 +116,10 @@ class HotPath:
         self.counts.miss += 1
 
     def _finished(self, asked: Asked, value: bytes | None) -> bytes | None:
-        if value is None or not value.startswith(asked.header) or not self.lease.holds(asked.lease):
+        if value is None or not value.startswith(asked.form.header) or not self.lease.holds(asked.lease):
             return None
-        body = open_answer(self.ring, asked.user_key, value)
-        return body if body and self.shown.covers(body) else None
+        document = open_document(self.ring, asked.user_key, value)
+        return None if document is None else self.shown.answer(document, asked.form.version_part)
 
     def _customer(self, scope: Connection) -> UserKey | None:
         """The customer of a request in its default form; None for any other request, or for an id that is none."""
@@ -193,9 +193,14 @@ def read_certificate(workspace: Workspace, shown: ShownItems) -> Certificate | N
         return None
     experiment = served.experiment
     return Certificate(
-        header=beginning(fence.epoch, served.live),
+        live=form_of(fence.epoch, served.live),
         server_id=fence.identity,
         slot=slot,
         experiment=experiment,
-        beside=beginning(fence.epoch, experiment.version) if experiment else b"",
+        beside=form_of(fence.epoch, experiment.version) if experiment else None,
     )
+
+
+def form_of(epoch: int, version: str) -> Form:
+    """What the version's values of this epoch have in common."""
+    return Form(header=beginning(epoch, version), version_part=version_part(version))

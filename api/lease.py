@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
@@ -16,27 +17,37 @@ RENEWAL_SECONDS = 0.2
 """Between the beginnings of two reads, so that three may fail before the lease runs out."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Certificate:
-    """What the database says of the cache: how a value begins that may be served, and in which server it lies."""
+class Form(NamedTuple):
+    """What the values of a version have in common under one epoch, and the answers made of them."""
 
     header: bytes
+    """How a value begins that may be served."""
+    version_part: bytes = b""
+    """Of an answer: `recsys.serving.rendered`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What the database says of the cache: which lists may be served, and in which server they lie."""
+
+    live: Form
     server_id: str
     slot: int = 0
     """Of the cache: where the live version's lists lie."""
     experiment: Experiment | None = None
-    beside: bytes = b""
-    """How a value of the experiment's version begins; it lies in the other slot."""
+    beside: Form | None = None
+    """The experiment's version; it lies in the other slot."""
 
-    def place_of(self, draw: Callable[[str], float]) -> tuple[bytes, int]:
-        """How the value of a customer begins, and the slot it lies in.
+    def place_of(self, draw: Callable[[str], float]) -> tuple[Form, int]:
+        """Which lists a customer is shown, and the slot they lie in.
 
         Args:
             draw: the customer's number for a salt; asked for only while an experiment runs
         """
-        if self.experiment is not None and self.experiment.shows(draw(self.experiment.salt)):
-            return self.beside, 1 - self.slot
-        return self.header, self.slot
+        experiment, beside = self.experiment, self.beside
+        if experiment is not None and beside is not None and experiment.shows(draw(experiment.salt)):
+            return beside, 1 - self.slot
+        return self.live, self.slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

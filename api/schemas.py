@@ -17,7 +17,7 @@ from pydantic import (
 
 from recsys.clock import isoformat
 from recsys.data.imported import FIRST_YEAR, LAST_YEAR, MAX_QUANTITY
-from recsys.erasure.workflow import MAX_REASON
+from recsys.erasure.rules import MAX_REASON
 from recsys.identifiers import MAX_ID_BYTES, check_event_id, check_item_id, check_user_id, is_line
 from recsys.types import EventStatus, ModelStatus, Purpose, Reason, Task
 
@@ -235,17 +235,6 @@ class ErasureAccepted(Outgoing):
     subject_salt: str = Field(
         description="For the customer alone, and only now: shows that the receipt is theirs. Empty if asked for before."
     )
-
-
-class ErasureStatus(Outgoing):
-    """How far an erasure has come."""
-
-    request_id: str
-    state: str
-    received_at: Moment
-    due_at: Moment
-    days_left: int = Field(description="Whole days until it is due; negative when overdue.")
-    details: dict[str, Any] = Field(description="What the finished steps found and did; no customer id.")
 
 
 class ModelSummary(Outgoing):

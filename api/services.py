@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
-from recsys.erasure.workflow import ErasureDesk
+from recsys.erasure.desk import ErasureDesk
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
@@ -46,9 +46,11 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
     desk = ErasureDesk(
         pseudonyms=workspace.keys,
         erasures=workspace.erasures,
+        journal=workspace.journal,
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=due_days,
+        grace_hours=workspace.settings.erasure_grace_hours,
     )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock

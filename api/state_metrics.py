@@ -70,9 +70,11 @@ def cache(workspace: Workspace) -> Iterator[Metric]:
 
 
 def erasures(workspace: Workspace) -> Iterator[Metric]:
-    """How many customers wait, and for how long."""
+    """How many customers wait, for how long, and how many somebody has to look at."""
     backlog, now = workspace.erasures.backlog(), workspace.clock()
     yield _gauge("privrec_erasures_pending", f"Erasures without a receipt. {INTERNAL}", backlog.pending)
+    yield _gauge("privrec_erasures_overdue", f"Those whose time has run out. {INTERNAL}", backlog.overdue)
+    yield _gauge("privrec_erasures_stuck", f"Those that the worker gave up. {INTERNAL}", backlog.stuck)
     age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0.0
     yield _gauge("privrec_erasure_oldest_seconds", f"How long the oldest of them waits. {INTERNAL}", age)
     if backlog.due:

@@ -20,7 +20,9 @@ class WebhookBody(Incoming):
 
     url: str = Field(max_length=MAX_URL, description="`https://`, on a public address, without credentials.")
     events: list[Annotated[WebhookEvent, Strict(strict=False)]] = Field(  # strict JSON has no enumerations
-        min_length=1, max_length=10, description="`erasure.completed` and `model.promoted`."
+        min_length=1,
+        max_length=10,
+        description="`erasure.completed`, `erasure.due_soon`, `erasure.stuck` and `model.promoted`.",
     )
 
 

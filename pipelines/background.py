@@ -29,6 +29,25 @@ def beside(job: Callable[[Workspace, threading.Event], None], workspace: Workspa
         thread.join()
 
 
+class Quietly:
+    """A step whose failure is logged when it begins and when its reason changes, not at every look."""
+
+    def __init__(self, step: Callable[[], object], *, failed: str) -> None:
+        """The step; `failed` is what the log says."""
+        self._step, self._failed, self._reason = step, failed, ""
+
+    def __call__(self) -> None:
+        """Take the step; whether it fails or not, the caller goes on."""
+        try:
+            self._step()
+        except PrivrecError as error:
+            if str(error) != self._reason:
+                json_logger().warning(self._failed, reason=str(error))
+            self._reason = str(error)
+        else:
+            self._reason = ""
+
+
 def repeat(step: Callable[[], None], stop: threading.Event, *, postponed: str) -> None:
     """Take the step again and again until told to stop; where a store is away, log that it is postponed."""
     log = json_logger()

@@ -1,11 +1,16 @@
 """Erasure with everything it needs: the desk that acknowledges, the worker that finishes."""
 
-from recsys.erasure.workflow import ErasureDesk, ErasureWorker
-from recsys.errors import PrivrecError
+from datetime import timedelta
+
+from recsys.erasure.desk import ErasureDesk
+from recsys.erasure.lineage import lineage, roster_proof
+from recsys.erasure.workflow import ErasureWorker
+from recsys.errors import NotFoundError, PrivrecError
 from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
+from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace
-from recsys.types import ErasureState, ModelVersion
+from recsys.types import ErasureState, Json, ModelVersion
 
 
 def recommender(workspace: Workspace) -> Recommender:
@@ -27,9 +32,11 @@ def desk(workspace: Workspace) -> ErasureDesk:
     return ErasureDesk(
         pseudonyms=workspace.pseudonyms,
         erasures=workspace.erasures,
+        journal=workspace.journal,
         fence=workspace.fence,
         clock=workspace.clock,
         due_days=workspace.settings.erasure_due_days,
+        grace_hours=workspace.settings.erasure_grace_hours,
     )
 
 
@@ -39,7 +46,39 @@ def worker(workspace: Workspace, progress: Progress = lambda _: None) -> Erasure
         workspace,
         release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
         publish=lambda: recommender(workspace).publish(progress),
+        train_every=_train_every(workspace.settings),
+        backups=workspace.settings.backups_kept,
     )
+
+
+def _train_every(settings: Settings) -> timedelta | None:
+    if not settings.train_every:
+        return None
+    from recsys.privacy.schedule import days_of  # noqa: PLC0415 - numpy: a server must not start with it
+
+    return timedelta(days=days_of(settings.train_every))
+
+
+def preview(workspace: Workspace, user_id: str) -> dict[str, Json]:
+    """Where the customer is and an erasure would go; nothing is changed."""
+    user_key = workspace.pseudonyms.user_key(user_id)
+    held = [request for request, key in workspace.erasures.customers() if key == user_key]
+    return lineage(workspace, user_key, held[-1] if held else None, workspace.settings.backups_kept)
+
+
+def prove_roster(workspace: Workspace, version: str, user_id: str) -> dict[str, Json]:
+    """A proof whether the version was made with the customer.
+
+    Raises:
+        NotFoundError: no such version, or it is older than rosters.
+        ArtifactError: the record says other customers than the manifest.
+    """
+    user_key = workspace.pseudonyms.user_key(user_id)
+    for found in workspace.registry.versions():
+        if found.version == version:
+            return roster_proof(workspace, found, user_key)
+    msg = "expected a version as in `privrec models`, got another; take one from there"
+    raise NotFoundError(msg)
 
 
 def _release_again(workspace: Workspace, sum_id: str, purpose: str) -> ModelVersion:
@@ -53,9 +92,10 @@ def finish(workspace: Workspace, request_id: str, progress: Progress = lambda _:
 
     Raises:
         PrivrecError: this request could not be finished; another one that is held up is no error here.
+        NotFoundError: it is in its days of grace, or stuck.
     """
     try:
-        worker(workspace, progress).run()
+        worker(workspace, progress).run(waiting=True)
     except PrivrecError:
         if workspace.erasures.request(request_id).state is not ErasureState.RECEIPTED:
             raise

@@ -91,4 +91,4 @@ def finish_all(workspace: Workspace, advance: Advance) -> None:
     Raises:
         PrivrecError: one could not be finished; the others are.
     """
-    worker(workspace).run(lambda _: advance(1))
+    worker(workspace).run(lambda _: advance(1), waiting=True)

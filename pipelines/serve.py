@@ -6,11 +6,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 
 from pipelines import background
-from pipelines.background import beside, repeat
+from pipelines.background import Quietly, beside, repeat
 from pipelines.erase import worker
 from pipelines.exports import Exporter
 from pipelines.imports import Importer
@@ -103,15 +104,14 @@ def publisher_thread(workspace: Workspace) -> AbstractContextManager[None]:
 
 def work(workspace: Workspace, stop: threading.Event) -> None:
     """Certify the cache and finish pending erasures until told to stop; a store that is away is tried again."""
-    repeat(lambda: _certify_and_erase(workspace), stop, postponed="erasure postponed")
+    certify = Quietly(workspace.fence.certify, failed="cache not certified")
+    repeat(lambda: _certify_and_erase(workspace, certify), stop, postponed="erasure postponed")
 
 
-def _certify_and_erase(workspace: Workspace) -> None:
+def _certify_and_erase(workspace: Workspace, certify: Callable[[], None]) -> None:
     log, started = json_logger(), time.monotonic()
-    try:
-        workspace.fence.certify()
-    except PrivrecError as error:
-        log.warning("cache not certified", reason=str(error))
+    certify()
+    workspace.erasures.warn(workspace.clock() + timedelta(days=workspace.settings.erasure_warn_days))
 
     def tell(request: ErasureRequest) -> None:
         log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))

@@ -261,15 +261,75 @@ class ErasureAccepted(TypedDict):
     subject_salt: str
 
 
-class ErasureStatus(TypedDict):
-    """How far an erasure has come."""
+class ErasureSummary(TypedDict):
+    """How far an erasure has come, and how long it may take."""
 
     request_id: str
     state: str
     received_at: str
     due_at: str
     days_left: int
+    overdue: bool
+    extension: str
+    attempts: int
+    problem: str
+    next_attempt_at: str | None
+    stuck: bool
+
+
+class ErasureStatus(ErasureSummary):
+    """How far an erasure has come, and what was done."""
+
+    notified: bool | None
     details: dict[str, Any]
+
+
+class ConsentAnswer(TypedDict):
+    """What a fresh consent changed."""
+
+    lifted: str | None
+
+
+class LineageVersion(TypedDict):
+    """A version that was made with the customer."""
+
+    version: str
+    status: ModelStatus
+    trainer: str
+    created_at: str
+    private: bool
+    epsilon: float | str | None
+    slot: int | None
+    in_experiment: bool
+
+
+class BackupKept(TypedDict):
+    """A backup that may hold the customer, sealed."""
+
+    name: str
+    kept_until: str
+
+
+class Lineage(TypedDict):
+    """Where a customer is; exact, and for the operator alone."""
+
+    history: bool
+    suppressed: bool
+    terms: int
+    versions: list[LineageVersion]
+    cache: list[str]
+    exports_with_lists: list[str]
+    uploads_of_purchases: list[str]
+    webhook_messages: str
+    backups: list[BackupKept]
+    counted: str
+
+
+class ErasureList(TypedDict):
+    """Erasures, oldest first; how many there are is exact, and for the operator alone."""
+
+    erasures: list[ErasureSummary]
+    counted: str
 
 
 # `from` is a word of Python, so the fields are in a call.
@@ -369,7 +429,9 @@ class Readiness(TypedDict):
     checks: dict[str, Check]
 
 
-WebhookEvent: TypeAlias = Literal["erasure.completed", "model.promoted", "webhook.test"]
+WebhookEvent: TypeAlias = Literal[
+    "erasure.completed", "erasure.due_soon", "erasure.stuck", "model.promoted", "webhook.test"
+]
 """What a webhook is told of; tests come on demand alone."""
 
 

@@ -17,8 +17,10 @@ from urllib.parse import quote, urlencode
 from privrec.answers import (
     BatchAnswer,
     ComparisonAnswer,
+    ConsentAnswer,
     DeadLetterList,
     ErasureAccepted,
+    ErasureList,
     ErasureStatus,
     Event,
     EventResults,
@@ -33,6 +35,7 @@ from privrec.answers import (
     ImportStatus,
     ItemFields,
     ItemList,
+    Lineage,
     Liveness,
     LogConsistency,
     LogInclusion,
@@ -300,6 +303,35 @@ class Client:
     def erasure(self, request_id: str) -> ErasureStatus:
         """How far an erasure has come."""
         return cast("ErasureStatus", self._ask(f"/v1/erasures/{_segment(request_id)}"))
+
+    def erasures(
+        self, *, show: Literal["open", "overdue", "stuck", "all"] = "open", limit: int = 100, after: str = ""
+    ) -> ErasureList:
+        """Erasures with their clocks, oldest first; the next page begins `after` the last request of this one."""
+        query = {"show": show, "limit": limit, "after": after or None}
+        return cast("ErasureList", self._ask("/v1/erasures", query))
+
+    def erasure_lineage(self, request_id: str) -> Lineage:
+        """Where the customer of an erasure is now: versions, caches, files and backups; for the operator alone."""
+        return cast("Lineage", self._ask(f"/v1/erasures/{_segment(request_id)}/lineage"))
+
+    def cancel_erasure(self, request_id: str) -> ErasureStatus:
+        """The erasure, taken back while nothing was destroyed."""
+        return cast("ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/cancel"))
+
+    def retry_erasure(self, request_id: str) -> ErasureStatus:
+        """The erasure, tried again at once though a step failed before, or it was stuck."""
+        return cast("ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/retry"))
+
+    def extend_erasure(self, request_id: str, reason: str) -> ErasureStatus:
+        """The erasure, due two months later, because it is complex (GDPR Art. 12(3))."""
+        return cast(
+            "ErasureStatus", self._send("POST", f"/v1/erasures/{_segment(request_id)}/extend", {"reason": reason})
+        )
+
+    def give_consent(self, user_id: str) -> ConsentAnswer:
+        """Which erasure keeps a customer out no longer who comes back; what was destroyed stays so."""
+        return cast("ConsentAnswer", self._send("POST", "/v1/consents", {"user_id": user_id}))
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""

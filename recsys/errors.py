@@ -8,6 +8,7 @@
     │   └── BudgetExceededError   the ledger has too little left; nothing was drawn
     ├── StateError                the state directory or a server is in the way       exit 5
     │   ├── ImportConflictError   an import is not, or no longer, where the request takes it to be
+    │   ├── ErasureConflictError  an erasure is not, or no longer, where the request takes it to be
     │   ├── StateLockedError      another process owns the state directory
     │   ├── ArtifactError         a model, sum or record is cut, changed or unreadable
     │   ├── LedgerTamperedError   the hash chain of the ledger does not hold
@@ -63,6 +64,10 @@ class VersionConflictError(StateError):
 
 class ImportConflictError(StateError):
     """An import is not, or no longer, where the request takes it to be; it is as it was."""
+
+
+class ErasureConflictError(StateError):
+    """An erasure is not, or no longer, where the request takes it to be; it is as it was."""
 
 
 class StateLockedError(StateError):

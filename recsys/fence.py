@@ -19,6 +19,7 @@ Tested by: tests/recsys/serving/test_fence_schedules.py::test_nothing_is_served_
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from recsys.errors import CacheUnavailableError
 from recsys.ports import Cache, Erasures, Fences
@@ -61,6 +62,14 @@ class CacheFence:
         """Return when no list can be served that was computed before now; otherwise as `bury`."""
         keys = list(user_keys)
         return not keys or self._promise(lambda: self._cache.forget(keys))
+
+    def unbury(self, user_key: UserKey) -> None:
+        """Let lists of a customer be kept again who is suppressed in the record no longer; a dead cache needs nothing.
+
+        A tombstone that stays costs time and nothing else: the record is asked, and the list computed.
+        """
+        with suppress(CacheUnavailableError):
+            self._cache.unbury(user_key)
 
     def is_certified(self) -> bool:
         """Whether this run of the cache's server is certified, and holds the epoch.

@@ -6,6 +6,7 @@ id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from recsys.types import (
     FeedbackStatus,
     FeedbackTotals,
     Fence,
+    JournalEntry,
     Json,
     ModelVersion,
     Permit,
@@ -189,10 +191,18 @@ class Sums(Protocol):
 class Erasures(Protocol):
     """The durable queue of erasure requests."""
 
+    def working(self) -> AbstractContextManager[None]:
+        """A block that only one worker is in at a time, on whichever machine; it is free again when that one dies.
+
+        Raises:
+            StateLockedError: another worker is in it.
+        """
+
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """Record the request and suppress the customer, in one transaction: the moment of acknowledgement.
 
-        If an open or finished request of the same customer exists, nothing is written and that request comes back.
+        If a request of the same customer holds already, open or finished, nothing is written and that one comes back.
+        One that was cancelled, or lifted by a fresh consent, holds no longer.
         """
 
     def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
@@ -211,6 +221,39 @@ class Erasures(Protocol):
         In the same transaction a message is written to every webhook that is told of `erasure.completed`.
         """
 
+    def change(self, request_id: str, rule: Callable[[ErasureRequest], ErasureRequest]) -> ErasureRequest:
+        """The request after the rule, in one transaction: when it is due and tried again, never how far it has come.
+
+        In the same transaction webhooks are told of `erasure.stuck` where the rule makes it so.
+
+        Raises:
+            NotFoundError: no such request.
+            Whatever the rule raises; nothing changed.
+        """
+
+    def cancel(self, request_id: str) -> UserKey:
+        """The customer of a request that is cancelled, and suppressed no longer; doing it again changes nothing.
+
+        Raises:
+            NotFoundError: no such request.
+            ErasureConflictError: something was destroyed already; nothing changed.
+        """
+
+    def holding(self, user_key: UserKey) -> ErasureRequest | None:
+        """The request that keeps the customer out; None if none does. One indexed read."""
+
+    def lift(self, user_key: UserKey) -> ErasureRequest | None:
+        """The finished request that no longer keeps the customer out, because of a fresh consent; None if none did.
+
+        What was destroyed stays so, and the request stays on record.
+
+        Raises:
+            ErasureConflictError: the request is still worked on; nothing changed.
+        """
+
+    def warn(self, before: datetime) -> int:
+        """How many open requests webhooks are told of now (`erasure.due_soon`): due before this moment, once each."""
+
     def request(self, request_id: str) -> ErasureRequest:
         """The request.
 
@@ -225,10 +268,13 @@ class Erasures(Protocol):
         """How many requests there ever were. One indexed read."""
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
-        """The requests that are not receipted, oldest first, each with its customer."""
+        """The requests that are open, oldest first, each with its customer."""
+
+    def customers(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """Every request, oldest first, each with its customer."""
 
     def backlog(self) -> Backlog:
-        """How much is not receipted. One cheap read: whoever watches the service asks often."""
+        """How much is open. One cheap read: whoever watches the service asks often."""
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt.
@@ -238,7 +284,25 @@ class Erasures(Protocol):
         """
 
     def suppressed(self) -> Iterator[UserKey]:
-        """Every customer who was ever suppressed, in the order of keys."""
+        """Every customer who is suppressed, in the order of keys."""
+
+
+class Journal(Protocol):
+    """Who is kept out, noted outside of the database, so that it outlives a backup of that. Nothing is taken out."""
+
+    def note(self, *entries: JournalEntry) -> None:
+        """Append the entries durably.
+
+        Raises:
+            StorageError: the disk refused; the last of them may not be there.
+        """
+
+    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+        """The entries behind this place, oldest first, and the place behind the last: all, if there is no such place.
+
+        Raises:
+            ArtifactError: one does not open: it was changed, or the keys are another installation's.
+        """
 
 
 class ReceiptLog(Protocol):
@@ -392,6 +456,9 @@ class Cache(Protocol):
             The identity of the server that was told.
         """
 
+    def unbury(self, user_key: UserKey) -> None:
+        """Let lists of the customer in again that are computed from now on: the tombstone goes, if there is one."""
+
     def identity(self) -> str:
         """The name of this run of the server; empty if there is no server.
 
@@ -450,6 +517,9 @@ class Webhooks(Protocol):
 
     def waiting(self) -> tuple[int, int]:
         """How many messages are to be sent, and how many were given up."""
+
+    def about(self, request_id: str) -> tuple[int, int]:
+        """How many messages about the erasure are to be sent, and how many were given up."""
 
     def dead(self) -> tuple[Delivery, ...]:
         """Messages that were given up, oldest first."""

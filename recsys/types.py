@@ -45,6 +45,8 @@ class Trainer(StrEnum):
     """Counts under differential privacy: the same list for everybody."""
     ALS = "als"
     """Implicit-feedback ALS without privacy: the baseline."""
+    ALS_CERTIFIED = "als_certified"
+    """The same at its optimum, without privacy: an erasure ends where a training that never saw the customer does."""
 
 
 class Splitting(StrEnum):
@@ -389,7 +391,10 @@ class ModelVersion:
 
 
 class ErasureState(StrEnum):
-    """How far an erasure has come. The states are passed in this order, and each step can be repeated."""
+    """How far an erasure has come. The states are passed in this order, and each step can be repeated.
+
+    The rules are in `recsys.erasure.rules`.
+    """
 
     SUPPRESSED = "suppressed"
     """Received and acknowledged: nothing personal is served from this moment."""
@@ -399,8 +404,12 @@ class ErasureState(StrEnum):
     """Models were released again, withdrawn, or bounded until the next release: the receipt says which."""
     PURGED = "purged"
     """Cached lists are gone and were read back."""
+    VERIFIED = "verified"
+    """What the steps before say was looked up again: in the record, the sums, the cache, the files and the models."""
     RECEIPTED = "receipted"
     """The signed receipt is written."""
+    CANCELLED = "cancelled"
+    """Taken back before anything was destroyed: the one state that is not on the way to the receipt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -417,23 +426,57 @@ class ErasureRequest:
     """Whether the operator spends privacy budget on releasing the affected models again at once."""
     details: Mapping[str, Json] = field(default_factory=dict)
     """What the finished steps found and did; no customer id."""
+    attempts: int = 0
+    """How often a step of it failed since it last went on."""
+    problem: str = ""
+    """Why the last attempt failed, in our words."""
+    next_at: datetime | None = None
+    """Nothing is tried before this moment; None: at once."""
+    stuck: bool = False
+    """Given up by the worker: it goes on when an operator says so, and until then the customer stays suppressed."""
+    extension: str = ""
+    """Why the operator took two months more (GDPR Art. 12(3)); empty: they did not."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something left to do."""
+        return self.state not in {ErasureState.RECEIPTED, ErasureState.CANCELLED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalEntry:
+    """That a customer is kept out from now on, because of this request; or is let in again."""
+
+    user_key: UserKey
+    request: ErasureRequest
+    """As it came: how far it has come is the queue's to know."""
+    lifted: bool = False
+    """Whether the customer is let in again: the request was cancelled, or a fresh consent came."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backlog:
-    """The erasure requests that are not receipted: how many, and the first two moments that matter (None: none)."""
+    """The erasure requests that are open: how many, and the first two moments that matter (None: none)."""
 
     pending: int
     oldest: datetime | None
     """When the one that waits for longest came."""
     due: datetime | None
     """When the first of them is due."""
+    overdue: int = 0
+    """How many of them should have been finished by now."""
+    stuck: int = 0
+    """How many of them the worker gave up."""
 
 
 class WebhookEvent(StrEnum):
     """What a webhook can be told of."""
 
     ERASURE_COMPLETED = "erasure.completed"
+    ERASURE_DUE_SOON = "erasure.due_soon"
+    """Told once of each request, some days before it is due."""
+    ERASURE_STUCK = "erasure.stuck"
+    """The worker gave a request up: somebody has to look at it."""
     MODEL_PROMOTED = "model.promoted"
     TEST = "webhook.test"
     """Sent on demand, whatever else the webhook is told of."""

@@ -10,7 +10,20 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import audit, data, experiments, feedback, influence, ledger, log, operate, privacy, verify, webhooks
+from pipelines.cli import (
+    audit,
+    data,
+    erasures,
+    experiments,
+    feedback,
+    influence,
+    ledger,
+    log,
+    operate,
+    privacy,
+    verify,
+    webhooks,
+)
 from recsys.errors import PrivrecError
 
 EXIT_CODES = (
@@ -45,6 +58,7 @@ for command in COMMANDS:
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(log.log, name="log")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(erasures.erasures, name="erasures")
 app.add_typer(operate.models, name="models")
 app.add_typer(experiments.experiment, name="experiment")
 app.add_typer(operate.keys, name="keys")

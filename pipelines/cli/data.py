@@ -68,7 +68,7 @@ def train(
         Trainer,
         typer.Option(
             help="gram: private factors. dp_als, dp_sgd: its private peers, without a sum to erase from "
-            "(dp_sgd needs the extra `dp`). popularity: private counts. als: NOT private."
+            "(dp_sgd needs the extra `dp`). popularity: private counts. als, als_certified: NOT private."
         ),
     ] = Trainer.GRAM,
     epsilon: options.Epsilon = 4.0,
@@ -107,6 +107,13 @@ def train(
             "its place is that of a training that never saw them. NOT private.",
         ),
     ] = False,
+    penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Of als_certified: a larger one leaves fewer columns, and is certified and erased from faster.  "
+            "[default: 0.7]"
+        ),
+    ] = None,
     protocol: Protocol = Splitting.TEMPORAL,
     evaluated: Annotated[
         bool,
@@ -147,6 +154,7 @@ def train(
         attributes=attributes is not None,
         candidate=candidate,
         erasable=erasable,
+        **({} if penalty is None else {"penalty": penalty}),
     )
     require_use([config])
     read = _read(data, columns) if data else None

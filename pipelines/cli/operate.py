@@ -98,7 +98,7 @@ def worker(
         if once:
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             Exporter(workspace).run()
-            finished = make_worker(workspace).run()
+            finished = make_worker(workspace).run(waiting=True)
             sender(workspace).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return
@@ -181,6 +181,29 @@ def report_model(
         print_json(json.loads(signed))
     else:
         show(body)
+
+
+@models.command("roster")
+def model_roster(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As in `privrec models`.")],
+    *,
+    customer: Annotated[str, typer.Option(help="Prove whether this customer is in it.")],
+    output: Annotated[Path | None, typer.Option(help="Write the proof to this file.")] = None,
+    state_dir: options.StateDir = None,
+) -> None:
+    """Find again whom a version was made with, compare with its manifest, and prove whether one customer is in it.
+
+    An auditor checks the proof with the roster's root in the manifest alone (privrec models show). It tells how many
+    customers there are, exactly: internal, not private.
+    """
+    from pipelines.erase import prove_roster
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        proof = prove_roster(workspace, version, customer)
+    if output is not None:
+        options.write(output, json.dumps(proof).encode(), hint="check the directory and its permissions")
+    console.print(f"the customer is {'' if proof['is_in'] else 'not '}in the roster of version {version}")
 
 
 @models.command("promote")

@@ -37,6 +37,9 @@ def erase(
             help="Spend planned budget now, on releasing the live model again from the sum without the customer.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show where USER is and what would be done; change nothing.")
+    ] = False,
     receipt: Annotated[
         Path | None, typer.Option(help="Write the signed receipt to this file; for many, each into this directory.")
     ] = None,
@@ -49,9 +52,14 @@ def erase(
     so. The salt that is printed shows that the receipt is this customer's. Hand it to them; it is kept nowhere.
     """
     if user is None or file is not None or handles is not None:
-        _check_named_once(user, file, handles)
+        _check_named_once(user, file, handles, dry_run=dry_run)
         whom = Whom(file=file, user_column=user_column, handles=handles, reason=reason, release=release)
         _erase_many(whom, receipt, state_dir, as_json=as_json)
+        return
+    if dry_run:
+        from pipelines.cli.preview import show_preview
+
+        show_preview(user, state_dir, as_json=as_json)
         return
     from pipelines.erase import desk, finish
     from recsys.store.workspace import open_workspace
@@ -60,6 +68,10 @@ def erase(
         request, salt = desk(workspace).request(user, reason=reason, release=release)
         # Before the work: the salt is kept nowhere, and the work may be refused.
         _acknowledge(request.request_id, salt, receipt, as_json=as_json)
+        if request.next_at is not None and not request.attempts and request.next_at > workspace.clock():
+            if not as_json:
+                _tell_grace(f"{request.next_at:%Y-%m-%d %H:%M} UTC")
+            return
         with bar("publishing", 0) as advance:
             signed = finish(workspace, request.request_id, advance)
     if receipt is not None:
@@ -68,7 +80,14 @@ def erase(
         _show_receipt(signed, receipt)
 
 
-def _check_named_once(user: str | None, file: Path | None, handles: Path | None) -> None:
+def _tell_grace(until: str) -> None:
+    console.print(f"destroyed from {until} on; until then `privrec erasures cancel` takes it back")
+
+
+def _check_named_once(user: str | None, file: Path | None, handles: Path | None, *, dry_run: bool) -> None:
+    if dry_run:
+        msg = "expected USER alone with --dry-run, got a file or nobody; name one customer"
+        raise InputError(msg)
     named = [each for each in (user, file, handles) if each is not None]
     if len(named) != 1:
         msg = f"expected one of USER, --file and --handles, got {len(named)}; say once whom to erase"
@@ -109,6 +128,9 @@ def _erase_many(whom: Whom, receipts: Path | None, state_dir: Path | None, *, as
             # Before the work: the salts are kept nowhere, and the work may be refused.
             if asked:
                 _acknowledge_many(asked, as_json=as_json)
+        if workspace.settings.erasure_grace_hours:
+            _tell_grace(f"{workspace.settings.erasure_grace_hours:g} hours from now")
+            return
         with bar("erasing", len(asked)) as advance:
             finish_all(workspace, advance)
         if receipts is not None:

@@ -1,10 +1,11 @@
 """Which versions may be published, compared and made live: none that was made with a customer who was erased since."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from recsys.erasure.lineage import versions_of
 from recsys.errors import VersionConflictError
 from recsys.ports import Erasures, Registry, Sums
-from recsys.types import ErasureRequest, ErasureState, Experiment, Json, UserKey
+from recsys.types import ErasureRequest, ErasureState, Experiment, UserKey
 
 WARM = 0.95
 """The share of customers whose lists must be ready before a version is made live: some buy something at any time, and
@@ -117,14 +118,7 @@ def refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Su
 
 def _erased_from(version: str, erasures: Erasures) -> bool:
     """Whether a finished step of an erasure names the version."""
-    return any(version in _versions(request.details) for request in erasures.requests())
-
-
-def _versions(details: Mapping[str, Json]) -> list[Json]:
-    """The versions that an erasure found the customer in; none before it looked."""
-    erased = details.get("erased")
-    found = erased.get("versions") if isinstance(erased, dict) else None
-    return found if isinstance(found, list) else []
+    return any(version in versions_of(request) for request in erasures.requests())
 
 
 def _suppressed_in(sum_id: str | None, erasures: Erasures, sums: Sums) -> bool:

@@ -6,42 +6,40 @@
                  is a function of an exact sum), withdrawn (if it makes no promise otherwise), or stays, bounded by its
                  (epsilon, delta)
     purged       the cached lists are deleted and read back, and no older file of purchases lies in the store
+    verified     all of this is looked up again (recsys/erasure/verification.py)
     receipted    the receipt is signed, entered in the log and kept
 
-Every step can be repeated, and a worker that died is followed by one that goes on where the queue says.
+Every step can be repeated, and a worker that died is followed by one that goes on where the queue says. A step that
+fails is tried again later and later, and at last the request is stuck until an operator looks at it: the rules are in
+recsys/erasure/rules.py.
 """
 
-import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from recsys.clock import Clock, isoformat
+from recsys.clock import isoformat
 from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
+from recsys.erasure.lineage import Backups, covered
+from recsys.erasure.rules import MAX_REASON, is_ready, put_off
+from recsys.erasure.stores import ErasureStores
+from recsys.erasure.verification import FOUND, is_cached, verify
 from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
-from recsys.evidence.receipt import subject_commitment, write_receipt
-from recsys.fence import CacheFence
-from recsys.intake import Exports, Imports
+from recsys.evidence.receipt import write_receipt
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
-from recsys.ports import Cache, Erasures, Pseudonyms, Registry, Sums
-from recsys.types import SLOTS, ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, UserKey
-
-SALT_BYTES = 16
-MAX_REASON = 500
-TOMBSTONE_BYTES = 1
-"""What the cache holds in the place of an erased customer's lists."""
+from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, Trainer, UserKey
 
 NO_UPLOADS = "no file of purchases from before the request is left"
 
+KEPT = "kept: bounded by its (epsilon, delta) until the next release"
+NO_PLAN = "none is planned"
 RELEASED = "superseded by a release from the sum without the customer"
 UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the customer"
+FOUND_AGAIN = "withdrawn, and superseded by the model of the purchases without the customer, which is the only one"
 WITHDRAWN = "withdrawn: its factors were deleted"
 TRAINED = "superseded by a training on the purchases without the customer: its trainer keeps no sum"
 
@@ -51,158 +49,95 @@ Publish = Callable[[], int]
 """Writes every customer's lists with the live model; returns how many."""
 
 
-class ErasureDesk:
-    """Takes requests: the only part of an erasure that a customer waits for."""
+class ErasureWorker:
+    """Takes requests through the states. One at a time on a database: the queue sees to that."""
 
     def __init__(
-        self, *, pseudonyms: Pseudonyms, erasures: Erasures, fence: CacheFence, clock: Clock, due_days: int
+        self,
+        stores: ErasureStores,
+        *,
+        release_again: ReleaseAgain,
+        publish: Publish,
+        train_every: timedelta | None = None,
+        backups: Backups = (),
     ) -> None:
-        """A desk over these stores; requests are due `due_days` days after they came."""
-        self._pseudonyms = pseudonyms
-        self._erasures = erasures
-        self._fence = fence
-        self._clock = clock
-        self._due = timedelta(days=due_days)
+        """A worker over these stores; the two functions are the training and the serving room's.
 
-    def request(
-        self, user_id: str, *, reason: str = "customer request", release: bool = False
-    ) -> tuple[ErasureRequest, str]:
-        """The acknowledged request and the salt that opens its subject commitment.
-
-        When it returns, no process serves a list of the customer, whatever becomes of the cache (recsys/fence.py).
-
-        The salt is shown this once and kept nowhere. If the customer has a request already, that one comes back, with
-        an empty salt.
-
-        Raises:
-            InputError: the id cannot be one, or the reason is too long.
-            StorageError: the request could not be written; nothing changed.
+        Args:
+            stores: where everything is
+            release_again: makes a version in the place of another
+            publish: writes the lists of the live version
+            train_every: how often a model is released by plan, so that receipts say when the next one is
+            backups: the operator's, so that receipts say how long they are kept
         """
-        return self.request_key(self._pseudonyms.user_key(user_id), user_id, reason=reason, release=release)
-
-    def request_key(
-        self, user_key: UserKey, name: str, *, reason: str = "customer request", release: bool = False
-    ) -> tuple[ErasureRequest, str]:
-        """As `request`, of a customer whose id is not known; the receipt commits to this name, which stands for it.
-
-        Raises:
-            InputError: the reason is too long.
-            StorageError: the request could not be written; nothing changed.
-        """
-        _check_reason(reason)
-        salt, now = secrets.token_bytes(SALT_BYTES), self._clock()
-        asked = ErasureRequest(
-            request_id=str(uuid.uuid4()),
-            subject=subject_commitment(name, salt),
-            reason=reason,
-            received_at=now,
-            due_at=now + self._due,
-            state=ErasureState.SUPPRESSED,
-            release=release,
-        )
-        request = self._erasures.suppress(asked, user_key)
-        self._fence.bury(user_key)
-        return request, salt.hex() if request.request_id == asked.request_id else ""
-
-
-class ErasureStores(Protocol):
-    """The stores that the worker needs; a workspace has them all."""
-
-    @property
-    def erasures(self) -> Erasures:
-        """The queue."""
-
-    @property
-    def sums(self) -> Sums:
-        """The sealed sums."""
-
-    @property
-    def registry(self) -> Registry:
-        """The model versions."""
-
-    @property
-    def cache(self) -> Cache:
-        """The finished lists."""
-
-    @property
-    def fence(self) -> CacheFence:
-        """What keeps promises about cached lists."""
-
-    @property
-    def imports(self) -> Imports:
-        """The files that are taken in."""
-
-    @property
-    def exports(self) -> Exports:
-        """The files that are handed out."""
-
-    @property
-    def signing_key(self) -> Ed25519PrivateKey:
-        """What receipts are signed with."""
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
-
-
-class ErasureWorker:
-    """Takes requests through the states. One at a time per installation: the state lock sees to that."""
-
-    def __init__(self, stores: ErasureStores, *, release_again: ReleaseAgain, publish: Publish) -> None:
-        """A worker over these stores; the two functions are the training and the serving room's."""
         self._stores = stores
+        self._train_every = train_every
+        self._backups = backups
         self._release_again = release_again
         self._publish = publish
 
-    def run(self, tell: Callable[[ErasureRequest], None] = lambda _: None) -> tuple[ErasureRequest, ...]:
-        """Finish every pending request, oldest first; returns those that are receipted now.
+    def run(
+        self, tell: Callable[[ErasureRequest], None] = lambda _: None, *, waiting: bool = False
+    ) -> tuple[ErasureRequest, ...]:
+        """Finish every request whose time has come, oldest first; returns those that are receipted now.
 
-        A request that cannot go on stays where it is and holds up no other; its error is raised once all were tried.
+        A request that cannot go on is put off, and holds up no other; its error is raised once all were tried.
 
         Args:
             tell: told of each request that is receipted, whether or not another one cannot go on
+            waiting: whether those that failed before are tried at once, and not only when their time has come
 
         Raises:
             BudgetExceededError: a release does not fit the budget; raise the budget and run again.
             StateError: a store or the cache refused a step; run again when it is back.
+            StateLockedError: another worker is at it.
         """
-        pending = self._stores.erasures.pending()
+        with self._stores.erasures.working():
+            return self._run(tell, waiting=waiting)
+
+    def _run(self, tell: Callable[[ErasureRequest], None], *, waiting: bool) -> tuple[ErasureRequest, ...]:
+        now = self._stores.clock()
+        ready = [(r.request_id, key) for r, key in self._stores.erasures.pending() if is_ready(r, now, waiting=waiting)]
         # Everybody is out of every sum before the first model is made, so that one model serves all of them.
-        refusals = {request.request_id: error for request, key in pending if (error := self._begin(request, key))}
+        refusals = [self._attempt(request_id, partial(self._begin, key)) for request_id, key in ready]
         finished = []
-        for request, user_key in pending:
-            if request.request_id in refusals:
-                continue
-            try:
-                finished.append(self._finish(request.request_id, user_key))
-            except PrivrecError as error:
-                refusals[request.request_id] = error
-            else:
-                tell(finished[-1])
-        if refusals:
-            raise next(refusals[request.request_id] for request, _ in pending if request.request_id in refusals)
+        for place, (request_id, user_key) in enumerate(ready):
+            if refusals[place] is None:
+                refusals[place] = self._attempt(request_id, partial(self._finish, user_key))
+            request = self._stores.erasures.request(request_id)
+            if request.state is ErasureState.RECEIPTED:
+                finished.append(request)
+                tell(request)
+        for refusal in filter(None, refusals):
+            raise refusal
         return tuple(finished)
 
-    def _begin(self, request: ErasureRequest, user_key: UserKey) -> PrivrecError | None:
-        """Take the customer out of the stores and sums, if that was not done; what is in the way, if anything is."""
+    def _attempt(self, request_id: str, steps: Callable[[ErasureRequest], None]) -> PrivrecError | None:
+        """What is in the way of these steps, if anything is; then the request is put off."""
         try:
-            if request.state is ErasureState.SUPPRESSED:
-                self._erase(request, user_key)
-        except PrivrecError as error:
-            return error
+            steps(self._stores.erasures.request(request_id))
+        except Exception as error:  # noqa: BLE001 - a defect that one request meets must not hold up the others
+            refusal = error if isinstance(error, PrivrecError) else _defect(error)
+            now, problem = self._stores.clock(), f"{type(error).__name__}: {refusal}"[:MAX_REASON]
+            after = self._stores.erasures.change(request_id, lambda request: put_off(request, problem, now))
+            return refusal if after.is_open else None  # else it was cancelled a moment ago
         return None
 
-    def _finish(self, request_id: str, user_key: UserKey) -> ErasureRequest:
+    def _begin(self, user_key: UserKey, request: ErasureRequest) -> None:
+        """Take the customer out of the stores and sums, if that was not done."""
+        if request.state is ErasureState.SUPPRESSED:
+            self._erase(request, user_key)
+
+    def _finish(self, user_key: UserKey, request: ErasureRequest) -> None:
         steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
             ErasureState.ERASED: self._release,
             ErasureState.RELEASED: self._purge,
-            ErasureState.PURGED: self._sign,
+            ErasureState.PURGED: self._verify,
+            ErasureState.VERIFIED: self._sign,
         }
-        request = self._stores.erasures.request(request_id)
-        while request.state is not ErasureState.RECEIPTED:
+        while request.state in steps:
             steps[request.state](request, user_key)
             request = self._stores.erasures.request(request.request_id)
-        return request
 
     def _erase(self, request: ErasureRequest, user_key: UserKey) -> None:
         terms = self._stores.sums.terms_of(user_key)
@@ -245,6 +180,8 @@ class ErasureWorker:
         made = any(version.config.get("purpose") == _purpose(request) for version in self._stores.registry.versions())
         published = made and self._publish() > 0
         done: dict[str, Json] = {"at": self._now(), "versions": outcomes, "lists_published": published}
+        if any(cast("dict[str, Json]", outcome)["outcome"] == KEPT for outcome in outcomes):
+            done["next_release"] = self._next_release()
         self._stores.erasures.advance(request.request_id, ErasureState.RELEASED, {"released": done})
 
     def _outcome(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> Json:
@@ -268,12 +205,20 @@ class ErasureWorker:
             new = self._release_again(str(version.sum_id), _purpose(request))
             outcome = RELEASED if new.sum_id == version.sum_id else TRAINED
             return {**known, "outcome": outcome, "superseded_by": new.version}
-        return {**known, "outcome": "kept: bounded by its (epsilon, delta) until the next release"}
+        return {**known, "outcome": KEPT}
+
+    def _next_release(self) -> str:
+        """The day of the next release by plan, counted from the last version that was made."""
+        if self._train_every is None:
+            return NO_PLAN
+        last = self._stores.registry.versions()[-1].created_at
+        steps = (self._stores.clock() - last) // self._train_every + 1
+        return f"{last + steps * self._train_every:%Y-%m-%d}"
 
     def _unlearned(self, request: ErasureRequest, version: ModelVersion, *, replaced: bool) -> dict[str, Json]:
-        """What took the place of a version without noise: the model of its sum as it is now, if it was live.
+        """What took the place of a version without noise: the model of what is there now, if it was live.
 
-        It cannot stay, so what keeps the other from being made (a lower budget, a spectrum without a gap) holds up
+        It cannot stay, so what keeps the other from being made (a lower budget, no certificate) holds up
         nothing: the version is withdrawn all the same.
         """
         if version.certificate is None:
@@ -286,7 +231,7 @@ class ErasureWorker:
         if new is None:
             return {}
         return {
-            "outcome": UNLEARNED,
+            "outcome": FOUND_AGAIN if version.trainer == Trainer.ALS_CERTIFIED else UNLEARNED,
             "superseded_by": new.version,
             "digest_before": version.model_digest,
             "digest_after": new.model_digest,
@@ -301,7 +246,7 @@ class ErasureWorker:
 
     def _purge(self, request: ErasureRequest, user_key: UserKey) -> None:
         self._stores.fence.bury(user_key)
-        if any(len(self._stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS):
+        if is_cached(self._stores, user_key):
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
         exports = self._withdraw_exports(request)
@@ -312,6 +257,8 @@ class ErasureWorker:
             "uploads": NO_UPLOADS,
             "exports": exports,
         }
+        if self._backups:
+            done["backups"] = covered(self._backups, self._stores.clock())
         self._stores.erasures.advance(request.request_id, ErasureState.PURGED, {"purged": done})
 
     def _check_uploads(self, request: ErasureRequest) -> None:
@@ -335,6 +282,11 @@ class ErasureWorker:
                 exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
         return f"{exports.withdrawn_for(request.request_id)} files with lists deleted"
 
+    def _verify(self, request: ErasureRequest, user_key: UserKey) -> None:
+        verify(self._stores, request, user_key)
+        done: dict[str, Json] = {"at": self._now(), "found": FOUND}
+        self._stores.erasures.advance(request.request_id, ErasureState.VERIFIED, {"verified": done})
+
     def _sign(self, request: ErasureRequest, _: UserKey) -> None:
         key = self._stores.signing_key
         signed = write_receipt(request, completed_at=self._stores.clock(), signing_key=key)
@@ -349,13 +301,10 @@ def _purpose(request: ErasureRequest) -> str:
     return f"erasure {request.request_id}"
 
 
-def _check_reason(reason: str) -> None:
-    if len(reason) > MAX_REASON:
-        msg = f"expected a reason of at most {MAX_REASON} characters, got {len(reason)}; shorten it"
-        raise InputError(msg)
-    if not reason.isprintable():
-        msg = "expected a reason of one line, got control characters; leave them out"
-        raise InputError(msg)
+def _defect(error: Exception) -> StateError:
+    """The error for one that is not ours: its text may hold values, and is left behind."""
+    msg = f"expected the step to be done, got {type(error).__name__}; this is a defect: report it, then try again"
+    return StateError(msg)
 
 
 def _step(request: ErasureRequest, name: str) -> Mapping[str, Json]:

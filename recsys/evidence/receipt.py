@@ -21,14 +21,12 @@ UNLOGGED_TYPE = "privrec.erasure-receipt.v1"
 """Of receipts that were signed before there was a log; they stay valid, and say so."""
 RECEIPT_NAME = "an erasure receipt"
 STATEMENT = (
-    "The customer's purchase history and data key were destroyed and the customer's term was subtracted from "
-    "the sum that models are released from. A model released earlier is bounded by its stated (epsilon, delta) "
-    "until it is retired. A model released again draws its Gram, and the matrices beside it, anew from the sum "
-    "without the customer; which items it covers, their weights, their popularity and its directions stay as "
-    "released with the sum's first model, bounded by that release's (epsilon, delta). A model without noise is "
-    "withdrawn, and one that kept its sum is made anew. A trainer that keeps no sum is "
-    "trained again instead, on the purchases without the customer. Not covered: answers already sent, copies outside "
-    "this installation, and backups of the key file."
+    "History and data key were destroyed; the customer's term was subtracted from the sum that models are released "
+    "from. A model released earlier is bounded by its (epsilon, delta) until retired. One released again draws its "
+    "Gram, and the matrices beside it, anew from the sum without the customer; its items, their weights, popularity "
+    "and directions stay as released with the sum's first model, bounded by that (epsilon, delta). A model without "
+    "noise is withdrawn; one that kept its sum is made anew. A trainer without a sum trains again, on the purchases "
+    "without the customer. Not covered: answers sent, copies outside this installation, backups of the key file."
 )
 """What every receipt says, and no more than holds."""
 
@@ -38,7 +36,7 @@ def subject_commitment(user_id: str, salt: bytes) -> str:
     return hmac.new(salt, unicodedata.normalize("NFC", user_id).encode(), hashlib.sha256).hexdigest()
 
 
-MAX_STEPS = 1_140
+MAX_STEPS = 1_248
 """Bytes of steps that a receipt holds as they are: with a long reason, in a log of a million, it stays within 4 kB."""
 
 

@@ -15,11 +15,15 @@ from recsys.models.repeat import habits
 from recsys.serving.ranker import Ranked, Ranker
 from recsys.types import Reason, Task
 
+DEFAULT_LENGTH, DEFAULT_TASK = 20, Task.ANY
+"""What the request without parameters asks for: it is asked for most."""
 LIST_LENGTH = 100
 """The most items that a request can ask for."""
 KEPT_LENGTH = 24
 """How many items of each list are kept in the cache. A longer list is computed on request: it is seldom asked for, and
 kept for everybody it would double what a customer takes of the cache's memory."""
+PARTS = 10_000
+"""A score is told in ten-thousandths: enough to rank by, and few enough to read."""
 BY_BOUGHT = (Reason.MODEL, Reason.BOUGHT_BEFORE)
 """The reason, by whether the item was bought before."""
 
@@ -33,14 +37,18 @@ class CachedLists:
 
     version: str
     revision: int
-    serial: bytes
-    """The random number in the id of the lists."""
+    recommendation_id: str
     generated_at: datetime
     lists: dict[Task, tuple[Row, ...]]
 
     def kept(self) -> "CachedLists":
         """As the cache keeps them."""
         return replace(self, lists={task: rows[:KEPT_LENGTH] for task, rows in self.lists.items()})
+
+
+def told(score: float) -> float:
+    """The score as an answer tells it."""
+    return round(score * PARTS) / PARTS
 
 
 def own_habits(histories: Sequence[History], n_items: int) -> sp.csr_matrix:

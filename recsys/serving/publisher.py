@@ -13,11 +13,10 @@ from recsys.clock import Clock
 from recsys.data.history import History
 from recsys.errors import CacheUnavailableError
 from recsys.fence import CacheFence
-from recsys.ports import Cache, Catalogue, Histories, Seals
+from recsys.ports import Cache, Histories, Seals
 from recsys.serving.lists import KEPT_LENGTH, grown_habits
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.published import Edition, sealed_values
-from recsys.serving.rendered import item_starts
 from recsys.serving.sealed_lists import Header, Kind, generation_of, read_header
 from recsys.types import Permit, UserKey
 
@@ -47,17 +46,13 @@ class Published:
 class Publisher:
     """Publishes versions, over any stores that satisfy the ports. Safe to share between threads."""
 
-    def __init__(
-        self, *, catalogue: Catalogue, histories: Histories, cache: Cache, seals: Seals, fence: CacheFence, clock: Clock
-    ) -> None:
+    def __init__(self, *, histories: Histories, cache: Cache, seals: Seals, fence: CacheFence, clock: Clock) -> None:
         """A publisher over these stores."""
-        self._catalogue = catalogue
         self._histories = histories
         self._cache = cache
         self._seals = seals
         self._fence = fence
         self._clock = clock
-        self._starts: tuple[str, ...] = ()
 
     def publish(self, model: LoadedModel, progress: Progress) -> int:
         """Compute and cache the model's lists of all customers who have none yet; returns how many have them now.
@@ -67,7 +62,6 @@ class Publisher:
         """
         if not self._fence.certify():
             return 0
-        self._refresh_starts()
         return sum(self._publish(batch, permit, model, progress) for batch, permit in self._batches())
 
     def published(self, version: str, slot: int | None) -> Published | None:
@@ -116,11 +110,6 @@ class Publisher:
         self, customers: Sequence[Customer], permit: Permit, model: LoadedModel
     ) -> Iterator[tuple[UserKey, bytes]]:
         own = grown_habits([history for _, _, history in customers], len(model.factors.item_ids))
-        if own.shape[1] > len(self._starts):
-            self._refresh_starts()
-        edition = Edition(version=model.version, permit=permit, generated_at=self._clock(), starts=self._starts)
+        edition = Edition(version=model.version, permit=permit, generated_at=self._clock())
         keys = [(user_key, revision) for user_key, revision, _ in customers]
         return sealed_values(self._seals, edition, replace(model.ranker, length=KEPT_LENGTH), keys, own)
-
-    def _refresh_starts(self) -> None:
-        self._starts = item_starts((item.item_id, item.name or item.item_id) for item in self._catalogue.items())

@@ -18,12 +18,11 @@ from recsys.clock import Clock
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
-from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists, Row, grown_habits, personal_lists, told
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.publisher import Progress, Published, Publisher
 from recsys.serving.purchases import PurchaseDesk
 from recsys.serving.recommendation_ids import make_id, new_serial
-from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK, item_starts, render_answer, told
 from recsys.serving.sealed_lists import open_lists, seal_lists
 from recsys.types import (
     CustomerState,
@@ -61,13 +60,10 @@ class Recommender:
         self._cache = cache
         self._seals = seals
         self._clock = clock
-        self._publisher = Publisher(
-            catalogue=catalogue, histories=histories, cache=cache, seals=seals, fence=fence, clock=clock
-        )
+        self._publisher = Publisher(histories=histories, cache=cache, seals=seals, fence=fence, clock=clock)
         self._purchases = PurchaseDesk(pseudonyms=pseudonyms, catalogue=catalogue, histories=histories, fence=fence)
         self._loaded: Mapping[str, LoadedModel] = {}
         self._items: tuple[tuple[str, str], ...] = ()
-        self._starts: tuple[str, ...] = ()
 
     def recommend(self, user_id: str, *, n: int = 20, task: Task = Task.ANY) -> Recommendations:
         """The customer's list; popular items, not personalised, for a customer who is unknown or was erased.
@@ -94,7 +90,7 @@ class Recommender:
             version=lists.version,
             generated_at=lists.generated_at,
             degraded=degraded,
-            recommendation_id=self._id_of(lists),
+            recommendation_id=lists.recommendation_id,
         )
 
     def live(self) -> LoadedModel | None:
@@ -113,7 +109,7 @@ class Recommender:
 
     def new_id(self, version: str | None, made: datetime) -> str | None:
         """The id of a new list that the version made at this moment; None where no model made it."""
-        return None if version is None else make_id(self._seals, new_serial(), version=version, made=made)
+        return None if version is None else self._id(version, made)
 
     def record(self, events: Mapping[str, Sequence[Purchase]]) -> dict[str, list[EventStatus]]:
         """Take purchases; one status per purchase, in order. The next answer counts them: see `PurchaseDesk.record`."""
@@ -159,8 +155,8 @@ class Recommender:
         """
         permit, degraded = None, False
         try:
-            cached = self._cached(user_key, model.slot) if n <= KEPT_LENGTH else None
-            if cached and (cached.version, cached.revision) == (model.version, state.revision):
+            cached = self._cached(user_key, model) if n <= KEPT_LENGTH else None
+            if cached and cached.revision == state.revision:
                 return cached, False
             permit = self._cache.permit()
         except CacheUnavailableError:
@@ -172,9 +168,9 @@ class Recommender:
         fresh = self._fresh(user_key, state, model)
         return fresh, degraded or not self._keep(user_key, fresh, permit, model.slot)
 
-    def _cached(self, user_key: UserKey, slot: int) -> CachedLists | None:
-        value = self._cache.get(user_key, slot)
-        return None if value is None else open_lists(self._seals, user_key, value)
+    def _cached(self, user_key: UserKey, model: LoadedModel) -> CachedLists | None:
+        value = self._cache.get(user_key, model.slot)
+        return None if value is None else open_lists(self._seals, user_key, value, model.version)
 
     def _keep(self, user_key: UserKey, lists: CachedLists, permit: Permit | None, slot: int) -> bool:
         """Whether the cache answered; a cache that is not certified keeps nothing, and that is no fault."""
@@ -187,18 +183,7 @@ class Recommender:
         return True
 
     def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
-        self._know(lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH])
-        rows = [(item, told(score), reason) for item, score, reason in lists.lists[DEFAULT_TASK][:DEFAULT_LENGTH]]
-        answer = render_answer(
-            rows,
-            self._starts,
-            version=lists.version,
-            generated_at=lists.generated_at,
-            recommendation_id=self._id_of(lists),
-        )
-        return seal_lists(
-            self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept(), answer=answer
-        )
+        return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept())
 
     def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
         """The customer's lists, computed; the catalogue may have grown since the model was made."""
@@ -206,7 +191,11 @@ class Recommender:
         now = self._clock()
         [lists] = personal_lists(model.factors, own, model.ranker)
         return CachedLists(
-            version=model.version, revision=state.revision, serial=new_serial(), generated_at=now, lists=lists
+            version=model.version,
+            revision=state.revision,
+            recommendation_id=self._id(model.version, now),
+            generated_at=now,
+            lists=lists,
         )
 
     def _served(self, served: Served, version: str | None = None) -> LoadedModel | None:
@@ -237,13 +226,12 @@ class Recommender:
         if any(item >= len(self._items) for item, _, _ in rows):
             self._refresh_items()
 
-    def _id_of(self, lists: CachedLists) -> str:
-        return make_id(self._seals, lists.serial, version=lists.version, made=lists.generated_at)
+    def _id(self, version: str, made: datetime) -> str:
+        return make_id(self._seals, new_serial(), version=version, made=made)
 
     def _refresh_items(self) -> None:
         items = self._catalogue.items()
         self._items = tuple((item.item_id, item.name or item.item_id) for item in items)
-        self._starts = item_starts(self._items)
 
     def _everybodys(self, rows: Sequence[Row], *, task: Task, version: str | None) -> Recommendations:
         """The answer for whoever has no list."""

@@ -13,10 +13,9 @@ import scipy.sparse as sp
 from recsys.errors import InputError, VersionConflictError
 from recsys.models.list_order import EMPTY
 from recsys.ports import Catalogue, Histories, Registry
-from recsys.serving.lists import grown_habits
+from recsys.serving.lists import DEFAULT_LENGTH, DEFAULT_TASK, grown_habits
 from recsys.serving.publisher import Customer, Progress
 from recsys.serving.ranker import Ranker
-from recsys.serving.rendered import DEFAULT_LENGTH, DEFAULT_TASK
 from recsys.types import Task, UserKey
 
 SAMPLE, LARGEST_SAMPLE = 1_000, 10_000

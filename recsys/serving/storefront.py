@@ -20,7 +20,7 @@ from recsys.errors import InputError
 from recsys.ports import Catalogue, Histories, Pseudonyms
 from recsys.serving.context import Context
 from recsys.serving.filters import Category, Filter
-from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, Row, own_habits
+from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, Row, own_habits, told
 from recsys.serving.loaded import LoadedModel
 from recsys.serving.masked import basket_rows, habit_rows, own_rows, popular_rows
 from recsys.serving.products import Mask, ProductReader, Products
@@ -237,7 +237,7 @@ def _kept(answer: Recommendations, products: Products, allowed: Mask) -> tuple[R
 
 
 def _shown(item: CatalogueItem, score: float, reason: Reason) -> Recommendation:
-    return Recommendation(item_id=item.item_id, name=item.name or item.item_id, score=score, reason=reason)
+    return Recommendation(item_id=item.item_id, name=item.name or item.item_id, score=told(score), reason=reason)
 
 
 def _same_category(products: Products, position: int) -> Mask:

@@ -4,30 +4,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import cast
 
-from redis import ConnectionPool, Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis import Redis
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from recsys.errors import CacheUnavailableError, StateError
-from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT
+from recsys.store.cache_names import ENDS, EPOCH, PREFIX, STAMP
+from recsys.store.cache_scripts import BURY, FORGET, HEADERS, PUT, RUN, UNBURY
 from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
 from recsys.store.redis_address import RedisAddress
+from recsys.store.redis_client import open_client, same_settings
 from recsys.types import Fence, Permit, UserKey
 
-PREFIX = "privrec:u:"
-ENDS = ("", "+")
-"""What the names of a customer's two places end with."""
-EPOCH, STAMP = "privrec:epoch", "privrec:stamp"
-"""The epoch that lists are let in for (decimal; there once the server is certified), and the last stamp."""
 BATCH = 500
 """Values sent at once: a few MB, well below what a server buffers for one client."""
 LIFE_SECONDS = 30 * 24 * 3600
 """Lists expire, so that a server short of memory drops lists first, and never a tombstone or the epoch."""
 EVICTING = "allkeys-"
 """How the policies begin that may drop what does not expire."""
+PRIMARY = "master"
+"""What a server calls itself that takes writes."""
 
 
 class RedisCache:
@@ -37,16 +33,14 @@ class RedisCache:
         """Use the server at the URL, waiting at most `timeout` seconds for it; nothing is sent yet.
 
         Raises:
-            InputError: the URL is not one of a single Redis server, or asks for what is not supported. It is not
-                repeated: it may hold a password.
+            InputError: the URL is of no form that is spoken, or asks for what is not supported. It is not repeated: it
+                may hold a password.
         """
-        RedisAddress(url)  # refuses what only one of the two clients of this process would understand
-        # One retry, on a lost connection only: the server may have been restarted since the last request.
-        retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
         self._ring = ring
-        self._redis = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry)
+        self._redis = open_client(RedisAddress(url), timeout=timeout)
         register = self._redis.register_script  # sends the digest, and the text where the server does not know it
         self._put, self._bury, self._forget, self._headers = map(register, (PUT, BURY, FORGET, HEADERS))
+        self._run, self._unbury = map(register, (RUN, UNBURY))
 
     def get(self, user_key: UserKey, slot: int = 0) -> bytes | None:
         """The value in this slot, or None."""
@@ -89,6 +83,11 @@ class RedisCache:
                 identities.add(_text(self._forget(keys=keys, args=[LIFE_SECONDS])))
         return identities.pop() if len(identities) == 1 else ""
 
+    def unbury(self, user_key: UserKey) -> None:
+        """Put a note that lists are out of date in the place of the customer's tombstone, if there is one."""
+        with _cache_errors():
+            self._unbury(keys=[EPOCH, STAMP, *self._names([user_key])], args=[LIFE_SECONDS])
+
     def identity(self) -> str:
         """The name of this run of the server.
 
@@ -96,7 +95,7 @@ class RedisCache:
             StateError: the server is set up so that it may throw tombstones away.
         """
         with _cache_errors():
-            return _identity(self._redis)
+            return self._identity(self._redis)
 
     def certify(self, fence: Fence, buried: Iterable[UserKey]) -> None:
         """Write tombstones of these customers, then let lists of the fence's epoch in: on one run of the server.
@@ -105,10 +104,9 @@ class RedisCache:
             CacheUnavailableError: the server is not, or no longer, the one of the fence.
         """
         # One connection leads to one run of a server: if it breaks, all of this is off.
-        settings = {**self._redis.get_connection_kwargs(), "retry": Retry(NoBackoff(), 0)}
-        pool = ConnectionPool(self._redis.connection_pool.connection_class, max_connections=1, **settings)
+        pool = same_settings(self._redis)
         with closing(pool), _cache_errors(), Redis(connection_pool=pool, single_connection_client=True) as server:
-            if _identity(server) != fence.identity:
+            if self._identity(server) != fence.identity:
                 msg = "expected the server that is being certified, got another run of it; try again in a moment"
                 raise CacheUnavailableError(msg)
             for page in chunks(buried, BATCH):
@@ -138,6 +136,17 @@ class RedisCache:
         with _cache_errors():
             kept = self._put(keys=[EPOCH, *names], args=[permit.epoch, permit.stamp, LIFE_SECONDS, *values])
         return int(cast("int", kept))
+
+    def _identity(self, server: Redis) -> str:
+        """The identity of the run that answers on this client."""
+        said = cast("list[object]", self._run(keys=[EPOCH], client=server))
+        identity, role, policy, memory = map(_text, said)
+        if role != PRIMARY:
+            server.connection_pool.disconnect(inuse_connections=False)  # whoever connects anew asks where it is
+            msg = f"expected the primary, got a server whose role is {role}; check the servers and PRIVREC_REDIS_URL"
+            raise CacheUnavailableError(msg)
+        _refuse_eviction(policy, memory)
+        return identity
 
 
 class NoCache:
@@ -172,6 +181,9 @@ class NoCache:
         """Nobody: if another process has a cache, it was not told."""
         return ""
 
+    def unbury(self, user_key: UserKey) -> None:
+        """Nothing: there is no tombstone."""
+
     def identity(self) -> str:
         """Nobody."""
         return ""
@@ -183,17 +195,13 @@ class NoCache:
         """Nothing: an empty cache is never down."""
 
 
-def _identity(server: Redis) -> str:
-    """The identity of the run that answers on this client."""
-    said = {**server.info("server"), **server.info("memory")}
-    policy = str(said.get("maxmemory_policy", ""))
-    if policy.startswith(EVICTING) and said.get("maxmemory"):
+def _refuse_eviction(policy: str, memory: str) -> None:
+    if policy.startswith(EVICTING) and memory != "0":
         msg = (
             f"expected a cache that keeps what does not expire, got maxmemory-policy {policy}; "
             "set it to volatile-lru or noeviction: a tombstone must not be thrown away"
         )
         raise StateError(msg)
-    return str(said["run_id"])
 
 
 def _text(reply: object) -> str:

@@ -8,8 +8,11 @@ erases or notes empties the second, and who writes to either looks at both.
 """
 
 IDENTITY = """
-local function identity() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+local function said(section, field) return string.match(redis.call('INFO', section), field .. ':([^\\r\\n]*)') end
+local function identity() return said('server', 'run_id') .. said('replication', 'master_replid') end
 """
+"""The run of the server, and its line of history: a server that became a replica, took over another's data, and is the
+primary again runs on under the same run id, but begins a new line."""
 NUMBERS = """
 local function number(bytes)
   local total = 0
@@ -79,8 +82,30 @@ return identity()
 )
 """Out of date: lists that are there, and lists that are being computed."""
 
+RUN = (
+    IDENTITY
+    + """
+-- KEYS: epoch, for a cluster runs this where it lies.
+return {identity(), said('replication', 'role'), said('memory', 'maxmemory_policy'), said('memory', 'maxmemory')}
+"""
+)
+"""Which run answers, whether it is the primary, and what it may throw away."""
+
 HEADERS = """
 local found = {}
 for i = 1, #KEYS do found[i] = redis.call('GETRANGE', KEYS[i], 0, 24) end
 return found
 """
+
+UNBURY = (
+    NUMBERS
+    + """
+-- KEYS: epoch, stamp, both places of a customer. ARGV: seconds to live.
+if redis.call('GETRANGE', KEYS[3], 0, 0) ~= '\\0' then return 0 end
+local epoch = redis.call('GET', KEYS[1])
+local stale = '\\2' .. packed(tonumber(epoch or '0')) .. string.rep('\\0', 8) .. packed(redis.call('INCR', KEYS[2]))
+redis.call('SET', KEYS[3], stale, 'EX', ARGV[1])
+return 1
+"""
+)
+"""Out of date instead of a tombstone: lists may come, but none that was computed before."""

@@ -46,6 +46,7 @@ class Purpose(StrEnum):
     COMMITMENT = "commitment"
     DRAW = "draw"
     UPLOAD = "upload"
+    JOURNAL = "journal"
 
 
 class KeyRing:

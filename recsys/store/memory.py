@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.erasure.rules import advanced, cancelled, check_finished, is_erased
 from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node, covering
 from recsys.serving.products import no_item
@@ -16,11 +19,10 @@ from recsys.store.memory_imports import MemoryImports
 from recsys.store.memory_operations import MemoryApiKeys, MemoryFences, MemoryLedgerLog, MemoryRegistry
 from recsys.store.memory_webhooks import MemoryWebhooks, Outbox
 from recsys.store.rules import (
-    advanced,
+    another_works,
     check_sums_cover,
     completed,
     holds_suppressed,
-    is_erased,
     log_is_cut,
     merge_items,
     no_receipt,
@@ -28,6 +30,7 @@ from recsys.store.rules import (
     no_sum,
     put_among,
     sum_exists,
+    told_of,
 )
 from recsys.types import (
     Backlog,
@@ -68,11 +71,15 @@ class MemoryState:
     sums: dict[str, bytes] = field(default_factory=dict)
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
+    holds: dict[UserKey, str] = field(default_factory=dict)
+    """The request that keeps each suppressed customer out."""
+    warned: set[str] = field(default_factory=set)
     receipts: dict[str, bytes] = field(default_factory=dict)
     nodes: dict[Node, bytes] = field(default_factory=dict)
     checkpoints: list[str] = field(default_factory=list)
     outbox: Outbox = field(default_factory=Outbox)
     writing: threading.RLock = field(default_factory=threading.RLock)
+    working: threading.Lock = field(default_factory=threading.Lock)
 
     def request(self, request_id: str) -> ErasureRequest:
         """The request, or NotFoundError."""
@@ -209,6 +216,16 @@ class MemorySums:
 class MemoryErasures:
     """Satisfies `ports.Erasures`."""
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block that only one worker is in at a time; StateLockedError for another."""
+        if not self._state.working.acquire(blocking=False):
+            raise another_works()
+        try:
+            yield
+        finally:
+            self._state.working.release()
+
     def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
         """Share the state, or have one of its own."""
         self._state, self._clock = state or MemoryState(), clock
@@ -216,10 +233,10 @@ class MemoryErasures:
     def suppress(self, request: ErasureRequest, user_key: UserKey) -> ErasureRequest:
         """The request, recorded together with the suppression; the customer's earlier request if there is one."""
         with self._state.writing:
-            for earlier, customer in self._state.requests.values():
-                if customer == user_key:
-                    return earlier
+            if user_key in self._state.holds:
+                return self._state.request(self._state.holds[user_key])
             self._state.suppressed.add(user_key)
+            self._state.holds[user_key] = request.request_id
             self._state.requests[request.request_id] = (request, user_key)
         return request
 
@@ -239,8 +256,7 @@ class MemoryErasures:
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
         """Set the state and merge the details; going back or leaving a step out is a StateError."""
         with self._state.writing:
-            changed = advanced(self._state.request(request_id), state, details)
-            self._state.requests[request_id] = (changed, self._state.requests[request_id][1])
+            self._set(advanced(self._state.request(request_id), state, details))
 
     def finish(self, request_id: str, enter: Enter, details: Mapping[str, Json]) -> bytes:
         """The receipt that is kept and logged from now on: this one, or the one that was there already."""
@@ -256,6 +272,50 @@ class MemoryErasures:
                 state.outbox.write(WebhookEvent.ERASURE_COMPLETED, completed(request_id), self._clock())
             return state.receipts[request_id]
 
+    def change(self, request_id: str, rule: Callable[[ErasureRequest], ErasureRequest]) -> ErasureRequest:
+        """The request after the rule; webhooks are told if it is stuck now."""
+        with self._state.writing:
+            before = self._state.request(request_id)
+            after = rule(before)
+            self._set(after)
+            if after.stuck and not before.stuck:
+                self._state.outbox.write(WebhookEvent.ERASURE_STUCK, told_of(after), self._clock())
+            return after
+
+    def cancel(self, request_id: str) -> UserKey:
+        """The customer of a request that is cancelled, and suppressed no longer."""
+        with self._state.writing:
+            self._set(cancelled(self._state.request(request_id)))
+            user_key = self._state.requests[request_id][1]
+            if self._state.holds.get(user_key) == request_id:
+                self._let_in(user_key)
+            return user_key
+
+    def holding(self, user_key: UserKey) -> ErasureRequest | None:
+        """The request that keeps the customer out; None if none does."""
+        held = self._state.holds.get(user_key)
+        return None if held is None else self._state.request(held)
+
+    def lift(self, user_key: UserKey) -> ErasureRequest | None:
+        """The finished request that no longer keeps the customer out; None if none did."""
+        with self._state.writing:
+            if user_key not in self._state.holds:
+                return None
+            request = self._state.request(self._state.holds[user_key])
+            check_finished(request)
+            self._let_in(user_key)
+            return request
+
+    def warn(self, before: datetime) -> int:
+        """How many open requests webhooks are told of now: due before this moment, once each."""
+        with self._state.writing:
+            near = [request for request, _ in self.pending() if request.due_at <= before]
+            told = [request for request in near if request.request_id not in self._state.warned]
+            for request in told:
+                self._state.outbox.write(WebhookEvent.ERASURE_DUE_SOON, told_of(request), self._clock())
+                self._state.warned.add(request.request_id)
+            return len(told)
+
     def request(self, request_id: str) -> ErasureRequest:
         """The request, or NotFoundError."""
         return self._state.request(request_id)
@@ -269,15 +329,23 @@ class MemoryErasures:
         return len(self._state.requests)
 
     def pending(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
-        """The requests that are not receipted, oldest first, each with its customer."""
-        return tuple(pair for pair in self._state.requests.values() if pair[0].state is not ErasureState.RECEIPTED)
+        """The requests that are open, oldest first, each with its customer."""
+        return tuple(pair for pair in self._state.requests.values() if pair[0].is_open)
+
+    def customers(self) -> tuple[tuple[ErasureRequest, UserKey], ...]:
+        """Every request, oldest first, each with its customer."""
+        return tuple(self._state.requests.values())
 
     def backlog(self) -> Backlog:
-        """How much is not receipted."""
-        requests = [request for request, _ in self.pending()]
-        oldest = min((request.received_at for request in requests), default=None)
-        due = min((request.due_at for request in requests), default=None)
-        return Backlog(pending=len(requests), oldest=oldest, due=due)
+        """How much is open."""
+        requests, now = [request for request, _ in self.pending()], self._clock()
+        return Backlog(
+            pending=len(requests),
+            oldest=min((request.received_at for request in requests), default=None),
+            due=min((request.due_at for request in requests), default=None),
+            overdue=sum(request.due_at < now for request in requests),
+            stuck=sum(request.stuck for request in requests),
+        )
 
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt, or NotFoundError."""
@@ -287,8 +355,15 @@ class MemoryErasures:
         return self._state.receipts[request_id]
 
     def suppressed(self) -> Iterator[UserKey]:
-        """Every customer who was ever suppressed, in the order of keys."""
+        """Every customer who is suppressed, in the order of keys."""
         yield from sorted(self._state.suppressed)
+
+    def _set(self, request: ErasureRequest) -> None:
+        self._state.requests[request.request_id] = (request, self._state.requests[request.request_id][1])
+
+    def _let_in(self, user_key: UserKey) -> None:
+        self._state.suppressed.discard(user_key)
+        del self._state.holds[user_key]
 
     def _destroy(self, user_key: UserKey) -> None:
         self._state.histories.pop(user_key, None)

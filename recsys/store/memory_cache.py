@@ -61,6 +61,14 @@ class MemoryCache:
                 self._values[1].pop(key, None)
         return self._identity
 
+    def unbury(self, user_key: UserKey) -> None:
+        """Put a note that lists are out of date in the place of the customer's tombstone, if there is one."""
+        self.ping()
+        with self._writing:
+            if self._values[0].get(user_key) == TOMBSTONE:
+                self._stamp += 1
+                self._values[0][user_key] = HEADER.pack(Kind.STALE, self._epoch or 0, 0, self._stamp)
+
     def identity(self) -> str:
         """The name of this run."""
         self.ping()

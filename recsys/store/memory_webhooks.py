@@ -1,5 +1,6 @@
 """Webhooks and their messages in memory."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,12 @@ class MemoryWebhooks:
         """How many messages are to be sent, and how many were given up."""
         given_up = len(self.dead())
         return len(self._outbox.deliveries) - given_up, given_up
+
+    def about(self, request_id: str) -> tuple[int, int]:
+        """How many messages about the erasure are to be sent, and how many were given up."""
+        messages = self._outbox.deliveries.values()
+        named = [each for each in messages if json.loads(each.body)["data"].get("request_id") == request_id]
+        return sum(not each.dead for each in named), sum(each.dead for each in named)
 
     def dead(self) -> tuple[Delivery, ...]:
         """Messages that were given up, oldest first."""

@@ -5,8 +5,13 @@ from contextlib import suppress
 from secrets import SystemRandom
 from typing import Self
 
-from recsys.errors import StateError
+from recsys.errors import CacheUnavailableError, StateError
+from recsys.store.cache_names import EPOCH
+from recsys.store.checked_wire import HISTORY, CheckedWire
+from recsys.store.primary import Primary
 from recsys.store.redis_address import RedisAddress
+from recsys.store.redis_members import Kind, Member
+from recsys.store.server_run import run_of
 from recsys.store.wire import Answer, Taker, Wire, encode, unavailable
 
 MAX_WAITING = 10_000
@@ -19,6 +24,10 @@ SETTLED_SECONDS = 1.0
 """A connection that lived this long was a good one: the next attempt comes at once again."""
 
 CONNECT_SECONDS = 2.0
+
+LOOK_SECONDS = 0.5
+"""Between two looks whether a server that others can replace is still the one to be asked: without a request it would
+not say."""
 
 
 class PipelinedRedis:
@@ -36,11 +45,13 @@ class PipelinedRedis:
     def __init__(self, address: RedisAddress, *, timeout: float, max_waiting: int = MAX_WAITING) -> None:
         """Use the server at the address; a request waits at most `timeout` seconds for its answer."""
         self._address, self._timeout, self._max_waiting = address, timeout, max_waiting
+        self._primary = Primary(address, address.members, timeout=timeout) if address.members else None
+        self._mode = "cluster" if address.members and address.members.kind is Kind.CLUSTER else "standalone"
         self._random = SystemRandom()
         self._wire: Wire | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.server_id: str | None = None
-        """The run id of the server that answers now, new with each start of it; None without a connection."""
+        """The identity of the server that answers now (`server_run.Run`); None without a connection."""
 
     async def __aenter__(self) -> Self:
         """Begin to connect; requests fail until the connection stands."""
@@ -86,29 +97,48 @@ class PipelinedRedis:
 
     async def _live_once(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect, greet, and serve until the connection is gone."""
-        wire = Wire(loop, timeout=self._timeout, max_waiting=self._max_waiting)
+        kind = CheckedWire if self._primary else Wire
+        wire = kind(loop, timeout=self._timeout, max_waiting=self._max_waiting)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._connect(loop, wire)
                 self.server_id = await self._greet(wire)
             self._wire = wire
-            await wire.lost
+            await self._stay(wire)
         finally:
             self._wire, self.server_id = None, None
             wire.drop("a connection that was closed")
+
+    async def _stay(self, wire: Wire) -> None:
+        """Return once the connection is gone; one of several servers may have to be left though it answers."""
+        if self._primary is None:
+            await wire.lost
+        while not wire.lost.done():
+            await asyncio.wait([wire.lost], timeout=LOOK_SECONDS)
+            with suppress(CacheUnavailableError):
+                await wire.send(_get(EPOCH.encode()))
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
         address = self._address
         if address.path is not None:
             await loop.create_unix_connection(lambda: wire, address.path)
         else:
-            await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
+            host, port = await self._place()
+            await loop.create_connection(lambda: wire, host, port, ssl=address.tls)
+
+    async def _place(self) -> Member:
+        """Where the server is; those who are asked for it may keep a thread waiting, not the loop."""
+        return await asyncio.to_thread(self._primary.find) if self._primary else self._address.place
 
     async def _greet(self, wire: Wire) -> str:
-        """The run id of the server, once it has let us in."""
+        """The identity of the server, once it has let us in."""
         for request in self._address.greeting():
             await wire.send(encode(request))
-        return server_id(await wire.send(encode(("INFO", "server"))) or b"")
+        server, history = await wire.send(encode(("INFO", "server"))), await wire.send(HISTORY)
+        run = run_of((server or b"") + (history or b""), mode=self._mode)
+        if isinstance(wire, CheckedWire):
+            wire.history = run.line
+        return run.identity
 
     def _delay(self, attempt: int) -> float:
         longest = min(FIRST_DELAY * 2.0 ** min(attempt, 20), LONGEST_DELAY)
@@ -117,18 +147,3 @@ class PipelinedRedis:
 
 def _get(name: bytes) -> bytes:
     return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(name), name)
-
-
-def server_id(info: bytes) -> str:
-    """The run id in the server's answer to `INFO server`.
-
-    Raises:
-        CacheUnavailableError: the server says none, or is a Sentinel or a node of a Cluster.
-    """
-    fields = dict(line.partition(b":")[::2] for line in info.splitlines())
-    if fields.get(b"redis_mode", b"standalone") != b"standalone":
-        raise unavailable(got="a Sentinel or a node of a Cluster")
-    run_id = fields.get(b"run_id", b"").decode("ascii", "replace")
-    if not run_id:
-        raise unavailable(got="a server that does not say its run_id")
-    return run_id

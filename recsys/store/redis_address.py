@@ -2,15 +2,14 @@
 
 import ssl
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
 from recsys.errors import InputError
-
-URL_FORM = "expected a URL of the form redis://, rediss:// or unix://"
-DEFAULT_PORT = 6379
+from recsys.store.redis_members import SENTINEL_ENTRY, SERVER_PORT, URL_FORMS, Kind, Member, members_of
 
 ENTRY = frozenset({"path", "host", "port", "db", "username", "password"})
 TLS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
@@ -18,26 +17,28 @@ TLS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
 class RedisAddress:
-    """A server, the user to be there, and the number of the database. Its text holds no password."""
+    """A server or several, the user to be there, and the number of the database. Its text holds no password."""
 
     def __init__(self, url: str) -> None:
         """Read the URL; nothing is sent.
 
         Raises:
-            InputError: the URL is not one of a single Redis server, or asks for what is not supported. It is not
-                repeated: it may hold a password.
+            InputError: the URL is of no form that is spoken, or asks for what is not supported. It is not repeated: it
+                may hold a password.
         """
-        _refuse_many_servers(url)
-        words = _parsed(url)
-        secure = words.pop("connection_class", None) is SSLConnection
-        _refuse_unknown(words, ENTRY | TLS if secure else ENTRY)
-        self.path: str | None = words.get("path")
-        self.host: str = words.get("host", "localhost")
-        self.port: int = words.get("port", DEFAULT_PORT)
-        self.tls = _tls_context(words) if secure else None
-        self._user: str | None = words.get("username")
-        self._password: str | None = words.get("password")
-        self._database: int = words.get("db", 0)
+        plain, self.members = members_of(url)
+        self.words = _parsed(plain)
+        """As redis-py takes them."""
+        self.secure = self.words.get("connection_class") is SSLConnection
+        _refuse_unknown(self.words.keys() - {"connection_class"}, ENTRY | TLS if self.secure else ENTRY)
+        _refuse_a_database(self)
+        self.path: str | None = self.words.get("path")
+        self.place = Member(self.words.get("host", "localhost"), self.words.get("port", SERVER_PORT))
+        """Where the server listens, if it is one alone and has no path."""
+        self.tls = _tls_context(self.words) if self.secure else None
+        self._user: str | None = self.words.get("username")
+        self._password: str | None = self.words.get("password")
+        self._database: int = self.words.get("db", 0)
 
     def greeting(self) -> list[tuple[bytes | str, ...]]:
         """The requests that a new connection begins with: who is there, and which database is meant."""
@@ -53,34 +54,27 @@ def _parsed(url: str) -> dict[str, Any]:
     try:
         words: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call] # redis-py leaves it bare
     except ValueError:
-        msg = f"{URL_FORM}, got another; correct PRIVREC_REDIS_URL"
+        msg = f"{URL_FORMS}, got another; correct PRIVREC_REDIS_URL"
         raise InputError(msg) from None
     if urlsplit(url).scheme == "unix" and "path" not in words:
-        msg = f"{URL_FORM}, got unix:// without a path; correct PRIVREC_REDIS_URL"
+        msg = f"{URL_FORMS}, got unix:// without a path; correct PRIVREC_REDIS_URL"
         raise InputError(msg)
     return words
 
 
-def _refuse_many_servers(url: str) -> None:
-    """Sentinel and Cluster spread what the erasure fence needs in one place: see docs/decisions/0013."""
-    scheme, _, rest = url.partition("://")
-    kinds = [kind for kind in ("sentinel", "cluster") if kind in scheme.lower()]
-    if kinds or "," in rest.partition("/")[0].rpartition("@")[2]:
-        got = kinds[0].capitalize() if kinds else "several servers"
-        msg = (
-            f"expected the URL of one Redis server, got {got}, which privrec does not speak; "
-            "set PRIVREC_REDIS_URL to the primary, or to a proxy in front of it"
-        )
+def _refuse_a_database(address: RedisAddress) -> None:
+    if address.members is not None and address.members.kind is Kind.CLUSTER and address.words.get("db"):
+        msg = "expected no database in the URL of a cluster, which has one, got a number; correct PRIVREC_REDIS_URL"
         raise InputError(msg)
 
 
-def _refuse_unknown(words: Mapping[str, Any], known: frozenset[str]) -> None:
-    if words.keys() <= known:
+def _refuse_unknown(words: AbstractSet[str], known: frozenset[str]) -> None:
+    if words <= known:
         return
     files = ", ".join(sorted(TLS))
     msg = (
-        f"expected no option in PRIVREC_REDIS_URL but db, username, password and, with rediss://, {files}; "
-        "got another; remove it"
+        f"expected no option in PRIVREC_REDIS_URL but db, username, password, with TLS {files}, and with sentinels "
+        f"{', '.join(SENTINEL_ENTRY)}; got another; remove it"
     )
     raise InputError(msg)
 

@@ -7,11 +7,9 @@ from datetime import datetime
 from recsys.clock import isoformat
 from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
-from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError
+from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError, StateLockedError
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
-
-ORDER = tuple(ErasureState)
 
 MAX_LYING = 20
 """Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
@@ -40,29 +38,6 @@ def put_among(
     return before, after
 
 
-def advanced(request: ErasureRequest, state: ErasureState, details: Mapping[str, Json]) -> ErasureRequest:
-    """The request in the state, with the details merged; what is receipted no longer changes.
-
-    Raises:
-        StateError: the state is an earlier one, or a step in between was left out.
-    """
-    if request.state is state is ErasureState.RECEIPTED:
-        return request
-    ahead = ORDER.index(state) - ORDER.index(request.state)
-    if ahead not in {0, 1}:
-        msg = (
-            f"expected erasure {request.request_id} to stay {request.state} or to take the next step, got {state}; "
-            "run the steps in their order"
-        )
-        raise StateError(msg)
-    return replace(request, state=state, details={**request.details, **details})
-
-
-def is_erased(request: ErasureRequest) -> bool:
-    """Whether history, key and terms of the request's customer are gone."""
-    return ORDER.index(request.state) >= ORDER.index(ErasureState.ERASED)
-
-
 def check_sums_cover(listed: set[str], holding: set[str]) -> None:
     """Nothing, if every sum that holds the customer's term is about to be replaced.
 
@@ -77,6 +52,12 @@ def check_sums_cover(listed: set[str], holding: set[str]) -> None:
         raise StateError(msg)
 
 
+def another_works() -> StateLockedError:
+    """The error for a second worker of erasures."""
+    msg = "expected to be the only worker of erasures on this database, another one is at work; leave it to that one"
+    return StateLockedError(msg)
+
+
 def no_request() -> NotFoundError:
     """The error for a request that does not exist; what was asked for is not repeated, it may be a customer's id."""
     msg = "expected the id of an erasure request, got another; use the id that the request was answered with"
@@ -85,7 +66,8 @@ def no_request() -> NotFoundError:
 
 def no_receipt(request: ErasureRequest) -> NotFoundError:
     """The error for a request that is still on its way."""
-    msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; ask again later"
+    way_out = "it is stuck: see privrec erasures" if request.stuck else "ask again later"
+    msg = f"expected erasure {request.request_id} to be receipted, it is {request.state} so far; {way_out}"
     return NotFoundError(msg)
 
 
@@ -127,6 +109,11 @@ def message(event: WebhookEvent, now: datetime, data: Mapping[str, Json]) -> byt
 def completed(request_id: str) -> dict[str, Json]:
     """What is told of a finished erasure."""
     return {"request_id": request_id, "state": ErasureState.RECEIPTED.value}
+
+
+def told_of(request: ErasureRequest) -> dict[str, Json]:
+    """What is told of an erasure that somebody has to look at: no reason and no problem, which may be long."""
+    return {"request_id": request.request_id, "state": request.state.value, "due_at": isoformat(request.due_at)}
 
 
 def promoted(version: str) -> dict[str, Json]:

@@ -20,7 +20,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     """`postgresql://...` or `sqlite:///...`; without it SQLite in the state directory. May hold a password."""
     redis_url: str | None = Field(default=None, repr=False)
-    """`redis://...`, `rediss://...` or `unix://...`; without it a Valkey server is started beside the process."""
+    """`redis://...`, `rediss://...`, `unix://...`, `redis+sentinel://...` or `redis+cluster://...` (docs/operation.md);
+    without it a Valkey server is started beside the process."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -31,6 +32,17 @@ class Settings(BaseSettings):
     """How many requests a key that was quiet may send at once."""
     erasure_due_days: int = Field(default=30, ge=1)
     """Days until an erasure is due: one month, as GDPR Art. 12(3) has it."""
+    erasure_grace_hours: float = Field(default=0.0, ge=0, le=24 * 14)
+    """How long a customer is suppressed only before anything is destroyed; so long a request can be cancelled."""
+    erasure_warn_days: int = Field(default=7, ge=0)
+    """So many days before an erasure is due webhooks are told of it (`erasure.due_soon`)."""
+    backups: str = Field(default="", pattern=r"^$|^[\w-]{1,30}:[1-9]\d{0,3}(,[\w-]{1,30}:[1-9]\d{0,3}){0,4}$")
+    """The operator's backups and for how many days each is kept, such as `nightly:35,weekly:90`: receipts say so."""
+    train_every: str = Field(default="", pattern=r"^$|^[1-9]\d{0,3}[dwy]$")
+    """How often a model is released by plan, such as `1w` (privrec ledger plan): receipts say when the next one is."""
+    journal: Path | None = None
+    """The file that says who is kept out, whatever backup of the database is put back; by default in the state
+    directory. Leave it out of that backup, or keep its latest copy."""
     cache_timeout_seconds: float = Field(default=0.25, gt=0)
     """How long a request waits for the cache before it computes its list itself."""
     cache_memory_mb: int = Field(default=256, ge=16)
@@ -46,6 +58,12 @@ class Settings(BaseSettings):
 
     webhooks_local: bool = False
     """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
+
+    @property
+    def backups_kept(self) -> tuple[tuple[str, int], ...]:
+        """Each backup's name, and the days that it is kept."""
+        pairs = (each.split(":") for each in self.backups.split(",") if each)
+        return tuple((name, int(days)) for name, days in pairs)
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

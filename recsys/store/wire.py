@@ -138,8 +138,13 @@ class Wire(asyncio.Protocol):
             return
         if reply is None or isinstance(reply, bytes):
             taker.set_result(reply)
+        elif isinstance(reply, hiredis.ReplyError):
+            self._refused(reply, taker)
         else:
-            _fail(taker, "an error" if isinstance(reply, hiredis.ReplyError) else "an answer of another kind")
+            _fail(taker, "an answer of another kind")
+
+    def _refused(self, reply: hiredis.ReplyError, taker: Taker) -> None:  # noqa: ARG002 - for those who know more of it
+        _fail(taker, "an error")
 
     def _look_at_clock(self) -> None:
         """Fail what waited too long. The time-out is one for all, so that the deadlines stand in order."""

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import URL, Engine
 
 from recsys.clock import Clock, utc_now
+from recsys.erasure.restored import begin_journal, keep_out
 from recsys.errors import StateError
 from recsys.fence import CacheFence, Wait
 from recsys.intake import Exports, Imports
@@ -22,6 +23,7 @@ from recsys.ports import (
     Feedback,
     Fences,
     Histories,
+    Journal,
     LedgerLog,
     Pseudonyms,
     ReceiptLog,
@@ -32,6 +34,7 @@ from recsys.ports import (
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.files import sweep
+from recsys.store.journal import FileJournal
 from recsys.store.keys import KeyRing
 from recsys.store.lock import StateLock
 from recsys.store.memory import (
@@ -51,6 +54,7 @@ from recsys.store.memory import (
     MemorySums,
     MemoryWebhooks,
 )
+from recsys.store.memory_journal import MemoryJournal
 from recsys.store.parts import SealedParts
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -63,6 +67,7 @@ from recsys.store.sql.feedback import SqlFeedback
 from recsys.store.sql.fences import SqlFences
 from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
+from recsys.store.sql.journal_mark import read_mark, write_mark
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
 from recsys.store.sql.receipt_log import SqlReceiptLog
@@ -74,6 +79,7 @@ KEYS = "keys"
 MODELS = "models"
 UPLOADS = "uploads"
 DOWNLOADS = "downloads"
+JOURNAL = "suppressions.journal"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +93,7 @@ class Workspace:
     feedback: Feedback
     sums: Sums
     erasures: Erasures
+    journal: Journal
     receipt_log: ReceiptLog
     fences: Fences
     ledger_log: LedgerLog
@@ -159,7 +166,9 @@ def open_workspace(
         if lock:
             imports.sweep()
             exports.sweep()
-        yield _sql_workspace(settings, ring, engine, registry, cache, clock, imports, exports)
+        workspace = _sql_workspace(settings, ring, engine, registry, cache, clock, imports, exports)
+        _keep_out(workspace, engine)
+        yield workspace
 
 
 def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, wait: Wait = time.sleep) -> Workspace:
@@ -173,6 +182,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
+        journal=MemoryJournal(),
         receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
         ledger_log=MemoryLedgerLog(),
@@ -207,6 +217,7 @@ def _sql_workspace(
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
+        journal=FileJournal(settings.journal or settings.state_dir.resolve() / JOURNAL, ring),
         receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
@@ -219,6 +230,16 @@ def _sql_workspace(
         clock=clock,
         check_schema=check_schema(engine),
     )
+
+
+def _keep_out(workspace: Workspace, engine: Engine) -> None:
+    """Suppress whoever the journal keeps out and the database does not, because a backup of it was put back."""
+    before = read_mark(engine)
+    end = keep_out(workspace.erasures, workspace.journal, now=workspace.clock(), after=before)
+    if not end:
+        begin_journal(workspace.erasures, workspace.journal)
+    if end != before:
+        write_mark(engine, end)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from recsys.errors import InputError
 from recsys.models.als import ALSConfig, train_als
 from recsys.models.attributes import ItemAttributes
+from recsys.models.certified_als import ScoresCertificate, certified_als
+from recsys.models.certified_problem import Weights
 from recsys.models.customer import SumRule, counts_terms
 from recsys.models.dp_als import train_dp_als
 from recsys.models.dp_sgd import train_dp_sgd
@@ -32,7 +34,7 @@ from recsys.models.spectral import spectral_factors
 from recsys.models.subspace import EXPONENT, Released, public_directions, subspace_factors
 from recsys.models.subspace_form import Certificate
 from recsys.privacy.noise import OS_ENTROPY, Entropy
-from recsys.training.terms import STEPPING, Terms
+from recsys.training.terms import STEPPING, WITHOUT_NOISE, Terms
 from recsys.types import Trainer
 
 LARGEST_HEAD = 2048
@@ -55,8 +57,8 @@ class Fitted:
 
     factors: ItemFactors
     content: GramSum | None
-    certificate: Certificate | None = None
-    """How far the factors can be from those of the exact sum; of a model that is one's function alone."""
+    certificate: Certificate | ScoresCertificate | None = None
+    """How far the factors can be from the exact ones; of a model that is a function of its data alone."""
 
 
 def fit(
@@ -67,6 +69,7 @@ def fit(
     attributes: ItemAttributes | None = None,
     entropy: Entropy = OS_ENTROPY,
     seed: int = 0,
+    before: ItemFactors | None = None,
 ) -> Fitted:
     """The model of these customers under these terms. Whoever releases it books `terms.first_spends` before the call.
 
@@ -77,9 +80,10 @@ def fit(
         attributes: of the items, public; asked for where the terms have directions
         entropy: where noise comes from
         seed: for the initial factors of the trainers that start from some
+        before: the model in whose place this one comes, for the trainer that can start from it
     """
-    if terms.trainer is Trainer.ALS:
-        return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    if terms.trainer in WITHOUT_NOISE:
+        return _fit_by_als(purchased, items, terms, seed=seed, before=before)
     if terms.erasable:
         return fit_again(GramSum.empty(items, erasable_rule(len(items))).add(purchased), terms)
     if terms.trainer is Trainer.GRAM and not terms.gram_noise_multiplier:
@@ -101,8 +105,8 @@ def fit_again(content: GramSum, terms: Terms, *, entropy: Entropy = OS_ENTROPY) 
     release made; a popularity model draws its counts anew. An erasable model draws nothing: it is the sum's alone.
     """
     if terms.erasable:
-        exact = erasable_factors(content, terms.n_factors)
-        return Fitted(exact.factors, content, exact.certificate)
+        erasable = erasable_factors(content, terms.n_factors)
+        return Fitted(erasable.factors, content, erasable.certificate)
     if terms.gram_noise_multiplier is None:
         counts = release_counts(content.counts, terms.counts_noise_multiplier, entropy)
         return Fitted(popularity_model(counts, content.items), content)
@@ -168,6 +172,17 @@ def head_size(n_customers: float, noise_multiplier: float, *, beside_directions:
     noise = HEAD_NOISE_BESIDE_DIRECTIONS if beside_directions else HEAD_NOISE
     balanced = (noise * max(n_customers, 1.0) / (noise_multiplier * np.sqrt(2))) ** (2 / 3)
     return int(np.clip(balanced, SMALLEST_HEAD, LARGEST_HEAD))
+
+
+def _fit_by_als(
+    purchased: sp.csr_matrix, items: tuple[str, ...], terms: Terms, *, seed: int, before: ItemFactors | None
+) -> Fitted:
+    """The model of the purchases themselves: after some sweeps, or at the optimum."""
+    if terms.penalty is None:
+        return Fitted(train_als(purchased, items, ALSConfig(), seed=seed), None)
+    weights = Weights(penalty=terms.penalty)
+    exact = certified_als(purchased, items, weights=weights, n_factors=terms.n_factors, seed=seed, before=before)
+    return Fitted(exact.factors, None, exact.certificate)
 
 
 def _fit_without_noise(purchased: sp.csr_matrix, items: tuple[str, ...], n_factors: int) -> ItemFactors:

@@ -15,6 +15,7 @@ from recsys.training.audit_export import EXPORT_DIGEST, digest_of, export_lines
 from recsys.training.fit import Fitted, fit_again
 from recsys.training.published_metrics import PublishedMetrics
 from recsys.training.report import SELECTED, DataDigest, accounting_of, booked, mu_json, signed_report
+from recsys.training.roster import roster_of_sum
 from recsys.training.selection import COMPARISON
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms
@@ -94,6 +95,7 @@ def register(
             config={
                 "purpose": purpose,
                 "terms": terms.to_json(),
+                "roster": roster_of_sum(stores, sum_id),
                 EXPORT_DIGEST: rows,
                 **beside.config,
                 **_certified(fitted),

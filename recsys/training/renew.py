@@ -11,7 +11,7 @@ from recsys.training.report import DataDigest
 from recsys.training.stores import TrainingStores
 from recsys.training.terms import Terms, TrainConfig
 from recsys.training.train import snapshot
-from recsys.types import ModelVersion
+from recsys.types import ModelStatus, ModelVersion
 
 
 def renew(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy = OS_ENTROPY) -> ModelVersion:
@@ -23,7 +23,8 @@ def renew(stores: TrainingStores, sum_id: str, *, purpose: str, entropy: Entropy
 
     Raises:
         BudgetExceededError: too little is left; nothing was drawn and the version before stays live.
-        InputError: nobody is left to train on, or the trainer needs packages that are not installed.
+        InputError: nobody is left to train on, the trainer needs packages that are not installed, or what it finds
+            cannot be certified.
         NotFoundError: no such sum, or none that a version was released from.
     """
     parent = last_release(stores, sum_id)
@@ -39,7 +40,9 @@ def _train_again(stores: TrainingStores, parent: ModelVersion, purpose: str, ent
     keys, log = snapshot(stores)
     PrivacyLedger(stores.ledger_log, stores.clock).book(spends_of(terms, sum_id, purpose))
     interactions = log.interactions()
-    fitted = fit(interactions.matrix, log.items, terms, entropy=entropy)
+    live = parent.status is ModelStatus.LIVE
+    before = stores.registry.load(parent.version)[0] if parent.certificate and live else None
+    fitted = fit(interactions.matrix, log.items, terms, entropy=entropy, before=before)
     stores.sums.create_sum(sum_id, b"", ((key, pack_term(interactions.items_of(row))) for row, key in enumerate(keys)))
     data, name = DataDigest(of="purchases", digest=interactions.digest), parent.version
     version = register(stores, fitted, terms, sum_id=sum_id, purpose=purpose, data=data, parent=name)

@@ -24,7 +24,7 @@ def not_repeatable(version: ModelVersion) -> str | None:
         VerificationError: the manifest does not say how the version was trained.
     """
     terms = _terms(version)
-    if terms.erasable:
+    if terms.erasable or terms.trainer is Trainer.ALS_CERTIFIED:
         return None
     exact = terms.trainer is Trainer.ALS or not any(terms.noise_multipliers)
     return ROUNDING if exact else NOISE

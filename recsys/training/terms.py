@@ -6,6 +6,7 @@ from typing import cast
 
 from recsys.errors import InputError
 from recsys.models import dp_als, dp_sgd
+from recsys.models.certified_problem import Weights
 from recsys.models.erasable import erasable_rule
 from recsys.models.gram import (
     COUNTS_SENSITIVITY,
@@ -22,6 +23,8 @@ STEPPING = frozenset({Trainer.DP_ALS, Trainer.DP_SGD})
 """Trainers that ask about all customers again and again, and keep no sum that a customer could be taken out of."""
 STEP_SENSITIVITY = 1.0
 """Of each statistic of a step, in units of the norm that a customer's part in it is clipped to."""
+WITHOUT_NOISE = frozenset({Trainer.ALS, Trainer.ALS_CERTIFIED})
+"""Trainers that draw no noise at all, and make no promise."""
 DRAWN_ANEW = frozenset({"latent", "cross", "gram"})
 """What is released again from a sum that has changed; the rule that it was built by stays as released."""
 N_FACTORS = 128
@@ -49,13 +52,18 @@ class TrainConfig:
     """Whether the live version stays as it is; the model is the same either way."""
     erasable: bool = False
     """Whether a model without noise keeps its exact sum, so that a customer can be subtracted from it."""
+    penalty: float = Weights().penalty
+    """Of als_certified: how many columns its solution has."""
 
     def __post_init__(self) -> None:
         """Check that what is asked for goes together.
 
         Raises:
-            InputError: something else than the Gram without noise is to be erasable.
+            InputError: something else than the Gram without noise is to be erasable, or a penalty is none.
         """
+        if not 0 < self.penalty < math.inf:
+            msg = f"expected a penalty above zero, got {self.penalty:g}; leave --penalty out for the usual one"
+            raise InputError(msg)
         if self.erasable and (self.trainer is not Trainer.GRAM or math.isfinite(self.epsilon)):
             msg = (
                 f"expected the trainer gram and epsilon inf for an erasable model, got {self.trainer} at epsilon "
@@ -70,8 +78,8 @@ class TrainConfig:
 
     @property
     def plan(self) -> PrivacyPlan:
-        """How the budget is spent; ALS draws no noise, so its budget is infinite."""
-        epsilon = math.inf if self.trainer is Trainer.ALS else self.epsilon
+        """How the budget is spent; what draws no noise has an infinite budget."""
+        epsilon = math.inf if self.trainer in WITHOUT_NOISE else self.epsilon
         budget = PrivacyBudget(epsilon=epsilon, delta=self.delta)
         return PrivacyPlan(
             budget=budget,
@@ -123,6 +131,8 @@ class Terms:
     """Of the product of items and directions."""
     erasable: bool = False
     """Whether the model is a function of an exact sum alone."""
+    penalty: float | None = None
+    """Of als_certified."""
 
     @classmethod
     def under(cls, config: TrainConfig) -> "Terms":
@@ -134,6 +144,7 @@ class Terms:
             Trainer.GRAM: (plan.customers_noise_multiplier, plan.counts_noise_multiplier, plan.gram_noise_multiplier),
             Trainer.POPULARITY: (None, plan.single_noise_multiplier, None),
             Trainer.ALS: (None, 0.0, None),
+            Trainer.ALS_CERTIFIED: (None, 0.0, None),
         }[config.trainer]
         return cls(
             trainer=config.trainer,
@@ -146,6 +157,7 @@ class Terms:
             latent_noise_multiplier=plan.latent_noise_multiplier,
             cross_noise_multiplier=plan.cross_noise_multiplier,
             erasable=config.erasable,
+            penalty=config.penalty if config.trainer is Trainer.ALS_CERTIFIED else None,
         )
 
     @classmethod
@@ -237,7 +249,7 @@ class Terms:
 
     def first_spends(self, sum_id: str) -> list[PrivacySpend]:
         """What a training costs: each statistic that it releases."""
-        counts = "the whole model" if self.trainer is Trainer.ALS else "counts"
+        counts = "the whole model" if self.trainer in WITHOUT_NOISE else "counts"
         return [
             *_spend("customers", CUSTOMERS_SENSITIVITY, self.customers_noise_multiplier, sum_id, "train"),
             *_spend(counts, COUNTS_SENSITIVITY, self.counts_noise_multiplier, sum_id, "train"),

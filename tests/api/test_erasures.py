@@ -1,7 +1,11 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from recsys.evidence.receipt import subject_commitment
-from recsys.types import Scope
+from recsys.store.new_webhook import new_webhook
+from recsys.types import Scope, WebhookEvent
 from tests.api.shop import POPULAR, Shop, event, item_ids
 
 RECEIPT = b'{"body":{"type":"privrec.erasure-receipt.v1"},"key_id":"k","signature":"s"}'
@@ -131,3 +135,102 @@ def test_a_request_that_cannot_be_used_suppresses_nobody(shop: Shop, body: dict[
 def test_a_customer_who_is_unknown_can_be_erased_too(shop: Shop) -> None:
     assert shop.erase(user_id="never-seen").status_code == 202
     assert shop.statuses(event("1", user_id="never-seen")) == ["suppressed"]
+
+
+def post(shop: Shop, request_id: str, what: str, body: object = None) -> Any:
+    headers = shop.headers(Scope.ERASE)
+    return shop.client.post(f"/v1/erasures/{request_id}/{what}", headers=headers, json=body)
+
+
+def test_erasures_are_listed_with_their_clocks_a_page_at_a_time(shop: Shop) -> None:
+    ids = [shop.erase(user_id=user).json()["request_id"] for user in ("ada-lovelace", "bo", "cy")]
+    shop.clock.wind(days=31)
+    shop.finish_erasure(ids[1], RECEIPT)
+    page = shop.get("/v1/erasures?limit=1", Scope.ERASE).json()
+    rest = shop.get(f"/v1/erasures?after={ids[0]}", Scope.ERASE).json()["erasures"]
+    everything = shop.get("/v1/erasures?show=all", Scope.ERASE).json()["erasures"]
+
+    assert [each["request_id"] for each in page["erasures"] + rest] == [ids[0], ids[2]]
+    assert page["counted"] == "internal, not private"
+    assert (page["erasures"][0]["days_left"], page["erasures"][0]["overdue"]) == (-1, True)
+    assert [each["overdue"] for each in everything] == [True, False, True]
+
+
+def test_what_is_stuck_or_overdue_is_listed_by_itself(shop: Shop) -> None:
+    stuck, _ = (shop.erase(user_id=user).json()["request_id"] for user in ("ada-lovelace", "bo"))
+    shop.workspace.erasures.change(
+        stuck,
+        lambda request: replace(request, attempts=24, stuck=True, problem="StorageError: full"),
+    )
+    [found] = shop.get("/v1/erasures?show=stuck", Scope.ERASE).json()["erasures"]
+
+    assert (found["request_id"], found["stuck"], found["problem"]) == (stuck, True, "StorageError: full")
+    assert shop.get("/v1/erasures?show=overdue", Scope.ERASE).json()["erasures"] == []
+    assert post(shop, stuck, "retry").json()["stuck"] is False
+
+
+def test_a_cancelled_erasure_serves_the_customer_as_before(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"))
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    assert post(shop, request_id, "cancel").json()["state"] == "cancelled"
+
+    assert shop.recommend()["personalized"] is True
+    assert shop.statuses(event("2")) == ["accepted"]
+    again = shop.erase(user_id="ada-lovelace").json()
+    assert (again["request_id"] != request_id, bool(again["subject_salt"])) == (True, True)
+
+
+def test_an_erasure_that_is_under_way_is_not_cancelled(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    shop.finish_erasure(request_id, RECEIPT)
+    response = post(shop, request_id, "cancel")
+
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "erasure_conflict")
+    assert post(shop, "0f0f", "cancel").status_code == 404
+
+
+def test_an_erasure_is_extended_once_with_a_reason(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    assert post(shop, request_id, "extend", {"reason": ""}).status_code == 422
+    longer = post(shop, request_id, "extend", {"reason": "three systems"}).json()
+
+    assert (longer["days_left"], longer["extension"]) == (89, "three systems")
+    assert post(shop, request_id, "extend", {"reason": "four systems"}).status_code == 409
+
+
+def test_who_was_erased_comes_back_with_a_fresh_consent(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    headers, body = shop.headers(Scope.ERASE), {"user_id": "ada-lovelace"}
+    early = shop.client.post("/v1/consents", headers=headers, json=body)
+    shop.finish_erasure(request_id, RECEIPT)
+    answers = [shop.client.post("/v1/consents", headers=headers, json=body).json() for _ in range(2)]
+
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "erasure_conflict")
+    assert answers == [{"lifted": request_id}, {"lifted": None}]
+    assert shop.statuses(event("2")) == ["accepted"]
+
+
+def test_the_lineage_is_told_to_who_may_erase(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"))
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    found = shop.get(f"/v1/erasures/{request_id}/lineage", Scope.ERASE).json()
+
+    assert (found["history"], found["suppressed"], found["versions"]) == (True, True, [])
+    assert found["counted"] == "internal, not private"
+    assert shop.get("/v1/erasures/0f0f/lineage", Scope.ERASE).status_code == 404
+
+
+def test_it_is_told_whether_everybody_who_wants_to_know_was_told(shop: Shop) -> None:
+    webhooks, event = shop.workspace.webhooks, [WebhookEvent.ERASURE_COMPLETED]
+    webhooks.create(new_webhook("https://hooks.example/in", event, shop.clock(), local=False))
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+
+    def notified() -> object:
+        return shop.get(f"/v1/erasures/{request_id}", Scope.ERASE).json()["notified"]
+
+    found = [notified()]
+    shop.finish_erasure(request_id, RECEIPT)
+    found.append(notified())
+    [delivery] = webhooks.due(shop.clock(), 10)
+    webhooks.delivered(delivery.delivery_id)
+    assert [*found, notified()] == [None, False, True]

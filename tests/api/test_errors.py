@@ -19,6 +19,7 @@ STATUS = {
     "StateError": (503, "unavailable"),
     "VersionConflictError": (409, "version_conflict"),
     "ImportConflictError": (409, "import_conflict"),
+    "ErasureConflictError": (409, "erasure_conflict"),
     "StateLockedError": (503, "unavailable"),
     "ArtifactError": (503, "unavailable"),
     "LedgerTamperedError": (503, "unavailable"),

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from api.hot_path import HotPath, secret_in
 from recsys.errors import CacheUnavailableError
-from recsys.serving.sealed_lists import TOMBSTONE, open_answer, open_lists, seal_lists
+from recsys.serving.lists import DEFAULT_LENGTH, KEPT_LENGTH
+from recsys.serving.sealed_lists import TOMBSTONE, open_lists, seal_lists
 from recsys.types import Scope
 from tests.api.hot_shop import HotShop, open_hot_shop
 from tests.api.shop import Broken, event
@@ -76,6 +77,7 @@ def credentials(street: HotShop) -> dict[str, dict[str, str]]:
     }
 
 
+RECOMMENDED = "/v1/users/ada/recommendations"
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 CREDENTIALS = ("bearer", "lower", "header", "both", "basic", "empty", "none", "wrong", "scope")
 QUERIES = ("", "?n=20", "?task=any", "?n=3", "?n=0", "?", "?%FF", "?context=tea-0")
@@ -155,12 +157,9 @@ def resealed(shop: HotShop, *, epoch: int, version: str | None = None) -> bytes:
     """Ada's value as a writer of another epoch or version would have sealed it."""
     ring = shop.hot.ring
     user_key, value = ring.user_key("ada"), value_of(shop)
-    lists, answer = open_lists(ring, user_key, value), open_answer(ring, user_key, value)
+    lists = open_lists(ring, user_key, value, shop.shop.version)
     assert lists is not None
-    assert answer is not None
-    return seal_lists(
-        ring, user_key, epoch=epoch, lists=replace(lists, version=version or lists.version), answer=answer
-    )
+    return seal_lists(ring, user_key, epoch=epoch, lists=replace(lists, version=version or lists.version))
 
 
 def of_another_writer(shop: HotShop, patch: pytest.MonkeyPatch, *, epochs: int = 0, version: str | None = None) -> None:
@@ -247,17 +246,35 @@ def change_item(shop: HotShop, method: str, item_id: str, **body: object) -> Non
     assert answer.status_code == 200, answer.text
 
 
+def check_hit_alike(shop: HotShop) -> httpx2.Response:
+    """The fast path answers as the slow twin does."""
+    before, slow = len(shop.hot.hits), shop.slow.get(RECOMMENDED, headers=shop.shop.headers(Scope.RECOMMEND))
+    fast = shop.ask()
+    assert seen(fast) == seen(slow)
+    assert len(shop.hot.hits) == before + 1
+    return fast
+
+
 @pytest.mark.parametrize(("method", "body"), [("DELETE", {}), ("PATCH", {"name": "New name"}), ("PUT", {"name": "N"})])
 def test_an_item_that_was_changed_is_as_it_is_now_in_the_very_next_answer(
     hot_shop: HotShop, method: str, body: dict[str, object]
 ) -> None:
-    shown = hot_shop.ask().json()["items"][0]
-    assert hot_shop.is_hit()
-    change_item(hot_shop, method, shown["item_id"], **body)
-    now = {item["item_id"]: item["name"] for item in hot_shop.ask().json()["items"]}
+    shown = check_hit_alike(hot_shop).json()["items"]
+    change_item(hot_shop, method, shown[0]["item_id"], **body)
+    now = check_hit_alike(hot_shop).json()["items"]
 
-    assert now.get(shown["item_id"]) == body.get("name")
+    assert {item["item_id"]: item["name"] for item in now}.get(shown[0]["item_id"]) == body.get("name")
+    assert len(now) == len(shown) == DEFAULT_LENGTH
+
+
+def test_the_next_items_take_the_places_of_deleted_ones_as_long_as_there_are_any(hot_shop: HotShop) -> None:
+    """Afterwards the slow twin looks for others; here nothing else is for sale."""
+    for number in range(KEPT_LENGTH - DEFAULT_LENGTH):
+        change_item(hot_shop, "DELETE", hot_shop.ask().json()["items"][number]["item_id"])
+        check_hit_alike(hot_shop)
+    change_item(hot_shop, "DELETE", hot_shop.ask().json()["items"][5]["item_id"])
     assert not hot_shop.is_hit()
+    assert len(hot_shop.ask().json()["items"]) == DEFAULT_LENGTH - 1
 
 
 def test_what_an_answer_does_not_show_may_change(hot_shop: HotShop) -> None:
@@ -288,7 +305,7 @@ def test_the_line_in_the_log_is_the_slow_twins(capfd: pytest.CaptureFixture[str]
     hot_shop.ask("ada")
     capfd.readouterr()
     assert hot_shop.is_hit()
-    hot_shop.slow.get("/v1/users/ada/recommendations", headers=hot_shop.shop.headers(Scope.RECOMMEND))
+    hot_shop.slow.get(RECOMMENDED, headers=hot_shop.shop.headers(Scope.RECOMMEND))
     fast, slow = capfd.readouterr().err.splitlines()
     mine, theirs = json.loads(fast), json.loads(slow)
     varying = {"duration_ms", "request_id", "timestamp"}

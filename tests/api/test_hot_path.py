@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -56,33 +57,38 @@ class Street:
         assert response.status_code == 200
         return response
 
-    def is_hit(self) -> bool:
+    def is_hit(self, user_id: str = "ada") -> bool:
         before = self.hits
-        self.ask()
+        self.ask(user_id)
         return self.hits > before
 
-    def buy(self, event_id: str, item_id: str) -> None:
-        rows = [event(event_id, "ada", item_id)]
+    def buy(self, event_id: str, item_id: str, user_id: str = "ada") -> None:
+        rows = [event(event_id, user_id, item_id)]
         assert self.client.post("/v1/events", json={"events": rows}).json()["counts"]["accepted"] == 1
+
+
+@contextmanager
+def open_street(url: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
+    settings = Settings(state_dir=directory / "state", redis_url=url, cache_timeout_seconds=5)
+    with open_workspace(settings) as workspace:
+        workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in ITEM_IDS])
+        publish(workspace, tea_and_coffee())
+        _, secret = workspace.api_keys.create("all", frozenset(Scope))
+        assert workspace.fence.certify()
+    app = create_app(settings)
+    with TestClient(app) as client:
+        found = Street(app, client, secret, monkeypatch)
+        until(lambda: found.hot.lease.current() is not None and found.hot.reader.server_id is not None)
+        yield found
+    assert found.hot.lease.current() is None
+    assert found.hot.reader.server_id is None
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.fixture
 def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
-    with EmbeddedValkey(tmp_path, owner=False) as server:
-        settings = Settings(state_dir=tmp_path / "state", redis_url=server.url, cache_timeout_seconds=5)
-        with open_workspace(settings) as workspace:
-            workspace.catalogue.add_items([CatalogueItem(item_id=item) for item in ITEM_IDS])
-            publish(workspace, tea_and_coffee())
-            _, secret = workspace.api_keys.create("all", frozenset(Scope))
-            assert workspace.fence.certify()
-        app = create_app(settings)
-        with TestClient(app) as client:
-            found = Street(app, client, secret, monkeypatch)
-            until(lambda: found.hot.lease.current() is not None and found.hot.reader.server_id is not None)
-            yield found
-    assert found.hot.lease.current() is None
-    assert found.hot.reader.server_id is None
-    assert gc.get_freeze_count() == 0
+    with EmbeddedValkey(tmp_path, owner=False) as server, open_street(server.url, tmp_path, monkeypatch) as street:
+        yield street
 
 
 def test_a_list_comes_by_the_fast_path_until_its_customer_is_erased(street: Street) -> None:

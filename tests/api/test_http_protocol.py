@@ -207,7 +207,7 @@ DOUBTS: dict[str, Callable[[HotShop, pytest.MonkeyPatch], object]] = {
     "a fault before": lambda shop, patch: patch.setattr(shop.reader, "bring", Broken(RuntimeError("ada")).bring),
     "no connection": lambda shop, patch: patch.setattr(shop.reader, "bring", Broken(CacheUnavailableError("")).bring),
     "a fault after": lambda shop, patch: patch.setattr(
-        type(shop.hot.shown), "covers", Broken(RuntimeError("a")).covers
+        type(shop.hot.shown), "answer", Broken(RuntimeError("a")).answer
     ),
 }
 

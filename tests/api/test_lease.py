@@ -3,12 +3,12 @@ from collections.abc import Callable
 
 import pytest
 
-from api.lease import RENEWAL_SECONDS, Certificate, LeaseKeeper
+from api.lease import RENEWAL_SECONDS, Certificate, Form, LeaseKeeper
 from recsys.errors import StorageError
 from recsys.fence import LEASE_SECONDS
 from tests.api.test_rate_limit import Time
 
-CERTIFICATE = Certificate(header=b"header", server_id="run")
+CERTIFICATE = Certificate(live=Form(b"header"), server_id="run")
 
 
 class Record:
@@ -33,7 +33,7 @@ class Record:
 
     def header(self) -> bytes | None:
         lease = self.keeper.current()
-        return lease.certificate.header if lease is not None else None
+        return lease.certificate.live.header if lease is not None else None
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ def test_the_state_of_the_installation_is_told(shop: Shop) -> None:
     assert value(samples, "privrec_erasures_pending") == 1
     assert value(samples, "privrec_erasure_oldest_seconds") == 2 * 86400
     assert value(samples, "privrec_erasure_due_seconds") == 28 * 86400
+    assert (value(samples, "privrec_erasures_overdue"), value(samples, "privrec_erasures_stuck")) == (0, 0)
     assert value(samples, "privrec_webhook_messages_pending") == 1
     assert value(samples, "privrec_webhook_messages_dead") == 2
     assert value(samples, "privrec_model_age_seconds", version=shop.version) == 2 * 86400

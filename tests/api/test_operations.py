@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -122,6 +122,14 @@ def test_a_database_that_another_version_migrated_is_not_ready(shop: Shop) -> No
 
     assert response.status_code == 503
     assert states(response) == READY | {"schema": "down"}
+
+
+def test_a_stuck_erasure_is_told_and_requests_still_come(shop: Shop) -> None:
+    request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
+    shop.workspace.erasures.change(request_id, lambda request: replace(request, stuck=True))
+    stuck = shop.client.get("/health/ready")
+
+    assert (stuck.status_code, states(stuck)) == (200, READY | {"erasures": "stuck"})
 
 
 def test_an_overdue_erasure_is_told_and_too_many_are_not_ready(shop: Shop) -> None:

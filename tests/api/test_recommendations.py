@@ -1,13 +1,17 @@
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.schemas import RecommendationList
-from recsys.serving.rendered import item_starts, render_answer, told
-from recsys.serving.sealed_lists import open_answer
+from recsys.serving.lists import CachedLists, told
+from recsys.serving.packed_lists import to_document
+from recsys.serving.recommendation_ids import ID_LENGTH
+from recsys.serving.rendered import version_part
+from recsys.serving.sealed_lists import open_document
+from recsys.serving.shown_items import ShownItems
+from recsys.store.memory import MemoryCatalogue
 from recsys.types import CatalogueItem, Reason, Recommendation, Recommendations, Scope, Task
 from tests.api.shop import COFFEES, POPULAR, START, TEAS, Shop, event, item_ids
 
@@ -119,7 +123,7 @@ def test_the_model_decides_what_goes_together(shop: Shop) -> None:
     "name", ["Finest tea", 'a "quoted" \\ name', "Zoë's <b>\u2028tea</b> ☕", "tab\there", "\x7f/"]
 )
 def test_a_rendered_answer_is_what_the_route_sends(shop: Shop, name: str) -> None:
-    """The finished answer in the cache, byte for byte: as computed for the request, and as read from the cache."""
+    """The finished answer, byte for byte: as computed for the request, and as made of the lists in the cache."""
     shop.workspace.catalogue.add_items([CatalogueItem(item_id="tea-3", name=name)])
     shop = shop.with_port()
     shop.statuses(event("1", item_id="tea-3"))
@@ -127,11 +131,16 @@ def test_a_rendered_answer_is_what_the_route_sends(shop: Shop, name: str) -> Non
     computed, read = shop.get(path).content, shop.get(path).content
 
     key = shop.workspace.pseudonyms.user_key("ada-lovelace")
-    assert open_answer(shop.workspace.keys, key, shop.workspace.cache.get(key) or b"") == computed == read
+    document = open_document(shop.workspace.keys, key, shop.workspace.cache.get(key) or b"")
+    shown = ShownItems(shop.workspace.catalogue)
+    shown.refresh()
+    assert shown.answer(document or b"", version_part(shop.version)) == computed == read
     assert json.loads(read)["items"][0]["name"] == name
 
 
-@given(st.lists(st.tuples(st.floats(-(10.0**6), 10.0**6, width=32), st.sampled_from(Reason)), max_size=4))
+@given(
+    st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.sampled_from(Reason)), max_size=4)
+)
 def test_any_score_is_rendered_as_the_route_sends_it(rows: list[tuple[float, Reason]]) -> None:
     listed = [(place, score, reason) for place, (score, reason) in enumerate(rows)]
     items = [
@@ -144,10 +153,18 @@ def test_any_score_is_rendered_as_the_route_sends_it(rows: list[tuple[float, Rea
         personalized=True,
         version="v",
         generated_at=START,
-        recommendation_id="r",
+        recommendation_id="r" * ID_LENGTH,
     )
-    starts = item_starts([(item.item_id, item.name) for item in items])
-    shown = [(place, told(score), reason) for place, score, reason in listed]
-    assert [score for _, score, _ in shown] == np.round(np.array([score for score, _ in rows]), 4).tolist()
-    rendered = render_answer(shown, starts, version="v", generated_at=START, recommendation_id="r")
+    catalogue = MemoryCatalogue()
+    catalogue.add_items([CatalogueItem(item_id=item.item_id) for item in items])
+    shown = ShownItems(catalogue)
+    shown.refresh()
+    lists = CachedLists(
+        version="v",
+        revision=1,
+        recommendation_id="r" * ID_LENGTH,
+        generated_at=START,
+        lists={Task.ANY: tuple(listed)},
+    )
+    rendered = shown.answer(to_document(lists), version_part("v"))
     assert rendered == RecommendationList.model_validate(answer).model_dump_json().encode()

@@ -257,3 +257,23 @@ def test_a_list_after_a_purchase_takes_the_note_away_and_keeps_what_it_said(
     assert cache.put(fast, [(customer(1), lists(fast))], slot) == 1
     assert [cache.put(slow, [(customer(1), lists(slow))], each) for each in SLOTS] == [0, 0]
     assert (cache.get(customer(1), slot), cache.get(customer(1), 1 - slot)) == (lists(fast), None)
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_after_a_tombstone_is_lifted_only_lists_that_are_computed_then_are_kept(
+    cache: Cache, customer: Customer, slot: int
+) -> None:
+    given = permit(cache)
+    cache.bury(customer(1))
+    cache.unbury(customer(1))
+    assert cache.put(given, [(customer(1), b"\1 computed before")], slot) == 0
+    later = cache.permit()
+    assert later is not None
+    assert cache.put(later, [(customer(1), b"\1 computed now")], slot) == 1
+
+
+def test_lifting_a_tombstone_that_is_not_there_changes_nothing(cache: Cache, customer: Customer) -> None:
+    cache.put(permit(cache), [(customer(1), b"\1 a list")])
+    cache.unbury(customer(1))
+    cache.unbury(customer(2))
+    assert [cache.get(customer(number)) for number in (1, 2)] == [b"\1 a list", None]

@@ -1,5 +1,6 @@
 """What every queue of erasures keeps."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -7,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from recsys.data.history import EMPTY_HISTORY, Purchases
-from recsys.errors import NotFoundError, StateError
+from recsys.erasure.rules import FIRST_DELAY, extended, put_off
+from recsys.errors import ErasureConflictError, NotFoundError, StateError, StateLockedError
 from recsys.store.workspace import Workspace
-from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey
+from recsys.types import Backlog, CustomerState, ErasureRequest, ErasureState, UserKey, Webhook, WebhookEvent
 from tests.contracts.conftest import NOON
 from tests.contracts.entries import entering
 
-STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED)
+STEPS = (ErasureState.ERASED, ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED)
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def test_a_request_never_goes_back(known: Workspace) -> None:
     assert known.erasures.request("r").state is ErasureState.RELEASED
 
 
-@pytest.mark.parametrize("state", [ErasureState.RELEASED, ErasureState.PURGED, ErasureState.RECEIPTED])
+@pytest.mark.parametrize("state", [*STEPS[1:], ErasureState.RECEIPTED, ErasureState.CANCELLED])
 def test_no_step_can_be_left_out(known: Workspace, state: ErasureState) -> None:
     with pytest.raises(StateError, match="in their order"):
         known.erasures.advance("r", state, {})
@@ -177,6 +179,11 @@ def test_requests_come_oldest_first_and_the_finished_ones_are_not_pending(
         ("z", customer(0)),
         ("m", customer(2)),
     ]
+    assert [(request.request_id, key) for request, key in ports.erasures.customers()] == [
+        ("z", customer(0)),
+        ("a", customer(1)),
+        ("m", customer(2)),
+    ]
 
 
 @pytest.mark.parametrize("method", ["request", "receipt"])
@@ -186,7 +193,7 @@ def test_an_unknown_request_is_not_found_and_not_repeated(ports: Workspace, meth
     assert "alice" not in str(caught.value)
 
 
-def test_whoever_was_ever_suppressed_is_listed_in_the_order_of_keys(
+def test_whoever_is_suppressed_is_listed_in_the_order_of_keys(
     ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
 ) -> None:
     for number in (3, 1, 2):
@@ -213,6 +220,124 @@ def test_the_backlog_is_what_is_not_receipted(
     )
 
 
+def test_the_backlog_tells_what_somebody_has_to_look_at(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    for number, days in enumerate((-1, 1, 2)):
+        asked = replace(erasure_request(str(number)), due_at=NOON + timedelta(days=days))
+        ports.erasures.suppress(asked, customer(number))
+    for request_id in ("1", "2"):
+        ports.erasures.change(request_id, lambda request: replace(request, stuck=True))
+    ports.erasures.cancel("2")
+
+    found = ports.erasures.backlog()
+    assert (found.pending, found.overdue, found.stuck) == (2, 1, 1)
+
+
+# What can still be changed.
+
+
+def test_a_rule_changes_a_request_and_a_step_that_is_taken_forgets_the_failures(known: Workspace) -> None:
+    failed = known.erasures.change("r", lambda request: put_off(request, "StorageError: full", NOON))
+    assert failed == known.erasures.request("r")
+    assert (failed.attempts, failed.problem, failed.next_at) == (1, "StorageError: full", NOON + FIRST_DELAY)
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    went_on = known.erasures.request("r")
+    assert (went_on.attempts, went_on.problem, went_on.next_at) == (0, "", None)
+
+
+def test_a_rule_that_refuses_changes_nothing(known: Workspace) -> None:
+    extension = known.erasures.change("r", lambda request: extended(request, "three systems"))
+    with pytest.raises(ErasureConflictError):
+        known.erasures.change("r", lambda request: extended(request, "four systems"))
+    assert known.erasures.request("r") == extension
+
+
+def test_a_cancelled_request_keeps_nobody_out_and_what_was_known_is_still_there(
+    known: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases]
+) -> None:
+    assert [known.erasures.cancel("r") for _ in range(2)] == [customer(1)] * 2
+    assert known.histories.state(customer(1)) == CustomerState(known=True, suppressed=False, revision=1)
+    assert set(known.sums.terms_of(customer(1))) == {"s", "t"}
+    merged = known.histories.append({customer(1): buy(("z", 9))})[customer(1)]
+    assert merged is not None
+    assert merged.accepted == 1
+    assert (known.erasures.pending(), list(known.erasures.suppressed())) == ((), [])
+
+
+@pytest.mark.parametrize("n_steps", range(1, 5))
+def test_nothing_is_cancelled_once_something_was_destroyed(
+    known: Workspace, customer: Callable[[int], UserKey], n_steps: int
+) -> None:
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    for state in STEPS[1:n_steps]:
+        known.erasures.advance("r", state, {})
+    with pytest.raises(ErasureConflictError, match="cannot be cancelled"):
+        known.erasures.cancel("r")
+    assert known.histories.state(customer(1)).suppressed
+
+
+def test_what_was_cancelled_is_not_erased(known: Workspace, customer: Callable[[int], UserKey]) -> None:
+    known.erasures.cancel("r")
+    with pytest.raises(StateError):
+        known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    assert known.sums.load_sum("s") == b"both"
+    assert known.histories.state(customer(1)).known
+
+
+def test_who_cancelled_can_ask_again_and_the_new_request_keeps_them_out(
+    known: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    known.erasures.cancel("r")
+    assert known.erasures.suppress(erasure_request("again"), customer(1)).request_id == "again"
+    assert known.erasures.cancel("r") == customer(1)
+    assert known.histories.state(customer(1)).suppressed
+    assert [request.request_id for request, _ in known.erasures.pending()] == ["again"]
+
+
+def test_a_fresh_consent_lets_a_customer_in_with_nothing_of_before(
+    known: Workspace,
+    customer: Callable[[int], UserKey],
+    buy: Callable[..., Purchases],
+    erasure_request: Callable[..., ErasureRequest],
+) -> None:
+    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    with pytest.raises(ErasureConflictError, match="wait for its receipt"):
+        known.erasures.lift(customer(1))
+    for state in STEPS[1:]:
+        known.erasures.advance("r", state, {})
+    known.erasures.finish("r", entering(b"receipt"), {})
+    assert known.erasures.holding(customer(1)) == known.erasures.request("r")
+    assert known.erasures.lift(customer(1)) == known.erasures.request("r")
+    assert known.erasures.holding(customer(1)) is None
+    assert known.erasures.lift(customer(1)) is None
+    assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=False, revision=0)
+    known.histories.append({customer(1): buy(("z", 9))})
+    assert len(known.histories.history(customer(1))) == 1
+    assert known.erasures.suppress(erasure_request("again"), customer(1)).request_id == "again"
+    assert known.erasures.receipt("r") == b"receipt"
+
+
+def test_webhooks_are_told_once_of_a_request_that_is_due_soon_and_of_one_that_is_stuck(
+    known: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    events = frozenset({WebhookEvent.ERASURE_DUE_SOON, WebhookEvent.ERASURE_STUCK})
+    webhook = Webhook(webhook_id="w", url="https://w.example/in", events=events, created_at=NOON)
+    known.webhooks.create(webhook)
+    known.erasures.suppress(replace(erasure_request("later"), due_at=NOON + timedelta(days=31)), customer(2))
+    assert [known.erasures.warn(NOON + timedelta(days=days)) for days in (29, 30, 30, 31)] == [0, 1, 0, 1]
+    for _ in range(2):
+        known.erasures.change("r", lambda request: replace(request, stuck=True))
+
+    told = [json.loads(each.body) for each in known.webhooks.due(NOON, 100)]
+    assert [(each["type"], each["data"]["request_id"]) for each in told] == [
+        ("erasure.due_soon", "r"),
+        ("erasure.due_soon", "later"),
+        ("erasure.stuck", "r"),
+    ]
+    assert told[0]["data"] == {"request_id": "r", "state": "suppressed", "due_at": "2026-03-02T12:00:00.000Z"}
+
+
 def test_requests_are_counted(
     ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
 ) -> None:
@@ -222,3 +347,11 @@ def test_requests_are_counted(
         counts.append(ports.erasures.count())
 
     assert counts == [0, 1, 2, 2]
+
+
+def test_only_one_worker_is_at_work_and_the_next_one_after_it(ports: Workspace) -> None:
+    for _ in range(2):
+        with ports.erasures.working():
+            other = ports.erasures.working()
+            with pytest.raises(StateLockedError, match="another one is at work"), other:
+                pass

@@ -30,6 +30,7 @@ def purged(
         ports.erasures.erase_customer(asked.request_id, {}, {})
         ports.erasures.advance(asked.request_id, ErasureState.RELEASED, {})
         ports.erasures.advance(asked.request_id, ErasureState.PURGED, {})
+        ports.erasures.advance(asked.request_id, ErasureState.VERIFIED, {})
         return asked.request_id
 
     return request
@@ -90,7 +91,7 @@ def test_what_fails_while_it_is_entered_leaves_neither_receipt_nor_entry(
     with pytest.raises(RuntimeError):
         ports.erasures.finish(request_id, failing, {})
     assert ports.receipt_log.latest() == (0, "")
-    assert ports.erasures.request(request_id).state is ErasureState.PURGED
+    assert ports.erasures.request(request_id).state is ErasureState.VERIFIED
 
 
 def test_a_hash_that_the_log_does_not_have_is_refused_with_those_that_it_has(

@@ -62,7 +62,7 @@ def test_a_finished_erasure_tells_those_who_asked_for_it_once(
         ports.erasures.finish("r", entering(b"receipt"), {})
     assert told(ports) == []
     ports.erasures.erase_customer("r", {}, {})
-    for state in (ErasureState.RELEASED, ErasureState.PURGED):
+    for state in (ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED):
         ports.erasures.advance("r", state, {})
     for _ in range(2):
         ports.erasures.finish("r", entering(b"receipt"), {})
@@ -134,3 +134,26 @@ def test_a_message_that_was_given_up_is_tried_again_on_demand(ports: Workspace) 
 
     [delivery] = ports.webhooks.due(NOON, 100)
     assert (delivery.delivery_id, delivery.attempts, ports.webhooks.dead()) == (delivery_id, 0, ())
+
+
+def test_messages_about_an_erasure_are_counted_until_they_are_taken(
+    ports: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    for name in ("a", "b"):
+        ports.webhooks.create(webhook(name, ERASED))
+    for number, request_id in enumerate(("r", "other")):
+        ports.erasures.suppress(erasure_request(request_id), customer(number))
+        ports.erasures.erase_customer(request_id, {}, {})
+        for state in (ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED):
+            ports.erasures.advance(request_id, state, {})
+        assert ports.webhooks.about(request_id) == (0, 0)
+        ports.erasures.finish(request_id, entering(b"receipt"), {})
+    counts = [ports.webhooks.about("r")]
+    first, second, *_ = ports.webhooks.due(NOON, 100)
+    ports.webhooks.delivered(first.delivery_id)
+    counts.append(ports.webhooks.about("r"))
+    ports.webhooks.failed(second.delivery_id, "it is down", None)
+    counts.append(ports.webhooks.about("r"))
+
+    assert counts == [(2, 0), (1, 0), (0, 1)]
+    assert ports.webhooks.about("other") == (2, 0)

@@ -27,6 +27,7 @@ COMMANDS = {
     "worker",
     "recommend",
     "erase",
+    "erasures",
     "influence",
     "verify",
     "ledger",

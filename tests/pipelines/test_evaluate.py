@@ -14,7 +14,9 @@ PROTOCOLS = ("temporal", "heldout-customers")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("trainer", ["popularity", "gram", "als", "dp_als", pytest.param("dp_sgd", marks=NEEDS_TORCH)])
+@pytest.mark.parametrize(
+    "trainer", ["popularity", "gram", "als", "als_certified", "dp_als", pytest.param("dp_sgd", marks=NEEDS_TORCH)]
+)
 def test_every_trainer_is_measured_under_every_protocol(protocol: str, trainer: str, purchases: Path) -> None:
     found = done("evaluate", "--data", purchases, *QUANTITIES, "--trainer", trainer, "--protocol", protocol, "--json")
     assert found.json.keys() == {"protocol", "core", "note", "rows"}

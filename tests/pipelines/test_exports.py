@@ -112,7 +112,7 @@ def test_a_file_with_lists_is_deleted_though_the_erasure_waits_for_an_upload(wor
         worker(workspace).run()
     assert workspace.exports.job(export_id).state is ExportState.WITHDRAWN
     workspace.imports.close(upload.import_id, ImportState.CANCELLED)
-    worker(workspace).run()
+    worker(workspace).run(waiting=True)
 
     body: dict[str, Any] = verify_receipt(workspace.erasures.receipt(request.request_id), workspace.public_key)
     assert body["steps"]["purged"]["exports"] == "1 files with lists deleted"

@@ -183,7 +183,7 @@ def test_an_erasure_between_two_batches_wins(workspace: Workspace, monkeypatch: 
     with pytest.raises(StateError, match="expected no uploaded file from before the request"):
         worker(workspace).run()
     Importer(workspace).run()
-    worker(workspace).run()
+    worker(workspace).run(waiting=True)
 
     assert counts(workspace.imports.job(import_id)) == {"accepted": 1, "suppressed": 1}
     assert history_of(workspace, EVE) == 0
@@ -198,7 +198,7 @@ def test_an_erasure_is_receipted_once_no_older_file_is_left_and_says_so(workspac
     with pytest.raises(StateError, match="cancel that import, or run again in a day"):
         worker(workspace).run()
     workspace.imports.close(older.import_id, ImportState.CANCELLED)
-    [finished] = worker(workspace).run()
+    [finished] = worker(workspace).run(waiting=True)
 
     body: dict[str, Any] = verify_receipt(workspace.erasures.receipt(request.request_id), workspace.public_key)
     assert finished.request_id == request.request_id

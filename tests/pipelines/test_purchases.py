@@ -172,11 +172,20 @@ def test_without_torch_its_trainer_is_refused_with_the_way_to_get_it(
     assert contents(trained) == before
 
 
-def test_als_says_that_it_is_not_private(purchases: Path, fresh: Path) -> None:
-    assert "is live (als, NOT private)" in done("train", "--data", purchases, *QUANTITIES, "--trainer", "als").out
+@pytest.mark.parametrize("trainer", ["als", "als_certified"])
+def test_als_says_that_it_is_not_private(purchases: Path, fresh: Path, trainer: str) -> None:
+    words = ("--data", purchases, *QUANTITIES, "--trainer", trainer)
+    assert f"is live ({trainer}, NOT private)" in done("train", *words).out
     [version] = done("models", "--json").json
     assert (version["privacy"]["private"], version["privacy"]["epsilon"]) == (False, "infinity")
     assert done("ledger", "--json").json["epsilon_spent"] == "infinity"
+
+
+def test_the_penalty_of_als_stands_in_the_manifest(purchases: Path, fresh: Path) -> None:
+    words = ("--trainer", "als_certified", "--penalty", 0.8, "--no-evaluate", "--json")
+    config = done("train", "--data", purchases, *QUANTITIES, *words).json["config"]
+    assert config["terms"]["penalty"] == 0.8
+    assert config["certificate"]["outside_bound"] <= 1
 
 
 def test_als_does_not_fit_a_budget_that_promises_something(trained: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NotRequired, TypeAlias, get_args, get_origin, g
 
 import pytest
 
+from pipelines.erase import desk
 from privrec import answers
 from privrec.client import ApiError, Client
 from recsys.errors import InputError, StateError
@@ -47,6 +48,12 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "delete_export": ("delete", "/v1/exports/{export_id}"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
+    "erasures": ("get", "/v1/erasures"),
+    "erasure_lineage": ("get", "/v1/erasures/{request_id}/lineage"),
+    "give_consent": ("post", "/v1/consents"),
+    "cancel_erasure": ("post", "/v1/erasures/{request_id}/cancel"),
+    "retry_erasure": ("post", "/v1/erasures/{request_id}/retry"),
+    "extend_erasure": ("post", "/v1/erasures/{request_id}/extend"),
     "receipt": ("get", "/v1/erasures/{request_id}/receipt"),
     "log_checkpoint": ("get", "/v1/log/checkpoint"),
     "log_consistency": ("get", "/v1/log/consistency"),
@@ -284,6 +291,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
     request_id = accepted["request_id"]
     followed = client.erasure(request_id)
     shop.finish_erasure(request_id, RECEIPT)
+    changed = desk(shop.workspace).request("cy")[0].request_id
     item_id = "a/ü&?"
     webhook = client.create_webhook("https://hooks.example/in", ["erasure.completed"])
     tested = client.test_webhook(webhook["webhook_id"])
@@ -307,6 +315,12 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "compare_feedback": client.compare_feedback(first=version, second=version),
         "request_erasure": accepted,
         "erasure": followed,
+        "erasures": client.erasures(),
+        "give_consent": client.give_consent("bo"),
+        "erasure_lineage": client.erasure_lineage(changed),
+        "extend_erasure": client.extend_erasure(changed, "three systems"),
+        "retry_erasure": client.retry_erasure(changed),
+        "cancel_erasure": client.cancel_erasure(changed),
         "receipt": client.receipt(request_id),
         "recommendations": recommended,
         "basket": client.basket(["tea-1"], n=2, where={"and": [{"in_stock": True}]}, exclude=["tea-0"], context="none"),

@@ -6,12 +6,15 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
     false,
+    text,
+    true,
 )
 
 metadata = MetaData()
@@ -72,7 +75,7 @@ erasures = Table(
     metadata,
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("request_id", Text, nullable=False, unique=True),
-    Column("user_key", LargeBinary, nullable=False, unique=True),
+    Column("user_key", LargeBinary, nullable=False),
     Column("subject", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("received_at", Text, nullable=False),
@@ -81,7 +84,16 @@ erasures = Table(
     Column("release", Boolean, nullable=False),
     Column("details", Text, nullable=False),
     Column("receipt", LargeBinary),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("next_at", Text),
+    Column("stuck", Boolean, nullable=False, server_default=false()),
+    Column("extension", Text, nullable=False, server_default=""),
+    Column("warned", Boolean, nullable=False, server_default=false()),
+    Column("holds", Boolean, nullable=False, server_default=true()),
+    Index("erasures_one_holds", "user_key", unique=True, sqlite_where=text("holds"), postgresql_where=text("holds")),
 )
+"""`holds`: the request keeps its customer out; not once it was cancelled, or a fresh consent came."""
 
 log_nodes = Table(
     "log_nodes",
@@ -204,5 +216,6 @@ deliveries = Table(
     Column("next_at", Text, nullable=False),
     Column("dead", Boolean, nullable=False),
     Column("problem", Text, nullable=False),
+    Column("about", Text, nullable=False, server_default="", index=True),
 )
-"""Messages that were not taken yet; one that was taken is deleted. None names a customer."""
+"""Messages that were not taken yet; one that was taken is deleted. None names a customer, and `about` an erasure."""

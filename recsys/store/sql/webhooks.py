@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, select, true
 
 from recsys.clock import Clock, isoformat, utc_now
 from recsys.store.rules import message, no_dead_letter, no_webhook, promoted
@@ -85,10 +85,17 @@ class SqlWebhooks:
 
     def waiting(self) -> tuple[int, int]:
         """How many messages are to be sent, and how many were given up."""
+        return self._count(true())
+
+    def _count(self, which: ColumnElement[bool]) -> tuple[int, int]:
+        query = select(deliveries.c.dead, func.count()).where(which).group_by(deliveries.c.dead)
         with self._engine.connect() as connection:
-            rows = connection.execute(select(deliveries.c.dead, func.count()).group_by(deliveries.c.dead))
-            counts = {bool(dead): int(count) for dead, count in rows}
+            counts = {bool(dead): int(count) for dead, count in connection.execute(query)}
         return counts.get(False, 0), counts.get(True, 0)
+
+    def about(self, request_id: str) -> tuple[int, int]:
+        """How many messages about the erasure are to be sent, and how many were given up."""
+        return self._count(deliveries.c.about == request_id)
 
     def dead(self) -> tuple[Delivery, ...]:
         """Messages that were given up, oldest first."""
@@ -128,6 +135,7 @@ def _write(
             "next_at": isoformat(now),
             "dead": False,
             "problem": "",
+            "about": str(data.get("request_id", "")),
         }
         for sequence, webhook_id in enumerate(told, first)
     ]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from recsys.store.workspace import Workspace
-from tests.recsys.erasure.shop import Shop, open_sqlite, with_cache
+from tests.recsys.erasure.shop import ADA, Shop, open_sqlite, with_cache
 from tests.recsys.training.shop import seeded
 
 BEFORE, WITHIN, AFTER = "before", "within", "after"
@@ -73,12 +74,28 @@ def work(state_dir: Path, day: int, moment: Moment | None) -> None:
         Shop(workspace, seeded(day)).work()
 
 
+def ask(state_dir: Path, day: int, moment: Moment | None) -> None:
+    """Take ada's request at the desk, to the moment or to the end."""
+    with open_sqlite(state_dir, day=day) as opened:
+        workspace = with_cache(opened)
+        if moment is not None:
+            arm(workspace, moment)
+        Shop(workspace, seeded(day)).ask(ADA)
+
+
 def work_in_a_process(state_dir: Path, day: int, moment: Moment | None = None) -> int:
     """The exit code of a process that did `work`; -9 if it was killed."""
+    return in_a_process(work, state_dir, day, moment)
+
+
+def in_a_process(
+    job: Callable[[Path, int, Moment | None], None], state_dir: Path, day: int, moment: Moment | None = None
+) -> int:
+    """The exit code of a process that did the job; -9 if it was killed."""
     # Forked from a process that has imported everything, and has neither threads nor open databases.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=work, args=(state_dir, day, moment))
+    process = context.Process(target=job, args=(state_dir, day, moment))
     process.start()
     process.join(timeout=60)
     code = process.exitcode

@@ -47,7 +47,7 @@ class Shop:
     def cached(self, user_id: str) -> CachedLists | None:
         """The customer's lists in the cache, of the version that is live."""
         value = self.cache.get(self.key(user_id), self.workspace.registry.served().slot_of(live(self)) or 0)
-        return open_lists(self.workspace.keys, self.key(user_id), value or b"")
+        return open_lists(self.workspace.keys, self.key(user_id), value or b"", live(self))
 
     @property
     def recommender(self) -> Recommender:
@@ -64,7 +64,7 @@ class Shop:
 
     def work(self) -> tuple[ErasureRequest, ...]:
         """Let a new worker finish what is pending."""
-        return worker(self.workspace, self.entropy).run()
+        return worker(self.workspace, self.entropy).run(waiting=True)
 
     def erase(self, user_id: str, *, release: bool = False) -> ErasureRequest:
         """From the desk to the receipt."""

@@ -21,12 +21,12 @@ UNLEARNED = "withdrawn, and superseded by the model of the exact sum without the
 WITHDRAWN = "withdrawn: its factors were deleted"
 
 
-def retrained_digest(log: PurchaseLog, *gone: str) -> str:
+def retrained_digest(log: PurchaseLog, *gone: str, config: TrainConfig = replace(ERASABLE, seed=9)) -> str:  # noqa: B008
     """The model's digest in another shop, whose customers come in another order and never were these."""
     index = {user: place for place, user in enumerate(log.users)}
     kept = log.where(~sum((log.user_index == index[user] for user in gone), start=log.user_index < 0))
     shop = open_shop(kept)
-    return train(shop, replace(ERASABLE, seed=9), entropy=never).model_digest
+    return train(shop, config, entropy=never).model_digest
 
 
 @pytest.fixture

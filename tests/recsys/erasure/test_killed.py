@@ -6,16 +6,18 @@ counts as drawn. Nothing else is ever paid for twice.
 
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from recsys.errors import StateLockedError
 from recsys.evidence.chain import verify_chain
 from recsys.models.gram import GramSum
 from recsys.types import ErasureState, ModelStatus, UserKey
-from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, work_in_a_process
+from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, ask, in_a_process, work_in_a_process
 from tests.recsys.erasure.shop import ADA, BEN, Shop, assert_forgotten, open_sqlite, sum_without, with_cache
 from tests.recsys.training.shop import seeded
 
@@ -54,6 +56,8 @@ MOMENTS = [
     Moment("cache", "bury", AFTER),
     Moment("erasures", "advance", WITHIN, call=2),
     Moment("erasures", "advance", AFTER, call=2),
+    Moment("erasures", "advance", WITHIN, call=3),
+    Moment("erasures", "advance", AFTER, call=3),
     Moment("erasures", "finish", WITHIN),
     Moment("erasures", "finish", AFTER),
 ]
@@ -132,3 +136,39 @@ def test_a_worker_that_nobody_kills_finishes_at_once(asked: Asked, tmp_path: Pat
     with open_sqlite(state_dir, day=3) as workspace:
         assert workspace.erasures.request(asked.request_id).state is ErasureState.RECEIPTED
         assert Shop(workspace, seeded()).spends() == ["customers", "counts", "gram", "gram"]
+
+
+@pytest.mark.parametrize("port", ["erasures", "journal"])
+def test_a_desk_that_was_killed_leaves_the_customer_suppressed_and_in_the_journal_at_the_next_request(
+    trained_directory: Path, tmp_path: Path, port: str
+) -> None:
+    state_dir = Path(shutil.copytree(trained_directory, tmp_path / "state"))
+    moment = Moment(port, "suppress" if port == "erasures" else "note", AFTER)
+    assert in_a_process(ask, state_dir, 1, moment) == KILLED
+    with open_sqlite(state_dir, day=2) as workspace:
+        shop = Shop(with_cache(workspace), seeded())
+        assert not shop.recommender.recommend(ADA).personalized
+        request, _ = shop.ask(ADA)
+        assert len(workspace.erasures.requests()) == 1
+        entries, _ = workspace.journal.entries()
+        assert {(entry.user_key, entry.request.request_id) for entry in entries} == {
+            (shop.key(ADA), request.request_id)
+        }
+
+
+def test_two_workers_at_once_finish_everything_once(asked: Asked, tmp_path: Path) -> None:
+    """Of two that start at the same time one does the work, and the other finds it done, or is told to leave it."""
+    state_dir = Path(shutil.copytree(asked.state_dir, tmp_path / "state"))
+    with open_sqlite(state_dir, day=2) as workspace:
+        shop = Shop(with_cache(workspace), seeded())
+        other = Shop(replace(shop.workspace, cache=shop.cache), seeded(1))
+        with ThreadPoolExecutor(2) as pool:
+            done = [pool.submit(each.work) for each in (shop, other)]
+        errors = [each.exception() for each in done]
+        assert all(error is None or isinstance(error, StateLockedError) for error in errors)
+        assert None in errors
+        assert_forgotten(shop, ADA)
+        assert_the_receipt_tells_what_happened(shop, asked)
+        assert_the_sum_never_had_the_customer(shop)
+        assert len(shop.spends()) == asked.booked + 1
+        assert workspace.receipt_log.latest()[0] == 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recsys.erasure.rules import ORDER
 from recsys.errors import CacheUnavailableError, InputError, VerificationError
 from recsys.evidence.receipt import subject_commitment, verify_receipt
 from recsys.models.gram import GramSum
@@ -95,7 +96,7 @@ def test_the_states_are_passed_in_their_order(memory_shop: Shop) -> None:
     request, _ = watched.ask(ADA, release=True)
     assert request.state is ErasureState.SUPPRESSED
     watched.work()
-    assert [request.state, *passed] == list(ErasureState)
+    assert [request.state, *passed] == list(ORDER)
 
 
 def test_the_receipts_of_all_that_is_pending_are_written_oldest_first(shop: Shop) -> None:
@@ -119,11 +120,11 @@ def test_the_receipt_is_verified_with_the_public_key_alone_and_says_what_was_don
     request = shop.erase(ADA, release=release)
     body = shop.receipt(request)
     assert (body["request_id"], body["subject"]) == (request.request_id, request.subject)
-    assert list(body["steps"]) == ["erased", "purged", "released"]
+    assert list(body["steps"]) == ["erased", "purged", "released", "verified"]
     assert body["steps"]["erased"]["history"] == body["steps"]["erased"]["data_key"] == "destroyed"
     assert body["steps"]["erased"]["feedback"] == "none is kept by customer"
     assert body["steps"]["purged"]["cache"] == "deleted and read back"
-    times = [body["received_at"], *(body["steps"][step]["at"] for step in ("erased", "released", "purged"))]
+    times = [body["received_at"], *(body["steps"][step]["at"] for step in ("erased", "released", "purged", "verified"))]
     assert sorted(times) == times
     assert body["completed_at"] >= times[-1]
 

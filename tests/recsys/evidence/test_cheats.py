@@ -41,7 +41,7 @@ def request_of(user_id: str, *, reason: str = "customer request") -> ErasureRequ
         reason=reason,
         received_at=NOON,
         due_at=NOON + timedelta(days=30),
-        state=ErasureState.PURGED,
+        state=ErasureState.VERIFIED,
         release=False,
     )
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.erasure.workflow import MAX_REASON
+from recsys.erasure.rules import MAX_REASON
 from recsys.errors import VerificationError
 from recsys.evidence.canonical import canonical_json, json_digest
 from recsys.evidence.log import enter
@@ -38,7 +38,7 @@ REQUEST = ErasureRequest(
     reason="customer request",
     received_at=NOON,
     due_at=NOON + timedelta(days=30),
-    state=ErasureState.PURGED,
+    state=ErasureState.VERIFIED,
     release=True,
     details={"models": ["one", "two"], "events": 17},
 )

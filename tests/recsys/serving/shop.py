@@ -107,9 +107,10 @@ class Shop:
     def cached(self, user_id: str) -> CachedLists | None:
         """The customer's lists in the cache, of the version that is live."""
         served = self.workspace.registry.served()
-        slot = served.slot_of(served.live) if served.live else None
-        value = self.workspace.cache.get(self.key(user_id), slot or 0)
-        return None if value is None else open_lists(self.workspace.keys, self.key(user_id), value)
+        if served.live is None:
+            return None
+        value = self.workspace.cache.get(self.key(user_id), served.slot_of(served.live) or 0)
+        return None if value is None else open_lists(self.workspace.keys, self.key(user_id), value, served.live)
 
     def release(self, factors: ItemFactors) -> str:
         """Make the model live; its version."""

@@ -10,8 +10,9 @@ import pytest
 from recsys.errors import InputError
 from recsys.models.factors import ItemFactors
 from recsys.serving.lists import KEPT_LENGTH, LIST_LENGTH, CachedLists
+from recsys.serving.packed_lists import COUNT, ROW, to_document
 from recsys.serving.recommendation_ids import ID_LENGTH
-from recsys.serving.sealed_lists import COUNT, HEADER, ROW, Kind, generation_of, seal_document, to_document
+from recsys.serving.sealed_lists import HEADER, Kind, generation_of, seal_document
 from recsys.types import CatalogueItem, EventStatus, Reason, Task
 from tests.recsys.serving.shop import COFFEES, POPULAR, TEAS, Shop, ids, nameless, tea_and_coffee
 
@@ -28,7 +29,7 @@ def sealed(shop: Shop, lists: CachedLists, document: bytes | None = None) -> byt
     """The value with these lists, or with other bytes in their place: all that the seal cannot tell from the right."""
     header = HEADER.pack(Kind.LISTS, 1, generation_of(lists.version), 2**40)
     document = to_document(lists) if document is None else document
-    return seal_document(shop.workspace.keys, shop.key("ada"), header=header, document=document, answer=b"")
+    return seal_document(shop.workspace.keys, shop.key("ada"), header=header, document=document)
 
 
 def plant(shop: Shop, value: bytes, user_id: str = "ada") -> None:

@@ -72,6 +72,14 @@ def large_shop(shop: Shop) -> Shop:
     return shop
 
 
+def test_scores_are_told_alike_by_every_way_to_a_list(large_shop: Shop, front: Storefront) -> None:
+    wishes = [Wish(), Wish(n=90), Wish(where=Category("late")), Wish(purpose=Purpose.BUY_AGAIN)]
+    told = [item.score for wish in wishes for item in front.recommend("ada", wish).items]
+
+    assert told
+    assert all(score == round(score, 4) for score in told)
+
+
 def test_a_stored_list_that_a_filter_empties_is_filled_by_scoring_again(large_shop: Shop) -> None:
     # Only items are allowed of which none is in the stored list of 100.
     front = storefront(large_shop)

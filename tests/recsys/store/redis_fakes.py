@@ -10,7 +10,7 @@ from typing import cast
 
 import hiredis
 
-INFO = b"# Server\r\nredis_mode:standalone\r\nrun_id:%s\r\n"
+INFO = b"# Server\r\nredis_mode:standalone\r\nrun_id:%s\r\nmaster_replid:-line\r\n"
 
 
 def bulk(data: bytes) -> bytes:

@@ -11,10 +11,12 @@ from typing import cast
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.store import embedded
 from recsys.store.cache import NoCache, RedisCache
+from recsys.store.cache_names import EPOCH, SLOT, STAMP
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.keys import KeyRing
 from recsys.types import Fence, FenceState, Permit, UserKey
@@ -46,7 +48,7 @@ def cache(client: Redis, server_url: str, ring: KeyRing) -> Iterator[RedisCache]
 
 
 def entries(client: Redis) -> dict[bytes, bytes]:
-    names = cast("list[bytes]", client.keys("privrec:u:*"))
+    names = cast("list[bytes]", client.keys("{privrec}:" + 32 * "?"))
     return {name: cast("bytes", client.get(name)) for name in names}
 
 
@@ -61,7 +63,7 @@ def certified(cache: RedisCache, epoch: int = 1) -> Permit:
 def test_the_server_sees_no_keys_and_its_lists_expire(cache: RedisCache, client: Redis) -> None:
     cache.put(certified(cache), [(ANN, b"value")])
     ((name, value),) = entries(client).items()
-    assert (name[:10], value) == (b"privrec:u:", b"value")
+    assert (name[:10], value) == (b"{privrec}:", b"value")
     assert ANN.hex().encode() not in name
     assert 0 < client.ttl(name) <= 30 * 24 * 3600
 
@@ -70,8 +72,13 @@ def test_what_guards_the_lists_never_expires(cache: RedisCache, client: Redis) -
     certified(cache)
     cache.bury(ANN)
     cache.forget([BEN])
-    names = [cache.name(ANN), "privrec:epoch", "privrec:stamp"]
+    names = [cache.name(ANN), "{privrec}:epoch", "{privrec}:stamp"]
     assert [client.ttl(name) for name in names] == [-1, -1, -1]
+
+
+def test_a_cluster_would_keep_every_name_in_one_slot(cache: RedisCache) -> None:
+    names = [cache.name(ANN), cache.name(BEN, 1), EPOCH, STAMP]
+    assert {key_slot(name.encode()) for name in names} == {SLOT}
 
 
 def test_names_of_another_installation_are_others(cache: RedisCache, server_url: str) -> None:

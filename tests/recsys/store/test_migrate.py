@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -10,10 +11,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, inspect, text
 
 from recsys.errors import StateError
+from recsys.store.keys import KeyRing
 from recsys.store.sql.catalogue import SqlCatalogue
 from recsys.store.sql.engine import open_engine, writing
+from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.migrate import REVISIONS, SCRIPTS, bind_keys, check_schema, migrate
 from recsys.store.sql.tables import metadata
+from recsys.types import ErasureState
 
 
 def test_a_migrated_database_has_the_tables_of_the_code(engine: Engine) -> None:
@@ -97,3 +101,26 @@ def test_a_schema_that_changes_under_a_running_process_is_noticed(engine: Engine
             connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
         with pytest.raises(StateError, match=words):
             check()
+
+
+def test_a_request_of_an_older_schema_goes_on_where_it_was(state_dir: Path, ring: KeyRing) -> None:
+    engine = open_engine(f"sqlite:///{state_dir / 'older.sqlite'}")
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.execute(
+            text(
+                "INSERT INTO erasures VALUES (0, 'r', :key, 's', 'by letter', '2026-01-31T12:00:00.000Z', "
+                "'2026-03-02T12:00:00.000Z', 'purged', 1, '{\"erased\":{}}', NULL)"
+            ),
+            {"key": b"k" * 16},
+        )
+    migrate(engine)
+    erasures = SqlErasures(engine, ring)
+    [(request, user_key)] = erasures.pending()
+    assert (request.request_id, request.state, user_key) == ("r", ErasureState.PURGED, b"k" * 16)
+    assert (request.attempts, request.stuck, request.next_at, dict(request.details)) == (0, False, None, {"erased": {}})
+    assert erasures.holding(user_key) == request
+    engine.dispose()

@@ -224,7 +224,7 @@ def test_a_connection_that_breaks_fails_what_waits_and_is_made_anew(socket: str)
             assert {type(error) for error in failed} == {CacheUnavailableError}
             assert "no connection" in str(await error_of(client))
             server.info = INFO % b"second-run"
-            await until(lambda: client.server_id == "second-run")
+            await until(lambda: client.server_id == "second-run-line")
             assert await client.get(b"name") == b"name"
 
     run(check())
@@ -270,7 +270,15 @@ def test_bytes_that_nobody_asked_for_end_the_connection(
 
 
 @pytest.mark.parametrize(
-    "info", [b"run_id:\r\n", b"redis_mode:cluster\r\nrun_id:x\r\n", b"redis_mode:sentinel\r\nrun_id:x\r\n"]
+    "info",
+    [
+        b"run_id:\r\nmaster_replid:y\r\n",
+        b"run_id:x\r\n",
+        b"redis_mode:cluster\r\nrun_id:x\r\nmaster_replid:y\r\n",
+        b"server_mode:cluster\r\nrun_id:x\r\nmaster_replid:y\r\n",
+        b"redis_mode:sentinel\r\nrun_id:x\r\nmaster_replid:y\r\n",
+        b"run_id:x\r\nrole:slave\r\nmaster_replid:y\r\n",
+    ],
 )
 def test_a_server_that_cannot_be_told_apart_is_not_asked(socket: str, info: bytes) -> None:
     async def check() -> None:
@@ -287,7 +295,12 @@ def test_user_password_and_database_are_given_before_anything_is_asked(socket: s
     async def check() -> None:
         server = EchoServer()
         async with server.listen(socket), connected(f"unix://shop:p%40ss@{socket}?db=3"):
-            assert server.requests == [[b"AUTH", b"shop", b"p@ss"], [b"SELECT", b"3"], [b"INFO", b"server"]]
+            assert server.requests == [
+                [b"AUTH", b"shop", b"p@ss"],
+                [b"SELECT", b"3"],
+                [b"INFO", b"server"],
+                [b"INFO", b"replication"],
+            ]
 
     run(check())
 
@@ -317,14 +330,14 @@ def test_a_real_server_answers_every_request_with_its_own_value(valkey: str) -> 
 
 
 @pytest.mark.service
-def test_the_run_id_is_the_servers_own_and_a_wrong_type_is_an_error(valkey: str) -> None:
+def test_the_identity_is_the_servers_own_and_a_wrong_type_is_an_error(valkey: str) -> None:
     with Redis.from_url(valkey) as redis:
-        run_id = redis.info("server")["run_id"]
+        identity = redis.info("server")["run_id"] + redis.info("replication")["master_replid"]
         redis.lpush("list", "x")
 
     async def check() -> None:
         async with connected(valkey) as client:
-            assert client.server_id == run_id
+            assert client.server_id == identity
             await error_of(client, b"list")
 
     run(check())

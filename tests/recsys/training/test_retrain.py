@@ -21,6 +21,7 @@ from recsys.types import Json, ModelVersion, Trainer
 from tests.recsys.training.shop import never, open_shop, seeded, small_log
 
 ERASABLE = TrainConfig(epsilon=math.inf, erasable=True, n_factors=8)
+CERTIFIED = TrainConfig(trainer=Trainer.ALS_CERTIFIED)
 
 
 def export_of(shop: Workspace, version: ModelVersion) -> AuditExport:
@@ -46,6 +47,7 @@ def test_an_honest_version_is_repeated_to_the_byte(seed: int, n_customers: int, 
     ("config", "reason"),
     [
         (ERASABLE, None),
+        (CERTIFIED, None),
         (TrainConfig(), NOISE),
         (TrainConfig(trainer=Trainer.POPULARITY), NOISE),
         (TrainConfig(trainer=Trainer.DP_ALS), NOISE),
@@ -55,6 +57,12 @@ def test_an_honest_version_is_repeated_to_the_byte(seed: int, n_customers: int, 
 )
 def test_what_cannot_be_repeated_says_why(config: TrainConfig, reason: str | None) -> None:
     assert not_repeatable(train(open_shop(small_log()), config, entropy=seeded())) == reason
+
+
+def test_als_at_its_optimum_is_repeated_to_the_byte_from_another_seed() -> None:
+    shop = open_shop(small_log())
+    version = train(shop, replace(CERTIFIED, seed=5), entropy=never)
+    check_retrained(version, export_of(shop, version))
 
 
 def test_other_settings_than_those_of_the_manifest_give_another_model() -> None:

@@ -315,13 +315,20 @@ def test_without_privacy_no_noise_is_drawn_and_the_version_says_so(shop: Workspa
 
 @pytest.mark.parametrize("trainer", EVERY_TRAINER)
 def test_the_manifest_says_nothing_about_the_customers_but_the_digest_of_the_model(trainer: Trainer) -> None:
-    """The same configuration on another number of other customers leaves the rest as it is."""
+    """The same configuration on another number of other customers leaves the rest as it is.
+
+    But for a certificate: it is of a model without noise, and says how near that is to the exact one.
+    The root of the roster is keyed and salted: it is another one even for the same customers.
+    """
     manifests = []
     for n_customers in (40, 37):
         shop = open_shop(small_log(n_customers))
         fields = json.loads(write_manifest(train(shop, TrainConfig(trainer=trainer), entropy=seeded())))
+        roster = fields["config"].pop("roster")
+        assert [len(bytes.fromhex(roster[part])) for part in ("root", "salt")] == [32, 16]
         assert len(fields["config"].pop(EXPORT_DIGEST)) == 64  # under a secret salt: it tells nothing by itself
         manifests.append({name: fields[name] for name in fields.keys() - {"model_digest", "sum_id"}})
+        assert (manifests[-1]["config"].pop("certificate", None) is None) == (trainer is not Trainer.ALS_CERTIFIED)
     assert manifests[0] == manifests[1]
 
 

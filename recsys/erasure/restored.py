@@ -1,0 +1,58 @@
+"""A database that was restored from a backup knows nothing of those who were erased since: the journal does.
+
+Before anything is served from it, everybody whom the journal keeps out and the database does not is suppressed again,
+with a request of their own, which a worker takes the same way as the first one: what came back is destroyed again.
+"""
+
+import uuid
+from dataclasses import replace
+from datetime import datetime
+
+from recsys.clock import isoformat
+from recsys.ports import Erasures, Journal
+from recsys.types import ErasureRequest, JournalEntry, Json
+
+WHY = "the record was restored from a backup of before the erasure"
+
+
+def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int = 0) -> int:
+    """The place in the journal up to which the queue knows everybody who is kept out, from now on.
+
+    Guarantees:
+        - Whoever is kept out by an entry behind `after`, and was not let in by a later one, is suppressed on return.
+
+    Tested by: tests/recsys/erasure/test_restored.py::test_an_old_database_serves_nobody_who_was_erased_since
+
+    Args:
+        erasures: the queue
+        journal: who is kept out
+        now: the time
+        after: the place up to which they were compared before
+
+    Raises:
+        ArtifactError: the journal was changed.
+    """
+    entries, end = journal.entries(after)
+    last = {entry.user_key: entry for entry in entries}
+    for user_key, entry in last.items():
+        if not entry.lifted and erasures.holding(user_key) is None:
+            again = _again(entry.request, now)
+            erasures.suppress(again, user_key)
+            journal.note(JournalEntry(user_key=user_key, request=again))
+    return end
+
+
+def begin_journal(erasures: Erasures, journal: Journal) -> None:
+    """Note everybody who was suppressed before there was a journal."""
+    latest = {user_key: request for request, user_key in erasures.customers()}
+    kept_out = [key for key in erasures.suppressed() if key in latest]
+    journal.note(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
+
+
+def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:
+    """The request as a new one, which says why it came: the first may have its receipt, in a log that is no more.
+
+    It spends no budget: whoever chose to, chose it for the first one, and the versions of then are still there.
+    """
+    restored: dict[str, Json] = {"at": isoformat(now), "request": request.request_id, "why": WHY}
+    return replace(request, request_id=str(uuid.uuid4()), release=False, details={"restored": restored})

@@ -1,0 +1,136 @@
+"""The journal of suppressions: a file beside the database, because a backup of that brings everybody back.
+
+One sealed entry a line, appended under a lock and synced before anything is acknowledged. A line that a crash cut short
+was never acknowledged, and goes with the next append.
+"""
+
+import base64
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from recsys.clock import isoformat
+from recsys.errors import ArtifactError
+from recsys.evidence.canonical import canonical_json
+from recsys.store.files import file_errors, sync_directory
+from recsys.store.keys import KeyRing, Purpose
+from recsys.types import ErasureRequest, ErasureState, JournalEntry, UserKey
+
+CONTEXT = b"journal of suppressions"
+
+
+class FileJournal:
+    """Satisfies `ports.Journal`; several processes may write to one file.
+
+    Guarantees:
+        - An entry that was noted is found again, whatever was being written when the power went.
+
+    Tested by: tests/recsys/store/test_journal.py::test_a_line_that_was_cut_short_hides_no_other
+    """
+
+    def __init__(self, path: Path, ring: KeyRing) -> None:
+        """The journal in this file, which is made with the first entry."""
+        self._path, self._ring = path, ring
+
+    def note(self, *entries: JournalEntry) -> None:
+        """Append the entries durably."""
+        if not entries:
+            return
+        sealed = (self._ring.seal(Purpose.JOURNAL, _written(entry), CONTEXT) for entry in entries)
+        lines = b"".join(base64.b64encode(each) + b"\n" for each in sealed)
+        with file_errors("the journal of suppressions"), _locked(self._path) as file:
+            os.ftruncate(file, _end(file))
+            _write(file, lines)
+            os.fsync(file)
+
+    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+        """The entries behind this place, oldest first, and the place behind the last."""
+        with file_errors("the journal of suppressions"):
+            begin, content = _content(self._path, after) if self._path.exists() else (0, b"")
+        end = content.rfind(b"\n") + 1
+        return tuple(self._read(line) for line in content[:end].splitlines()), begin + end
+
+    def _read(self, line: bytes) -> JournalEntry:
+        try:
+            return _entry(self._ring.open(Purpose.JOURNAL, base64.b64decode(line), CONTEXT))
+        except (ArtifactError, ValueError, KeyError) as error:
+            msg = (
+                "expected the journal of suppressions as it was written, got a line that does not open; restore it "
+                "from its latest copy: without it a backup of the database could bring back who was erased"
+            )
+            raise ArtifactError(msg) from error
+
+
+def _content(path: Path, after: int) -> tuple[int, bytes]:
+    """What lies behind this place, and the place: the beginning, if no line ends there."""
+    with path.open("rb") as file:
+        file.seek(max(0, after - 1))
+        begin = after if after and file.read(1) == b"\n" else 0
+        file.seek(begin)
+        return begin, file.read()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """The file, for this writer alone."""
+    is_new = not path.exists()
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+    if is_new:
+        sync_directory(path.parent)
+
+
+def _write(file: int, data: bytes) -> None:
+    """Write all of it: a call of the system may write a part."""
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _end(file: int) -> int:
+    """Where the last whole line ends."""
+    size = os.fstat(file).st_size
+    while size:
+        begin = max(0, size - 4096)
+        found = os.pread(file, size - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        size = begin
+    return 0
+
+
+def _written(entry: JournalEntry) -> bytes:
+    request = entry.request
+    return canonical_json(
+        {
+            "user_key": entry.user_key.hex(),
+            "lifted": entry.lifted,
+            "request_id": request.request_id,
+            "subject": request.subject,
+            "reason": request.reason,
+            "received_at": isoformat(request.received_at),
+            "due_at": isoformat(request.due_at),
+            "release": request.release,
+        }
+    )
+
+
+def _entry(data: bytes) -> JournalEntry:
+    found = json.loads(data)
+    request = ErasureRequest(
+        request_id=found["request_id"],
+        subject=found["subject"],
+        reason=found["reason"],
+        received_at=datetime.fromisoformat(found["received_at"]),
+        due_at=datetime.fromisoformat(found["due_at"]),
+        state=ErasureState.SUPPRESSED,
+        release=found["release"],
+    )
+    return JournalEntry(user_key=UserKey(bytes.fromhex(found["user_key"])), request=request, lifted=found["lifted"])

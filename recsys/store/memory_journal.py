@@ -1,0 +1,34 @@
+"""The journal of suppressions in memory."""
+
+from dataclasses import replace
+
+from recsys.types import ErasureRequest, ErasureState, JournalEntry
+
+
+class MemoryJournal:
+    """Satisfies `ports.Journal`."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._entries: list[JournalEntry] = []
+
+    def note(self, *entries: JournalEntry) -> None:
+        """Append the entries, each with the request as it came."""
+        self._entries += [replace(entry, request=_as_it_came(entry.request)) for entry in entries]
+
+    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+        """The entries behind this place, oldest first, and the place behind the last."""
+        end = len(self._entries)
+        return tuple(self._entries[after if after <= end else 0 :]), end
+
+
+def _as_it_came(request: ErasureRequest) -> ErasureRequest:
+    return ErasureRequest(
+        request_id=request.request_id,
+        subject=request.subject,
+        reason=request.reason,
+        received_at=request.received_at,
+        due_at=request.due_at,
+        state=ErasureState.SUPPRESSED,
+        release=request.release,
+    )

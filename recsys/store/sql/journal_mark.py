@@ -1,0 +1,21 @@
+"""Up to which place of the journal the database was compared: a backup of it holds the place of its own time."""
+
+from sqlalchemy import Engine, select
+
+from recsys.store.sql.engine import writing
+from recsys.store.sql.tables import installation
+
+MARK = "journal_mark"
+
+
+def read_mark(engine: Engine) -> int:
+    """The place; 0 if it never was compared."""
+    with engine.connect() as connection:
+        return int(connection.scalar(select(installation.c.value).where(installation.c.name == MARK)) or 0)
+
+
+def write_mark(engine: Engine, place: int) -> None:
+    """Keep the place."""
+    with writing(engine) as connection:
+        connection.execute(installation.delete().where(installation.c.name == MARK))
+        connection.execute(installation.insert().values(name=MARK, value=str(place)))

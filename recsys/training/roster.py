@@ -1,0 +1,22 @@
+"""Which customers a version was made with: committed to in its manifest, and listed nowhere."""
+
+import secrets
+
+from recsys.evidence.roster import Roster
+from recsys.training.stores import TrainingStores
+from recsys.types import Json
+
+SALT_BYTES = 16
+
+
+def roster_of_sum(stores: TrainingStores, sum_id: str) -> dict[str, Json]:
+    """The roster of everybody who is in the sum now, for the manifest of a version that was made from it.
+
+    Guarantees:
+        - The manifest tells neither who, nor how many; the installation can tell of everybody whether they are in.
+
+    Tested by: tests/recsys/erasure/test_lineage.py::test_the_roster_of_every_version_is_found_again_after_erasures
+    """
+    salt = secrets.token_bytes(SALT_BYTES)
+    members = (stores.commitments.commitment(user_key, salt) for user_key, _ in stores.sums.terms_in(sum_id))
+    return {"root": Roster.of(members).root, "salt": salt.hex()}

@@ -1,0 +1,101 @@
+"""The journal of suppressions: what outlives a backup of the database."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import ArtifactError, StorageError
+from recsys.ports import Journal
+from recsys.store.journal import FileJournal
+from recsys.store.keys import KeyRing
+from recsys.store.memory_journal import MemoryJournal
+from recsys.types import ErasureRequest, ErasureState, JournalEntry, UserKey
+
+
+@pytest.fixture(params=["memory", "file"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path, ring: KeyRing) -> Journal:
+    return MemoryJournal() if request.param == "memory" else FileJournal(tmp_path / "journal", ring)
+
+
+def entry(request: ErasureRequest, number: int, *, lifted: bool = False) -> JournalEntry:
+    asked = replace(request, request_id=f"r{number}")
+    return JournalEntry(user_key=UserKey(bytes([number]) * 16), request=asked, lifted=lifted)
+
+
+def test_entries_come_back_in_their_order_with_the_requests_as_they_came(
+    journal: Journal, erasure_request: ErasureRequest
+) -> None:
+    made = [entry(erasure_request, 1), entry(erasure_request, 2), entry(erasure_request, 1, lifted=True)]
+    gone_on = replace(made[0], request=replace(made[0].request, state=ErasureState.PURGED, details={"a": 1}))
+    journal.note(gone_on)
+    journal.note(*made[1:])
+    journal.note()
+    assert journal.entries()[0] == tuple(made)
+
+
+def test_reading_goes_on_from_a_place_and_from_the_beginning_if_there_is_no_such_place(
+    journal: Journal, erasure_request: ErasureRequest
+) -> None:
+    assert journal.entries() == ((), 0)
+    journal.note(entry(erasure_request, 1))
+    _, place = journal.entries()
+    journal.note(entry(erasure_request, 2))
+    later, end = journal.entries(place)
+    assert [each.request.request_id for each in later] == ["r2"]
+    assert journal.entries(end) == ((), end)
+    assert len(journal.entries(end + 1)[0]) == 2
+
+
+def test_a_place_within_a_line_is_none_of_this_journal(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    journal = FileJournal(tmp_path / "journal", ring)
+    journal.note(entry(erasure_request, 1), entry(erasure_request, 2))
+    _, end = journal.entries()
+    assert [len(journal.entries(place)[0]) for place in (1, end // 2 - 1, end - 1, end, end + 1)] == [2, 2, 2, 0, 2]
+
+
+@pytest.mark.parametrize("cut", [1, 10, 5000])
+def test_a_line_that_was_cut_short_hides_no_other(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest, cut: int
+) -> None:
+    path = tmp_path / "journal"
+    journal = FileJournal(path, ring)
+    journal.note(entry(erasure_request, 1))
+    with path.open("ab") as file:
+        file.write(b"x" * cut)
+    assert [each.request.request_id for each in journal.entries()[0]] == ["r1"]
+    journal.note(entry(erasure_request, 2))
+    assert [each.request.request_id for each in journal.entries()[0]] == ["r1", "r2"]
+
+
+def test_neither_reason_nor_key_of_a_customer_can_be_read_in_the_file(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    journal = FileJournal(tmp_path / "journal", ring)
+    journal.note(entry(replace(erasure_request, reason="by letter"), 65))
+    content = (tmp_path / "journal").read_bytes()
+    assert b"by letter" not in content
+    assert b"A" * 16 not in content
+    assert (b"41" * 16) not in content
+    assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
+
+
+def test_a_line_that_was_changed_or_is_another_installations_is_refused(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    path = tmp_path / "journal"
+    FileJournal(path, ring).note(entry(erasure_request, 1))
+    with pytest.raises(ArtifactError, match="restore it"):
+        FileJournal(path, KeyRing.ephemeral()).entries()
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    with pytest.raises(ArtifactError, match="restore it"):
+        FileJournal(path, ring).entries()
+
+
+def test_a_journal_that_cannot_be_written_says_so(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    with pytest.raises(StorageError, match="journal of suppressions"):
+        FileJournal(tmp_path / "nowhere" / "journal", ring).note(entry(erasure_request, 1))
