@@ -69,7 +69,7 @@ def test_another_basis_of_the_same_space_gives_the_same_bytes(n_factors: int) ->
 
 def by_another_solver(content: GramSum, size: int) -> Leading:
     """The same space, of the Gram with its items turned around."""
-    values, vectors = linalg.eigh((content.gram / GRID**2)[::-1, ::-1], driver="evr")
+    values, vectors = linalg.eigh((content.gram / GRID**2)[::-1, ::-1], driver="ev")
     falling, gap = values[::-1], values[-size] - (values[-size - 1] if size < len(values) else 0)
     return Leading(vectors[::-1, ::-1][:, :size], falling[:size], float(gap))
 
