@@ -147,11 +147,11 @@ def certificate(shop: Shop) -> dict[str, float]:
     other = everything[:, ::-1][:, : len(found.values)]
     angle = np.linalg.norm(other - found.vectors @ (found.vectors.T @ other), 2)
     return {
-        "certificate.cpu_seconds": seconds,
-        "certificate.cost_over_retrain": seconds / train,
-        "certificate.bound": bound,
-        "certificate.residual_over_true": residual / float(np.linalg.norm(left, 2)),
-        "certificate.bound_over_angle_to_another_solver": bound / float(angle),
+        "gram.certificate.cpu_seconds": seconds,
+        "gram.certificate.cost_over_retrain": seconds / train,
+        "gram.certificate.bound": bound,
+        "gram.certificate.residual_over_true": residual / float(np.linalg.norm(left, 2)),
+        "gram.certificate.bound_over_angle_to_another_solver": bound / float(angle),
     }
 
 
