@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import onlineretail
-from benchmarks.erasure import LIST, best_selling, receraser
+from benchmarks.erasure_data import best_selling, recall_and_ndcg, receraser
 from benchmarks.report import options, report
 from recsys.models.certified_als import CertifiedALS, certified_als, items_in
 from recsys.models.certified_outside import norm
@@ -98,17 +98,9 @@ def figures(data: Path, quick: bool) -> dict[str, float]:  # noqa: FBT001 - the 
 
 def quality(shop: Shop, rows: dict[str, sp.csr_matrix]) -> dict[str, float]:
     """Recall@20 and NDCG@20 of the test rows, over the customers who have some."""
-    scores = model_scores(shop.model.factors, rows["train"])
-    scores[rows["train"].nonzero()] = -np.inf
-    tested = np.flatnonzero(np.diff(rows["test"].indptr))
-    best = np.argsort(-scores[tested], axis=1, kind="stable")[:, :LIST]
-    hits = np.take_along_axis(rows["test"][tested].toarray() > 0, best, axis=1)
-    n_test = np.diff(rows["test"].indptr)[tested]
-    gains = 1 / np.log2(np.arange(2, LIST + 2))
-    ideal = np.cumsum(gains)[np.minimum(n_test, LIST) - 1]
+    found = recall_and_ndcg(model_scores(shop.model.factors, rows["train"]), rows["train"], rows["test"])
     return {
-        "ml1m.als.recall20": float((hits.sum(axis=1) / n_test).mean()),
-        "ml1m.als.ndcg20": float((hits @ gains / ideal).mean()),
+        **{f"ml1m.als.{name}": value for name, value in found.items()},
         "ml1m.als.columns": shop.model.certificate.columns,
     }
 
