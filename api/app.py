@@ -26,8 +26,10 @@ from api.routes import (
     log,
     metrics,
     models,
+    opendsr,
     recommendations,
     similar,
+    subjects,
     webhooks,
 )
 from api.services import make_services
@@ -49,6 +51,8 @@ ROUTERS = (
     imports.router,
     exports.router,
     erasures.router,
+    subjects.router,
+    opendsr.router,
     log.router,
     models.router,
     experiments.router,

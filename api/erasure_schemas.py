@@ -90,6 +90,8 @@ class Lineage(Outgoing):
     versions: list[LineageVersion]
     cache: list[str] = Field(description="What each slot holds: nothing, a tombstone, or lists.")
     exports_with_lists: list[str] = Field(description="Files that may hold a list of the customer.")
+    files_of_the_customer: list[str] = Field(description="Files with everything held of the customer.")
+    requests: list[str] = Field(description="The customer's objection, restriction and rectifications.")
     uploads_of_purchases: list[str] = Field(description="Files that may hold a purchase of the customer.")
     webhook_messages: str
     backups: list[BackupKept] = Field(description="PRIVREC_BACKUPS, and until when each may hold the customer.")

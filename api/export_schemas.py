@@ -1,5 +1,7 @@
 """What travels over HTTP about files that are handed out."""
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from api.schemas import Incoming, Moment, Outgoing, UserId
@@ -8,6 +10,10 @@ from recsys.types import FileFormat
 
 MAX_USERS, MAX_LENGTH = 10_000, 20
 """Together the rows of a file: it is made in memory."""
+
+
+FileKind = Literal[ExportKind.CATALOGUE, ExportKind.RECOMMENDATIONS]
+"""Those that the scope `operate` may ask for."""
 
 
 class ExportBody(Incoming):
@@ -20,7 +26,7 @@ class ExportBody(Incoming):
         },
     )
 
-    kind: ExportKind
+    kind: FileKind
     format: FileFormat
     user_ids: list[UserId] = Field(
         default=[], max_length=MAX_USERS, description="Whose lists the file is to hold; none for the catalogue."
@@ -32,11 +38,11 @@ class ExportStatus(Outgoing):
     """How far an export has come."""
 
     export_id: str
-    kind: ExportKind
+    kind: FileKind
     format: FileFormat
     state: ExportState = Field(
         description="working, done; failed, cancelled and expired are ends without a file, and so is withdrawn: "
-        "somebody asked to be erased after it began."
+        "somebody asked to be erased, or objected to profiling, after it began."
     )
     created_at: Moment
     size: int = Field(description="Bytes of the file; 0 while there is none.")

@@ -9,6 +9,9 @@ from fastapi import Depends, Request
 from api.known_keys import KnownKeys
 from api.rate_limit import TokenBuckets
 from recsys.erasure.desk import ErasureDesk
+from recsys.rights.desk import SubjectDesk
+from recsys.rights.files import SubjectFiles
+from recsys.rights.opendsr import DsrDesk
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommender import Recommender
 from recsys.serving.shown_items import ShownItems
@@ -25,6 +28,9 @@ class Services:
     recommender: Recommender
     storefront: Storefront
     desk: ErasureDesk
+    subject_desk: SubjectDesk
+    subject_files: SubjectFiles
+    dsr_desk: DsrDesk
     feedback: FeedbackDesk
     shown: ShownItems
     known_keys: KnownKeys
@@ -52,6 +58,28 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         due_days=due_days,
         grace_hours=workspace.settings.erasure_grace_hours,
     )
+    subject_desk = SubjectDesk(
+        pseudonyms=workspace.keys,
+        subjects=workspace.subjects,
+        histories=workspace.histories,
+        catalogue=workspace.catalogue,
+        exports=workspace.exports,
+        fence=workspace.fence,
+        clock=workspace.clock,
+    )
+    subject_files = SubjectFiles(
+        exports=workspace.exports, histories=workspace.histories, pseudonyms=workspace.keys, clock=workspace.clock
+    )
+    dsr_desk = DsrDesk(
+        dsr=workspace.dsr,
+        desk=desk,
+        erasures=workspace.erasures,
+        files=subject_files,
+        pseudonyms=workspace.keys,
+        seals=workspace.keys,
+        clock=workspace.clock,
+        due_days=due_days,
+    )
     feedback = FeedbackDesk(
         seals=workspace.keys, catalogue=workspace.catalogue, feedback=workspace.feedback, clock=workspace.clock
     )
@@ -68,6 +96,9 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
         recommender=recommender,
         storefront=storefront,
         desk=desk,
+        subject_desk=subject_desk,
+        subject_files=subject_files,
+        dsr_desk=dsr_desk,
         feedback=feedback,
         shown=ShownItems(workspace.catalogue),
         known_keys=KnownKeys(workspace.api_keys, partial(hash_secret, workspace.keys)),

@@ -31,6 +31,7 @@ from recsys.serving.sealed_lists import HEADER, Kind
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryFences
+from recsys.store.memory_subjects import MemorySubjectRequests
 from recsys.types import SLOTS, FenceState, Permit, UserKey
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Cycles:
             fences=self.record.fences,
             cache=self._cache,
             erasures=cast("Erasures", self.record),
+            subjects=MemorySubjectRequests(),
             wait=lambda seconds: time.sleep(seconds / FAST),
         )
 

@@ -11,6 +11,7 @@ from recsys.errors import CacheUnavailableError
 from recsys.fence import LEASE_SECONDS, CacheFence
 from recsys.serving.sealed_lists import HEADER, Kind
 from recsys.store.memory import MemoryCache
+from recsys.store.memory_subjects import MemorySubjectRequests
 from recsys.types import FenceState, Permit, Served, UserKey
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Fenced:
             fences=SteppedFences(self.world, client),
             cache=cast("Cache", client),  # as much of it as a fence asks for
             erasures=cast("Erasures", Suppressed(self.world)),
+            subjects=MemorySubjectRequests(),  # an objection is told to the cache as an erasure is
             wait=self.wait,
         )
 

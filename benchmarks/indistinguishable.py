@@ -1,10 +1,10 @@
-"""Whether the time of an answer tells an erased customer from one who was never known.
+"""Whether the time of an answer tells an erased or an objecting customer from one who was never known.
 
-Requests to the whole application in this process, over SQLite and the embedded cache, for erased, unknown and known
-customers in random order, each asked once. An erased one had purchases and a list in the cache until the erasure was
-acknowledged. Timed is the CPU of the process. The figure is the area under the curve of telling one kind from another
-by that time: .5 is guessing. Known customers are the control: if the times did not tell them from unknown ones, they
-would show nothing.
+Requests to the whole application in this process, over SQLite and the embedded cache, for erased, objecting, unknown
+and known customers in random order, each asked once. An erased one had purchases and a list in the cache until the
+erasure was acknowledged; one who objects to profiling had the list until then, and has the purchases still. Timed is
+the CPU of the process. The figure is the area under the curve of telling one kind from another by that time: .5 is
+guessing. Known customers are the control: if the times did not tell them from unknown ones, they would show nothing.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from api.fast_path import FastApplication
 from api.services import make_services
 from benchmarks.report import options, report
 from benchmarks.serving import open_shop
-from pipelines.erase import desk
+from pipelines.erase import desk, subject_desk
+from recsys.data.subject_request import SubjectKind
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, open_workspace
 from recsys.types import Purchase, Scope
@@ -34,7 +35,7 @@ EACH, QUICK_EACH = 2_000, 100
 WARM_UP = 50
 SETTLING_SECONDS = 3
 """The application has its lease by then, so that the fast path is tried first, as in production."""
-KINDS = ("erased", "unknown", "known")
+KINDS = ("erased", "objecting", "unknown", "known")
 BOUGHT = 5
 """Items that a known customer bought, and an erased one before."""
 
@@ -68,21 +69,25 @@ def measured(directory: Path, each: int) -> dict[str, float]:
         seen = asyncio.run(asked(create_app(workspace.settings), key, each))
     return {
         "indistinguishable.auc": auc(seen.times["erased"], seen.times["unknown"]),
+        "indistinguishable.objecting_auc": auc(seen.times["objecting"], seen.times["unknown"]),
         "indistinguishable.control_auc": auc(seen.times["known"], seen.times["unknown"]),
-        "indistinguishable.forms": len(seen.forms["erased"] | seen.forms["unknown"]),
+        "indistinguishable.forms": len(seen.forms["erased"] | seen.forms["objecting"] | seen.forms["unknown"]),
         "indistinguishable.customers": each,
     } | {f"indistinguishable.{kind}_us": 1e6 * float(np.median(seen.times[kind])) for kind in KINDS}
 
 
 def populate(workspace: Workspace, each: int) -> None:
-    """Purchases of the known and the erased, lists in the cache for both, and the erasures."""
+    """Purchases of all but the unknown, lists in the cache for them, and then the erasures and objections."""
     recommender = make_services(workspace, due_days=30).recommender
     rng = np.random.default_rng(SEED)
-    recommender.record({name(kind, n): basket(rng) for kind in ("erased", "known") for n in range(each + WARM_UP)})
+    recommender.record(
+        {name(kind, n): basket(rng) for kind in KINDS if kind != "unknown" for n in range(each + WARM_UP)}
+    )
     recommender.publish()
-    taken = desk(workspace)
+    taken, objections = desk(workspace), subject_desk(workspace)
     for number in range(each + WARM_UP):
         taken.request(name("erased", number))
+        objections.limit(name("objecting", number), SubjectKind.OBJECTION)
 
 
 def name(kind: str, number: int) -> str:

@@ -6,6 +6,10 @@ from recsys.erasure.desk import ErasureDesk
 from recsys.erasure.lineage import lineage, roster_proof
 from recsys.erasure.workflow import ErasureWorker
 from recsys.errors import NotFoundError, PrivrecError
+from recsys.rights.desk import SubjectDesk
+from recsys.rights.files import SubjectFiles
+from recsys.rights.opendsr import DsrDesk
+from recsys.rights.worker import SubjectWorker
 from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
 from recsys.store.settings import Settings
@@ -48,6 +52,48 @@ def worker(workspace: Workspace, progress: Progress = lambda _: None) -> Erasure
         publish=lambda: recommender(workspace).publish(progress),
         train_every=_train_every(workspace.settings),
         backups=workspace.settings.backups_kept,
+    )
+
+
+def subject_desk(workspace: Workspace) -> SubjectDesk:
+    """The desk for the other rights over a workspace."""
+    return SubjectDesk(
+        pseudonyms=workspace.pseudonyms,
+        subjects=workspace.subjects,
+        histories=workspace.histories,
+        catalogue=workspace.catalogue,
+        exports=workspace.exports,
+        fence=workspace.fence,
+        clock=workspace.clock,
+    )
+
+
+def dsr_desk(workspace: Workspace) -> DsrDesk:
+    """The desk for requests in the form of OpenDSR over a workspace."""
+    files = SubjectFiles(
+        exports=workspace.exports,
+        histories=workspace.histories,
+        pseudonyms=workspace.pseudonyms,
+        clock=workspace.clock,
+    )
+    return DsrDesk(
+        dsr=workspace.dsr,
+        desk=desk(workspace),
+        erasures=workspace.erasures,
+        files=files,
+        pseudonyms=workspace.pseudonyms,
+        seals=workspace.keys,
+        clock=workspace.clock,
+        due_days=workspace.settings.erasure_due_days,
+    )
+
+
+def subject_worker(workspace: Workspace, progress: Progress = lambda _: None) -> SubjectWorker:
+    """The worker that brings sums and models after objections, restrictions and rectifications."""
+    return SubjectWorker(
+        workspace,
+        release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
+        publish=lambda: recommender(workspace).publish(progress),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,12 +10,18 @@ from pipelines.background import Stop
 from pipelines.encode import Row, encoded
 from pipelines.erase import recommender
 from pipelines.export import columns_of, item_rows
+from pipelines.subject_file import Controller, packed
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
+from recsys.data.subject_file import SubjectAsked
 from recsys.errors import ArtifactError
+from recsys.rights.holding import USER_KEY_BYTES, gather
 from recsys.store.workspace import Workspace
+from recsys.types import UserKey
 
 KEPT_HOURS = 24
 """How long a file may lie there."""
+SUBJECT_KEPT_HOURS = 7 * 24
+"""How long a file of one customer may: it goes to somebody who fetches it when they can."""
 COLUMNS = ("user_id", "rank", "item_id", "name", "score", "reason")
 
 
@@ -44,7 +51,8 @@ class Exporter:
         return tuple(found)
 
     def _expired(self, job: ExportJob) -> ExportJob | None:
-        old = job.created_at <= self._workspace.clock() - timedelta(hours=KEPT_HOURS)
+        hours = SUBJECT_KEPT_HOURS if job.kind is ExportKind.SUBJECT else KEPT_HOURS
+        old = job.created_at <= self._workspace.clock() - timedelta(hours=hours)
         return self._exports.close(job.export_id, ExportState.EXPIRED) if old or not job.is_open else None
 
     def _made(self, job: ExportJob, stop: Stop) -> ExportJob | None:
@@ -52,12 +60,24 @@ class Exporter:
         if job.state is not ExportState.WORKING or job.is_void(self._workspace.erasures.count()):
             return None
         try:
-            content = self._catalogue(job) if job.kind is ExportKind.CATALOGUE else self._lists(job, stop)
+            content = self._content(job, stop)
         except ArtifactError as error:
             return self._exports.close(job.export_id, ExportState.FAILED, str(error))
         if content is None:
             return None
         return self._exports.keep(job.export_id, content, hashlib.sha256(content).hexdigest())
+
+    def _content(self, job: ExportJob, stop: Stop) -> bytes | None:
+        if job.kind is ExportKind.SUBJECT:
+            return self._everything(job)
+        return self._catalogue(job) if job.kind is ExportKind.CATALOGUE else self._lists(job, stop)
+
+    def _everything(self, job: ExportJob) -> bytes:
+        """The file of one customer; that of a stranger where the customer had been erased before."""
+        workspace = self._workspace
+        asked = SubjectAsked.from_bytes(self._exports.asked(job.export_id))
+        held = gather(workspace, workspace.keys, asked.user_key or UserKey(secrets.token_bytes(USER_KEY_BYTES)))
+        return packed(held, asked.user_id, at=workspace.clock(), controller=Controller.of(workspace.settings))
 
     def _catalogue(self, job: ExportJob) -> bytes:
         rows = item_rows(self._workspace.catalogue.items())

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from pipelines import background
 from pipelines.background import Quietly, beside, repeat
-from pipelines.erase import worker
+from pipelines.erase import subject_worker, worker
 from pipelines.exports import Exporter
 from pipelines.imports import Importer
 from pipelines.versions import publish_served
@@ -116,7 +116,11 @@ def _certify_and_erase(workspace: Workspace, certify: Callable[[], None]) -> Non
     def tell(request: ErasureRequest) -> None:
         log.info("erasure finished", request_id=request.request_id, seconds=round(time.monotonic() - started, 3))
 
-    worker(workspace).run(tell)
+    try:
+        worker(workspace).run(tell)
+    finally:
+        for done in subject_worker(workspace).run():
+            log.info("subject request finished", request_id=done.request_id, kind=done.kind.value)
 
 
 def work_files(workspace: Workspace, stop: threading.Event) -> None:

@@ -9,12 +9,14 @@ from itertools import takewhile
 from typing import TypeAlias
 
 from pipelines.background import Stop, beside, repeat
+from pipelines.erase import dsr_desk
 from recsys.errors import DeliveryError, InputError
+from recsys.evidence import opendsr_signature
 from recsys.evidence.webhook_signature import signed_headers
 from recsys.store.https_post import HttpsPoster
 from recsys.store.logs import json_logger
 from recsys.store.workspace import Workspace
-from recsys.types import Delivery
+from recsys.types import Delivery, WebhookEvent
 
 Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], None]
 """Posts a body with headers to a URL; DeliveryError where it is not taken."""
@@ -52,6 +54,8 @@ class Sender:
         live = self._workspace.registry.live()
         if live is not None:
             self._workspace.webhooks.announce(live)
+        settings = self._workspace.settings
+        dsr_desk(self._workspace).tell(settings.controller_name or settings.opendsr_domain)
         failing: set[str] = set()
         due = self._workspace.webhooks.due(self._workspace.clock(), BATCH)
         return sum(self._sent(each, failing) for each in takewhile(lambda _: not stop(), due))
@@ -66,6 +70,8 @@ class Sender:
     def _send(self, delivery: Delivery) -> bool:
         now, key = self._workspace.clock(), self._workspace.signing_key
         signed = signed_headers(delivery.delivery_id, int(now.timestamp()), delivery.body, key)
+        if delivery.event is WebhookEvent.OPENDSR_STATUS:
+            signed |= opendsr_signature.signed_headers(delivery.body, self._workspace.settings.opendsr_domain, key)
         headers = {**signed, "Content-Type": "application/json", "User-Agent": "privrec"}
         try:
             self._post(delivery.url, headers, delivery.body)

@@ -16,6 +16,12 @@ ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "canc
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
+SubjectKind: TypeAlias = Literal["objection", "restriction", "rectification"]
+DsrType: TypeAlias = Literal["erasure", "access", "portability"]
+DsrStatus: TypeAlias = Literal["pending", "in_progress", "completed", "cancelled"]
+CorrectionStatus: TypeAlias = Literal["corrected", "deleted", "unknown", "invalid", "restricted"]
+
+
 class RecommendedItem(TypedDict):
     """One item of a list."""
 
@@ -319,6 +325,8 @@ class Lineage(TypedDict):
     versions: list[LineageVersion]
     cache: list[str]
     exports_with_lists: list[str]
+    files_of_the_customer: list[str]
+    requests: list[str]
     uploads_of_purchases: list[str]
     webhook_messages: str
     backups: list[BackupKept]
@@ -430,7 +438,7 @@ class Readiness(TypedDict):
 
 
 WebhookEvent: TypeAlias = Literal[
-    "erasure.completed", "erasure.due_soon", "erasure.stuck", "model.promoted", "webhook.test"
+    "erasure.completed", "erasure.due_soon", "erasure.stuck", "model.promoted", "opendsr.status", "webhook.test"
 ]
 """What a webhook is told of; tests come on demand alone."""
 
@@ -470,3 +478,120 @@ class DeadLetterList(TypedDict):
     """Every message that was given up, oldest first."""
 
     dead_letters: list[DeadLetter]
+
+
+class LimitStatus(TypedDict):
+    """Whether an objection or a restriction is in force."""
+
+    kind: SubjectKind
+    in_force: bool
+
+
+class CorrectionRow(TypedDict):
+    """One purchase as it should be; what is left out stays as it is."""
+
+    event_id: str
+    delete: NotRequired[bool]
+    item_id: NotRequired[str | None]
+    timestamp: NotRequired[str | None]
+    quantity: NotRequired[float | None]
+
+
+class CorrectionResult(TypedDict):
+    """What became of one correction."""
+
+    event_id: str
+    status: CorrectionStatus
+
+
+class CorrectionResults(TypedDict):
+    """What became of each correction, in order, and how often each status came."""
+
+    results: list[CorrectionResult]
+    counts: dict[CorrectionStatus, int]
+
+
+class HeldPurchases(TypedDict):
+    """How many purchases, and from when to when."""
+
+    count: int
+    first: str | None
+    last: str | None
+
+
+class HeldSummary(TypedDict):
+    """How much of what is held of a customer."""
+
+    purchases: HeldPurchases
+    sums: list[dict[str, Any]]
+    lists: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    purposes: list[str]
+    legal_basis: str
+    exports_with_lists: int
+    not_held: list[str]
+    counted: str
+
+
+class SubjectFile(TypedDict):
+    """How far a file with everything held of one customer has come."""
+
+    export_id: str
+    state: ExportState
+    created_at: str
+    size: int
+    sha256: str
+
+
+class SupportedIdentity(TypedDict):
+    """An identity that requests in the form of OpenDSR may name."""
+
+    identity_type: Literal["controller_customer_id"]
+    identity_format: Literal["raw"]
+
+
+class DsrIdentity(TypedDict):
+    """Whom a request in the form of OpenDSR is about: the shop's own id."""
+
+    identity_type: Literal["controller_customer_id"]
+    identity_value: str
+    identity_format: Literal["raw"]
+
+
+class DsrDiscovery(TypedDict):
+    """What of OpenDSR is supported."""
+
+    api_version: str
+    supported_identities: list[SupportedIdentity]
+    supported_subject_request_types: list[DsrType]
+    processor_certificate: str
+
+
+class DsrAccepted(TypedDict):
+    """The acknowledgement of a request in the form of OpenDSR."""
+
+    controller_id: str
+    expected_completion_time: str
+    received_time: str
+    encoded_request: str
+    subject_request_id: str
+
+
+class DsrState(TypedDict):
+    """How far such a request has come."""
+
+    controller_id: str
+    expected_completion_time: str
+    subject_request_id: str
+    request_status: DsrStatus
+    api_version: str
+    results_url: str | None
+
+
+class DsrCancelled(TypedDict):
+    """The acknowledgement of a cancellation."""
+
+    controller_id: str
+    received_time: str
+    subject_request_id: str
+    api_version: str

@@ -18,7 +18,15 @@ from privrec.answers import (
     BatchAnswer,
     ComparisonAnswer,
     ConsentAnswer,
+    CorrectionResults,
+    CorrectionRow,
     DeadLetterList,
+    DsrAccepted,
+    DsrCancelled,
+    DsrDiscovery,
+    DsrIdentity,
+    DsrState,
+    DsrType,
     ErasureAccepted,
     ErasureList,
     ErasureStatus,
@@ -31,10 +39,12 @@ from privrec.answers import (
     FeedbackResults,
     FileFormat,
     Filter,
+    HeldSummary,
     ImportKind,
     ImportStatus,
     ItemFields,
     ItemList,
+    LimitStatus,
     Lineage,
     Liveness,
     LogConsistency,
@@ -49,6 +59,7 @@ from privrec.answers import (
     RecommendationList,
     ShownItem,
     Startup,
+    SubjectFile,
     Task,
     Webhook,
     WebhookEvent,
@@ -336,6 +347,86 @@ class Client:
     def receipt(self, request_id: str) -> bytes:
         """The signed receipt of a finished erasure, byte for byte; `privrec verify` checks it."""
         return self._content("GET", f"/v1/erasures/{_segment(request_id)}/receipt")
+
+    def object_to_profiling(self, user_id: str) -> LimitStatus:
+        """Popular items only from now on, and no training with the customer; needs the scope `rights`."""
+        return cast("LimitStatus", self._send("PUT", f"/v1/users/{_segment(user_id)}/objection"))
+
+    def take_objection_back(self, user_id: str) -> LimitStatus:
+        """Personal lists again at once, and a part in models from the next training on."""
+        return cast("LimitStatus", self._send("DELETE", f"/v1/users/{_segment(user_id)}/objection"))
+
+    def restrict(self, user_id: str) -> LimitStatus:
+        """What is held of the customer is kept, and used for nothing."""
+        return cast("LimitStatus", self._send("PUT", f"/v1/users/{_segment(user_id)}/restriction"))
+
+    def lift_restriction(self, user_id: str) -> LimitStatus:
+        """What is held of the customer is used again."""
+        return cast("LimitStatus", self._send("DELETE", f"/v1/users/{_segment(user_id)}/restriction"))
+
+    def rectify(self, user_id: str, corrections: Iterable[CorrectionRow]) -> CorrectionResults:
+        """What became of up to 1000 corrections of purchases, in order."""
+        body = {"corrections": list(corrections)}
+        return cast("CorrectionResults", self._send("PATCH", f"/v1/users/{_segment(user_id)}/purchases", body))
+
+    def held(self, user_id: str) -> HeldSummary:
+        """How much of what is held of a customer, and what for."""
+        return cast("HeldSummary", self._ask(f"/v1/users/{_segment(user_id)}/held"))
+
+    def ask_for_file(self, user_id: str) -> SubjectFile:
+        """A file with everything held of a customer, made from now on: ask `subject_file_status`."""
+        return cast("SubjectFile", self._send("POST", f"/v1/users/{_segment(user_id)}/exports"))
+
+    def subject_file_status(self, export_id: str) -> SubjectFile:
+        """How far such a file has come."""
+        return cast("SubjectFile", self._ask(f"/v1/subject-exports/{_segment(export_id)}"))
+
+    def subject_file(self, export_id: str, *, start: int = 0) -> bytes:
+        """The file once it is done, a zip archive, from this byte on; check it against `sha256`."""
+        of_rest = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Accept": "*/*", **of_rest}
+        return self._content("GET", f"/v1/subject-exports/{_segment(export_id)}/file", headers=headers)
+
+    def delete_subject_file(self, export_id: str) -> SubjectFile:
+        """The file at its end, deleted."""
+        return cast("SubjectFile", self._send("DELETE", f"/v1/subject-exports/{_segment(export_id)}"))
+
+    def opendsr_discovery(self) -> DsrDiscovery:
+        """What of OpenDSR is supported."""
+        return cast("DsrDiscovery", self._ask("/opendsr/discovery"))
+
+    def opendsr_certificate(self) -> str:
+        """The certificate that answers and callbacks in the form of OpenDSR are checked with, as PEM."""
+        return self._content("GET", "/opendsr/certificate", headers={"Accept": "*/*"}).decode()
+
+    def post_opendsr(
+        self,
+        subject_request_id: str,
+        subject_request_type: DsrType,
+        subject_identities: Sequence[DsrIdentity],
+        *,
+        submitted_time: str,
+        regulation: Literal["gdpr", "ccpa"] = "gdpr",
+        status_callback_urls: Sequence[str] = (),
+    ) -> DsrAccepted:
+        """The acknowledgement of a request in the form of OpenDSR; the id is a UUID of version 4 that you make."""
+        body = {
+            "regulation": regulation,
+            "subject_request_id": subject_request_id,
+            "subject_request_type": subject_request_type,
+            "submitted_time": submitted_time,
+            "subject_identities": list(subject_identities),
+            "status_callback_urls": list(status_callback_urls),
+        }
+        return cast("DsrAccepted", self._send("POST", "/opendsr/requests", body))
+
+    def opendsr_status(self, subject_request_id: str) -> DsrState:
+        """How far such a request has come."""
+        return cast("DsrState", self._ask(f"/opendsr/requests/{_segment(subject_request_id)}"))
+
+    def cancel_opendsr(self, subject_request_id: str) -> DsrCancelled:
+        """The acknowledgement of a cancellation; of a file that is not made yet."""
+        return cast("DsrCancelled", self._send("DELETE", f"/opendsr/requests/{_segment(subject_request_id)}"))
 
     def log_checkpoint(self) -> str:
         """The latest signed checkpoint of the log of receipts; needs the scope `audit`."""

@@ -7,9 +7,9 @@ present epoch was computed since. A process that holds a lease on that may serve
        ^                        |                                       |
        '------ waited ------  raised  <------ a promise was not confirmed by that server ------'
 
-A promise (you are erased; your purchase counts) is kept in the record first and told to the cache then. If the
-certified server confirms, it is kept everywhere. If not, the epoch is raised, so that no lease begins or is renewed,
-and the promise is acknowledged when every lease that could have begun before has run out.
+A promise (you are erased, or not profiled; your purchase counts) is kept in the record first and told to the cache
+then. If the certified server confirms, it is kept everywhere. If not, the epoch is raised, so that no lease begins or
+is renewed, and the promise is acknowledged when every lease that could have begun before has run out.
 
 Guarantees:
     - After `bury` has returned, no process serves lists of this customer: whatever becomes of the cache's server.
@@ -20,9 +20,10 @@ Tested by: tests/recsys/serving/test_fence_schedules.py::test_nothing_is_served_
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain
 
 from recsys.errors import CacheUnavailableError
-from recsys.ports import Cache, Erasures, Fences
+from recsys.ports import Cache, Erasures, Fences, SubjectRequests
 from recsys.types import Fence, FenceState, UserKey
 
 LEASE_SECONDS = 1.0
@@ -40,11 +41,14 @@ Wait = Callable[[float], None]
 class CacheFence:
     """Keeps promises about lists, over any stores that satisfy the ports. Safe to share between threads."""
 
-    def __init__(self, *, fences: Fences, cache: Cache, erasures: Erasures, wait: Wait) -> None:
+    def __init__(
+        self, *, fences: Fences, cache: Cache, erasures: Erasures, subjects: SubjectRequests, wait: Wait
+    ) -> None:
         """A fence over these stores; `wait` is told for how many seconds."""
         self._fences = fences
         self._cache = cache
         self._erasures = erasures
+        self._subjects = subjects
         self._wait = wait
 
     def bury(self, user_key: UserKey) -> bool:
@@ -143,7 +147,7 @@ class CacheFence:
         begun = fence.certifying(identity, above=permit.epoch if permit else 0)
         if fence.state is not FenceState.SETTLED or not self._fences.swap(fence, begun):
             return False
-        self._cache.certify(begun, self._erasures.suppressed())
+        self._cache.certify(begun, chain(self._erasures.suppressed(), self._subjects.limited()))
         return self._fences.swap(begun, begun.certified())
 
 

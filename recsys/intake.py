@@ -1,10 +1,11 @@
 """What the rooms above need to take in and hand out files, as protocols; see `recsys.ports`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from recsys.data.export_job import ExportJob, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.data.opendsr import DsrRequest, DsrStatus
 
 
 class Imports(Protocol):
@@ -82,11 +83,14 @@ class Exports(Protocol):
         """What the export is to be made from.
 
         Raises:
-            ArtifactError: it is made, or has ended.
+            ArtifactError: it is made (unless it is a file of one customer), or has ended.
         """
 
     def keep(self, export_id: str, content: bytes, sha256: str) -> ExportJob:
-        """The export with its file, DONE; what it was made from is deleted. One that has ended keeps its end."""
+        """The export with its file, DONE; what it was made from is deleted. One that has ended keeps its end.
+
+        For a file of one customer, what it was made from stays as long as the file: it says whose it is.
+        """
 
     def content(self, export_id: str) -> Iterator[bytes]:
         """The file in parts.
@@ -110,3 +114,27 @@ class Exports(Protocol):
 
     def withdrawn_for(self, request_id: str) -> int:
         """How many exports ended for this erasure."""
+
+
+class DsrRequests(Protocol):
+    """Requests in the form of OpenDSR, by the controller's id, and what their callbacks were told."""
+
+    def create(self, request: DsrRequest) -> DsrRequest:
+        """The request, kept; the earlier one of this id if there is one.
+
+        Raises:
+            EventConflictError: the earlier one asks for something else.
+        """
+
+    def request(self, subject_request_id: str) -> DsrRequest:
+        """The request.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+
+    def followed(self) -> tuple[DsrRequest, ...]:
+        """Those with callbacks that were not told of an end yet, oldest first."""
+
+    def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
+        """Note the status, and write each body to the outbox for its URL: one transaction; told before, nothing."""

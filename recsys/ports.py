@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from recsys.data.corrections import Corrected
 from recsys.data.history import History, Merge, Purchases
+from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node
 from recsys.models.factors import ItemFactors
@@ -115,9 +117,9 @@ class Histories(Protocol):
     """Purchase histories: one sealed record per customer, under the customer's own data key."""
 
     def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
-        """Merge purchases into the customers' histories, in one transaction; None for a suppressed customer.
+        """Merge purchases into the customers' histories, in one transaction; None for one who is erased or restricted.
 
-        Nothing of a suppressed customer is taken.
+        Nothing of such a customer is taken.
         The revision of a customer goes up by one where at least one purchase was accepted.
 
         Raises:
@@ -135,7 +137,9 @@ class Histories(Protocol):
         """
 
     def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
-        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out.
+        """Every customer's key, revision and history, in the order of keys; without the suppressed.
+
+        Left out are also those whose purchases were all deleted.
 
         Args:
             after: begin behind this key; nothing is read before the first customer is asked for
@@ -164,7 +168,7 @@ class Sums(Protocol):
     def create_sum(self, sum_id: str, content: bytes, terms: Iterable[tuple[UserKey, bytes]]) -> None:
         """Keep a new sum and every customer's term, in one transaction.
 
-        Terms of customers who were suppressed meanwhile must not be passed; the store refuses them.
+        Terms of customers who were suppressed meanwhile must not be passed, whatever for; the store refuses them.
 
         Raises:
             InputError: a term belongs to a suppressed customer; read the histories again and rebuild.
@@ -182,7 +186,7 @@ class Sums(Protocol):
         """The id of the sum that was created last."""
 
     def terms_of(self, user_key: UserKey) -> dict[str, bytes]:
-        """The customer's term in every sum that holds one, by sum id."""
+        """The customer's term in every sum that holds one, by sum id; empty of a sum that the customer left."""
 
     def terms_in(self, sum_id: str) -> Iterator[tuple[UserKey, bytes]]:
         """Every customer's term in the sum, in the order of keys; none, for a sum that there is none of."""
@@ -550,3 +554,48 @@ class ApiKeys(Protocol):
         Raises:
             NotFoundError: no such key.
         """
+
+
+class SubjectRequests(Protocol):
+    """What customers asked for beside erasure, by customer; an erasure destroys it."""
+
+    def limit(self, request: SubjectRequest, user_key: UserKey) -> SubjectRequest:
+        """Record an objection or a restriction, in one transaction: the moment of acknowledgement.
+
+        The customer's earlier one of this kind comes back if there is one. Of an erased customer nothing is written.
+        """
+
+    def lift(self, user_key: UserKey, kind: SubjectKind) -> None:
+        """Take back the customer's objection or restriction; doing it again changes nothing."""
+
+    def rectify(
+        self, request: SubjectRequest, user_key: UserKey, change: Callable[[History], Corrected]
+    ) -> Corrected | None:
+        """Replace the history by what `change` makes of it, and record the request with its moves: one transaction.
+
+        Nothing is written where nothing changed. The history of an unknown or erased customer is empty.
+
+        Returns:
+            What `change` returned; None if the customer is restricted.
+        """
+
+    def apply(
+        self, request_id: str, sums: Mapping[str, bytes], terms: Mapping[str, bytes], details: Mapping[str, Json]
+    ) -> None:
+        """Replace these sums, and the customer's terms in sums, by id; set state APPLIED: one transaction.
+
+        An empty term is one of a customer who left the sum. Doing it again changes nothing, nor does it for a request
+        that was taken back or destroyed.
+        """
+
+    def finish(self, request_id: str, details: Mapping[str, Json]) -> None:
+        """Set state DONE and merge the details; it changes nothing for a request that is not there."""
+
+    def pending(self) -> tuple[tuple[SubjectRequest, UserKey], ...]:
+        """The requests that are not done, oldest first, each with its customer."""
+
+    def of_customer(self, user_key: UserKey) -> tuple[SubjectRequest, ...]:
+        """The customer's requests, oldest first."""
+
+    def limited(self) -> Iterator[UserKey]:
+        """Every customer who objected or is restricted, in the order of keys."""

@@ -203,8 +203,11 @@ class CustomerState:
     """
 
     known: bool
+    """Whether there is a history, of whoever is not suppressed."""
     suppressed: bool
+    """Erased, restricted, or objecting to profiling: nothing personal is served."""
     revision: int
+    erased: bool = False
 
 
 class FenceState(StrEnum):
@@ -478,6 +481,8 @@ class WebhookEvent(StrEnum):
     ERASURE_STUCK = "erasure.stuck"
     """The worker gave a request up: somebody has to look at it."""
     MODEL_PROMOTED = "model.promoted"
+    OPENDSR_STATUS = "opendsr.status"
+    """To the callbacks of a request in the form of OpenDSR, and to no webhook that somebody made."""
     TEST = "webhook.test"
     """Sent on demand, whatever else the webhook is told of."""
 
@@ -519,6 +524,7 @@ class Scope(StrEnum):
     RECOMMEND = "recommend"
     WRITE = "write"
     ERASE = "erase"
+    RIGHTS = "rights"
     OPERATE = "operate"
     METRICS = "metrics"
     AUDIT = "audit"

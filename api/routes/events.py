@@ -20,7 +20,7 @@ router = guarded_router(Scope.WRITE, tag="events")
 ADVICE: Mapping[EventStatus, str] = {
     EventStatus.INVALID: "expected an item of the catalogue, got another; add it first or correct the item_id",
     EventStatus.CONFLICT: "expected what this event_id came with before, got other content; the first stays",
-    EventStatus.SUPPRESSED: "expected a customer who was not erased, got one who was; nothing more of them is kept",
+    EventStatus.SUPPRESSED: "expected a customer who is neither erased nor restricted, got another; send nothing more",
 }
 """What is said of a well-formed row that was not taken."""
 KEPT = {EventStatus.ACCEPTED, EventStatus.DUPLICATE}

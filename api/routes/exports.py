@@ -15,6 +15,7 @@ from api.export_schemas import ExportBody, ExportStatus
 from api.services import Services, Serving
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.errors import InputError, NotFoundError
+from recsys.store.rules import no_export
 from recsys.types import FileFormat, Scope
 
 router = guarded_router(Scope.OPERATE, tag="exports")
@@ -97,14 +98,21 @@ def export_file(serving: Serving, export_id: ExportId, byte_range: Range = None)
         msg = f"expected an export that is done, got one that is {job.state}; ask for it later, or export again"
         raise NotFoundError(msg)
     content = b"".join(serving.workspace.exports.content(export_id))
+    return ranged(
+        content, byte_range, name=f"{job.kind}.{job.format}", sha256=job.sha256, media_type=MEDIA_TYPES[job.format]
+    )
+
+
+def ranged(content: bytes, byte_range: str | None, *, name: str, sha256: str, media_type: str) -> Response:
+    """The file of this name, or the part of it that is asked for; raises as `wanted`."""
     part = wanted(byte_range, len(content))
-    headers = {"Accept-Ranges": "bytes", "ETag": f'"{job.sha256}"'}
-    headers["Content-Disposition"] = f'attachment; filename="{job.kind}.{job.format}"'
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{sha256}"'}
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if part is None:
-        return Response(content, media_type=MEDIA_TYPES[job.format], headers=headers)
+        return Response(content, media_type=media_type, headers=headers)
     first, last = part
     headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-    return Response(content[first : last + 1], status_code=206, media_type=MEDIA_TYPES[job.format], headers=headers)
+    return Response(content[first : last + 1], status_code=206, media_type=media_type, headers=headers)
 
 
 @router.delete(
@@ -112,6 +120,7 @@ def export_file(serving: Serving, export_id: ExportId, byte_range: Range = None)
 )
 def delete_export(serving: Serving, export_id: ExportId) -> ExportStatus:
     """The export at its end, its file deleted; one that has ended keeps its end."""
+    current(serving, export_id)
     return status_of(serving.workspace.exports.close(export_id, ExportState.CANCELLED))
 
 
@@ -129,6 +138,8 @@ def check_users(body: ExportBody) -> None:
 def current(serving: Services, export_id: str) -> ExportJob:
     """The export as it may be told of now: it is withdrawn once an erasure is asked for, not when it is deleted."""
     job = serving.workspace.exports.job(export_id)
+    if job.kind is ExportKind.SUBJECT:  # it takes another scope
+        raise no_export()
     if job.is_open and job.is_void(serving.workspace.erasures.count()):
         return replace(job, state=ExportState.WITHDRAWN, size=0, sha256="")
     return job

@@ -21,6 +21,7 @@ from pipelines.cli import (
     log,
     operate,
     privacy,
+    subject,
     verify,
     webhooks,
 )
@@ -50,11 +51,13 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     operate.serve,
     operate.worker,
     privacy.erase,
+    subject.register,
     influence.influence,
     verify.verify,
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(subject.subject, name="subject")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(log.log, name="log")
 app.add_typer(audit.audit, name="audit")

@@ -87,6 +87,7 @@ def worker(
     state_dir: options.StateDir = None,
 ) -> None:
     """Finish erasures, imports and exports as they come, and send webhooks; beside `privrec serve --no-worker`."""
+    from pipelines.erase import subject_worker
     from pipelines.erase import worker as make_worker
     from pipelines.exports import Exporter
     from pipelines.imports import Importer
@@ -99,6 +100,7 @@ def worker(
             imported = Importer(workspace).run()  # first, because an erasure ends when no older upload is left
             Exporter(workspace).run()
             finished = make_worker(workspace).run(waiting=True)
+            subject_worker(workspace).run()
             sender(workspace).run()
             console.print(f"finished {len(finished)} erasures and {len(imported)} imports")
             return

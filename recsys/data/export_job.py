@@ -15,6 +15,8 @@ class ExportKind(StrEnum):
 
     CATALOGUE = "catalogue"
     RECOMMENDATIONS = "recommendations"
+    SUBJECT = "subject"
+    """Everything held of one customer: a zip archive, whatever the format says; see `recsys.rights.files`."""
 
 
 class ExportState(StrEnum):

@@ -13,6 +13,7 @@ from recsys.data.export_job import ExportKind
 from recsys.data.import_job import ImportKind
 from recsys.erasure.rules import is_erased
 from recsys.erasure.stores import ErasureStores
+from recsys.erasure.verification import is_file_of
 from recsys.errors import ArtifactError, NotFoundError
 from recsys.evidence.roster import Roster
 from recsys.ports import Commitments, Webhooks
@@ -56,14 +57,17 @@ def lineage(
     known = versions_of(request) if request and is_erased(request) else []
     versions = [each for each in stores.registry.versions() if each.sum_id in held or each.version in known]
     made: list[Json] = [_version(stores, version) for version in versions]
+    lying = stores.exports.lying()
     since = stores.clock() if request is None else request.received_at
     return {
-        "history": state.known,
+        "history": len(stores.histories.history(user_key)) > 0,
         "suppressed": state.suppressed,
         "terms": len(held),
         "versions": made,
         "cache": [_cached(stores, user_key, slot) for slot in SLOTS],
-        "exports_with_lists": [j.export_id for j in stores.exports.lying() if j.kind is ExportKind.RECOMMENDATIONS],
+        "exports_with_lists": [j.export_id for j in lying if j.kind is ExportKind.RECOMMENDATIONS],
+        "files_of_the_customer": [j.export_id for j in lying if is_file_of(stores, j, user_key)],
+        "requests": [each.kind.value for each in stores.subjects.of_customer(user_key)],
         "uploads_of_purchases": [j.import_id for j in stores.imports.lying() if j.kind is ImportKind.PURCHASES],
         "webhook_messages": "none names a customer",
         "backups": covered(backups, since),

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recsys.clock import Clock
 from recsys.fence import CacheFence
 from recsys.intake import Exports, Imports
-from recsys.ports import Cache, Erasures, Histories, Registry, Sums
+from recsys.ports import Cache, Erasures, Histories, Registry, SubjectRequests, Sums
 
 
 class ErasureStores(Protocol):
@@ -24,6 +24,10 @@ class ErasureStores(Protocol):
     @property
     def sums(self) -> Sums:
         """The sealed sums."""
+
+    @property
+    def subjects(self) -> SubjectRequests:
+        """What customers asked for beside erasure."""
 
     @property
     def registry(self) -> Registry:

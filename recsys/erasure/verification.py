@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import cast
 
+from recsys.data.export_job import ExportJob, ExportKind
+from recsys.data.subject_file import SubjectAsked
 from recsys.erasure.stores import ErasureStores
-from recsys.errors import StateError
+from recsys.errors import ArtifactError, StateError
 from recsys.types import SLOTS, ErasureRequest, Json, ModelStatus, UserKey
 
 TOMBSTONE_BYTES = 1
@@ -38,19 +40,33 @@ def is_cached(stores: ErasureStores, user_key: UserKey) -> bool:
     return any(len(stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS)
 
 
+def is_file_of(stores: ErasureStores, job: ExportJob, user_key: UserKey) -> bool:
+    """Whether it is the file with everything held of this customer."""
+    if job.kind is not ExportKind.SUBJECT:
+        return False
+    try:
+        return SubjectAsked.from_bytes(stores.exports.asked(job.export_id)).user_key == user_key
+    except ArtifactError:  # it ended a moment ago, and its file with it
+        return False
+
+
 def _left(stores: ErasureStores, user_key: UserKey) -> Iterator[str]:
     """What is there of the customer, one kind of thing after the other."""
-    state, erasures = stores.histories.state(user_key), stores.erasures.count()
-    if state.known:
+    erasures, lying = stores.erasures.count(), stores.exports.lying()
+    if len(stores.histories.history(user_key)):
         yield "a history"
-    if not state.suppressed:
+    if not stores.histories.state(user_key).erased:
         yield "no suppression"
+    if stores.subjects.of_customer(user_key):
+        yield "an objection, restriction or rectification"
     if stores.sums.terms_of(user_key):
         yield "a term in a sum"
     if is_cached(stores, user_key):
         yield "a cached list"
-    if any(job.is_void(erasures) for job in stores.exports.lying()):
+    if any(job.is_void(erasures) for job in lying):
         yield "an export with lists"
+    if any(is_file_of(stores, job, user_key) for job in lying):
+        yield "a file with everything held of them"
 
 
 def _wrong_versions(stores: ErasureStores, request: ErasureRequest) -> Iterator[str]:

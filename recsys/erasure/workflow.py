@@ -25,7 +25,7 @@ from recsys.data.import_job import ImportKind
 from recsys.erasure.lineage import Backups, covered
 from recsys.erasure.rules import MAX_REASON, is_ready, put_off
 from recsys.erasure.stores import ErasureStores
-from recsys.erasure.verification import FOUND, is_cached, verify
+from recsys.erasure.verification import FOUND, is_cached, is_file_of, verify
 from recsys.errors import BudgetExceededError, InputError, PrivrecError, StateError
 from recsys.evidence.log import enter
 from recsys.evidence.receipt import write_receipt
@@ -152,6 +152,7 @@ class ErasureWorker:
             "history": "destroyed",
             "data_key": "destroyed",
             "feedback": "none is kept by customer",
+            "requests": "destroyed",
             "sums": sums,
             "versions": made_with,
         }
@@ -160,7 +161,7 @@ class ErasureWorker:
     def _subtracted(self, sum_id: str, term: bytes) -> bytes:
         """The sum without the customer; an empty content stands for a model that keeps no sum."""
         content = self._stores.sums.load_sum(sum_id)
-        if not content:
+        if not content or not term:  # the trainer keeps no sum, or the customer had left it
             return content
         before = GramSum.from_bytes(content)
         return before.subtract(unpack_term(term, len(before.items))).to_bytes()
@@ -249,7 +250,7 @@ class ErasureWorker:
         if is_cached(self._stores, user_key):
             msg = "expected no cached list after the deletion, got one; stop the process that writes it and run again"
             raise StateError(msg)
-        exports = self._withdraw_exports(request)
+        exports = self._withdraw_exports(request, user_key)
         self._check_uploads(request)
         done: dict[str, Json] = {
             "at": self._now(),
@@ -274,11 +275,14 @@ class ErasureWorker:
             )
             raise StateError(msg)
 
-    def _withdraw_exports(self, request: ErasureRequest) -> str:
-        """How many files with personal lists were deleted for this request; they were not given out since it came."""
+    def _withdraw_exports(self, request: ErasureRequest, user_key: UserKey) -> str:
+        """How many files with personal lists were deleted for this request; they were not given out since it came.
+
+        Among them is the customer's own file with everything that was held.
+        """
         exports, erasures = self._stores.exports, self._stores.erasures.count()
         for job in exports.lying():
-            if job.is_void(erasures):
+            if job.is_void(erasures) or is_file_of(self._stores, job, user_key):
                 exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
         return f"{exports.withdrawn_for(request.request_id)} files with lists deleted"
 

@@ -1,8 +1,8 @@
 """Recommendations for a customer.
 
 Rules:
-    1. SQL says who is suppressed and which revision a history has; the live pointer says which model is served, and
-       which other one to whom. Both are read with every request.
+    1. SQL says who is suppressed (erased, restricted, or objecting to profiling) and which revision a history has; the
+       live pointer says which model is served, and which other one to whom. Both are read with every request.
     2. A cached list counts only if its version is live and its revision is the history's: the cache is never trusted to
        be new. Lists are written under a permit that is older than all that they were computed from (recsys/fence.py),
        so that a process with a lease may serve them without asking SQL.
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from recsys.clock import Clock
+from recsys.data.history import History
 from recsys.errors import CacheUnavailableError, InputError, StateError
 from recsys.fence import CacheFence
 from recsys.ports import Cache, Catalogue, Histories, Pseudonyms, Registry, Seals
@@ -151,7 +152,7 @@ class Recommender:
     ) -> tuple[CachedLists, bool] | None:
         """The customer's lists, of n items or more where there are so many, and whether the cache is down.
 
-        None if the customer was suppressed a moment ago.
+        None if the customer was suppressed a moment ago, or every purchase was deleted.
         """
         permit, degraded = None, False
         try:
@@ -163,9 +164,10 @@ class Recommender:
             degraded = True
         # Read again, for a permit must be older than all that is read under it.
         state = self._histories.state(user_key)
-        if state.suppressed or not state.known:
+        history = self._histories.history(user_key)
+        if state.suppressed or not len(history):
             return None
-        fresh = self._fresh(user_key, state, model)
+        fresh = self._fresh(state, history, model)
         return fresh, degraded or not self._keep(user_key, fresh, permit, model.slot)
 
     def _cached(self, user_key: UserKey, model: LoadedModel) -> CachedLists | None:
@@ -185,9 +187,9 @@ class Recommender:
     def _seal(self, user_key: UserKey, lists: CachedLists, permit: Permit) -> bytes:
         return seal_lists(self._seals, user_key, epoch=permit.epoch, stamp=permit.stamp, lists=lists.kept())
 
-    def _fresh(self, user_key: UserKey, state: CustomerState, model: LoadedModel) -> CachedLists:
+    def _fresh(self, state: CustomerState, history: History, model: LoadedModel) -> CachedLists:
         """The customer's lists, computed; the catalogue may have grown since the model was made."""
-        own = grown_habits([self._histories.history(user_key)], len(model.factors.item_ids))
+        own = grown_habits([history], len(model.factors.item_ids))
         now = self._clock()
         [lists] = personal_lists(model.factors, own, model.ranker)
         return CachedLists(

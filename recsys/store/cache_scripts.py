@@ -82,6 +82,19 @@ return identity()
 )
 """Out of date: lists that are there, and lists that are being computed."""
 
+UNBURY = (
+    NUMBERS
+    + """
+-- KEYS: epoch, stamp, both places of a customer. ARGV: seconds to live.
+if redis.call('GETRANGE', KEYS[3], 0, 0) ~= '\\0' then return 0 end
+local epoch = redis.call('GET', KEYS[1])
+local stale = '\\2' .. packed(tonumber(epoch or '0')) .. string.rep('\\0', 8) .. packed(redis.call('INCR', KEYS[2]))
+redis.call('SET', KEYS[3], stale, 'EX', ARGV[1])
+return 1
+"""
+)
+"""Out of date instead of a tombstone: lists may come, but none that was computed before."""
+
 RUN = (
     IDENTITY
     + """
@@ -96,16 +109,3 @@ local found = {}
 for i = 1, #KEYS do found[i] = redis.call('GETRANGE', KEYS[i], 0, 24) end
 return found
 """
-
-UNBURY = (
-    NUMBERS
-    + """
--- KEYS: epoch, stamp, both places of a customer. ARGV: seconds to live.
-if redis.call('GETRANGE', KEYS[3], 0, 0) ~= '\\0' then return 0 end
-local epoch = redis.call('GET', KEYS[1])
-local stale = '\\2' .. packed(tonumber(epoch or '0')) .. string.rep('\\0', 8) .. packed(redis.call('INCR', KEYS[2]))
-redis.call('SET', KEYS[3], stale, 'EX', ARGV[1])
-return 1
-"""
-)
-"""Out of date instead of a tombstone: lists may come, but none that was computed before."""

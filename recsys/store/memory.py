@@ -8,6 +8,8 @@ from datetime import datetime
 
 from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
+from recsys.data.opendsr import DsrRequest
+from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest
 from recsys.erasure.rules import advanced, cancelled, check_finished, is_erased
 from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node, covering
@@ -71,6 +73,8 @@ class MemoryState:
     sums: dict[str, bytes] = field(default_factory=dict)
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
+    subject_requests: dict[str, tuple[SubjectRequest, UserKey]] = field(default_factory=dict)
+    dsr_requests: dict[str, DsrRequest] = field(default_factory=dict)
     holds: dict[UserKey, str] = field(default_factory=dict)
     """The request that keeps each suppressed customer out."""
     warned: set[str] = field(default_factory=set)
@@ -90,6 +94,15 @@ class MemoryState:
     def holding(self, user_key: UserKey) -> dict[str, bytes]:
         """The customer's terms, by sum."""
         return {sum_id: terms[user_key] for sum_id, terms in self.terms.items() if user_key in terms}
+
+    def limited(self, *kinds: SubjectKind) -> set[UserKey]:
+        """Whose processing is limited in one of these ways."""
+        return {key for request, key in self.subject_requests.values() if request.kind in kinds}
+
+    @property
+    def unserved(self) -> set[UserKey]:
+        """Who is served nothing personal, and is in no training."""
+        return self.suppressed | self.limited(*LIMITS)
 
 
 class MemoryCatalogue:
@@ -152,28 +165,32 @@ class MemoryHistories:
         self._state = state or MemoryState()
 
     def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
-        """Merge purchases into the customers' histories; None for a suppressed customer."""
+        """Merge purchases into the customers' histories; None for one who is erased or restricted."""
         with self._state.writing:
-            refused = self._state.suppressed
+            refused = self._state.suppressed | self._state.limited(SubjectKind.RESTRICTION)
             merges = {key: None if key in refused else merge(self.history(key), new) for key, new in batch.items()}
             for key, done in merges.items():
                 if done and done.accepted:
-                    self._state.histories[key] = (self.state(key).revision + 1, done.history)
+                    revision, _ = self._state.histories.get(key, (0, EMPTY_HISTORY))
+                    self._state.histories[key] = (revision + 1, done.history)
         return merges
 
     def state(self, user_key: UserKey) -> CustomerState:
         """Whether the customer is known or suppressed, and the revision of the history."""
+        if user_key in self._state.unserved:
+            erased = user_key in self._state.suppressed
+            return CustomerState(known=False, suppressed=True, revision=0, erased=erased)
         revision, _ = self._state.histories.get(user_key, (0, EMPTY_HISTORY))
-        return CustomerState(known=revision > 0, suppressed=user_key in self._state.suppressed, revision=revision)
+        return CustomerState(known=revision > 0, suppressed=False, revision=revision)
 
     def history(self, user_key: UserKey) -> History:
         """The customer's purchases; empty for an unknown customer."""
         return self._state.histories.get(user_key, (0, EMPTY_HISTORY))[1]
 
     def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
-        """Every customer's key, revision and history, in the order of keys; suppressed customers are left out."""
+        """Every customer's key, revision and history, in the order of keys; without the suppressed."""
         for key, (revision, history) in sorted(self._state.histories.items(), key=lambda item: item[0]):
-            if key > (after or b"") and key not in self._state.suppressed:
+            if key > (after or b"") and key not in self._state.unserved and len(history):
                 yield key, revision, history
 
 
@@ -190,7 +207,7 @@ class MemorySums:
             if sum_id in self._state.sums:
                 raise sum_exists()
             kept = dict(terms)
-            if not self._state.suppressed.isdisjoint(kept):
+            if not self._state.unserved.isdisjoint(kept):
                 raise holds_suppressed()
             self._state.sums[sum_id], self._state.terms[sum_id] = content, kept
 
@@ -367,6 +384,8 @@ class MemoryErasures:
 
     def _destroy(self, user_key: UserKey) -> None:
         self._state.histories.pop(user_key, None)
+        for request_id in [each for each, (_, key) in self._state.subject_requests.items() if key == user_key]:
+            del self._state.subject_requests[request_id]
         for terms in self._state.terms.values():
             terms.pop(user_key, None)
 

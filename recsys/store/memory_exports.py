@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Iterator
 
-from recsys.data.export_job import ExportJob, ExportState
-from recsys.store.rules import check_room, ended, made, no_export, no_parts
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
+from recsys.store.rules import check_export_room, ended, made, no_export, no_parts
 
 
 class MemoryExports:
@@ -21,7 +21,7 @@ class MemoryExports:
     def create(self, job: ExportJob, asked: bytes) -> None:
         """Keep a new export, and what it is to be made from."""
         with self._writing:
-            check_room(len(self.lying()))
+            check_export_room(job, self.lying())
             self._jobs[job.export_id], self._asked[job.export_id] = job, asked
 
     def job(self, export_id: str) -> ExportJob:
@@ -46,7 +46,8 @@ class MemoryExports:
             self._jobs[export_id] = after = made(self.job(export_id), len(content), sha256)
             if after.is_open:
                 self._files[export_id] = content
-            self._asked.pop(export_id, None)
+            if after.kind is not ExportKind.SUBJECT or not after.is_open:
+                self._asked.pop(export_id, None)
         return after
 
     def content(self, export_id: str) -> Iterator[bytes]:

@@ -27,12 +27,23 @@ class Outbox:
 
     def write_to(self, webhook: Webhook, event: WebhookEvent, data: Mapping[str, Json], now: datetime) -> str:
         """The id of a message to this webhook."""
+        return self._add(webhook, event, message(event, now, data), now)
+
+    def write_callback(self, url: str, body: bytes, now: datetime) -> None:
+        """Write a message to this URL, which need not be a webhook that somebody made."""
+        events = frozenset({WebhookEvent.OPENDSR_STATUS})
+        known = next((each for each in self.webhooks.values() if (each.url, each.events) == (url, events)), None)
+        webhook = known or Webhook(webhook_id=str(uuid.uuid4()), url=url, events=events, created_at=now)
+        self.webhooks[webhook.webhook_id] = webhook
+        self._add(webhook, WebhookEvent.OPENDSR_STATUS, body, now)
+
+    def _add(self, webhook: Webhook, event: WebhookEvent, body: bytes, now: datetime) -> str:
         delivery = Delivery(
             delivery_id=str(uuid.uuid4()),
             webhook_id=webhook.webhook_id,
             url=webhook.url,
             event=event,
-            body=message(event, now, data),
+            body=body,
             attempts=0,
             next_at=now,
             dead=False,
@@ -105,7 +116,7 @@ class MemoryWebhooks:
     def about(self, request_id: str) -> tuple[int, int]:
         """How many messages about the erasure are to be sent, and how many were given up."""
         messages = self._outbox.deliveries.values()
-        named = [each for each in messages if json.loads(each.body)["data"].get("request_id") == request_id]
+        named = [each for each in messages if json.loads(each.body).get("data", {}).get("request_id") == request_id]
         return sum(not each.dead for each in named), sum(each.dead for each in named)
 
     def dead(self) -> tuple[Delivery, ...]:

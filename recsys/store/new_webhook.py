@@ -8,8 +8,8 @@ from recsys.errors import InputError
 from recsys.store.addresses import check_url
 from recsys.types import Webhook, WebhookEvent
 
-CHOSEN = frozenset(WebhookEvent) - {WebhookEvent.TEST}
-"""What can be asked for: tests come on demand."""
+CHOSEN = frozenset(WebhookEvent) - {WebhookEvent.TEST, WebhookEvent.OPENDSR_STATUS}
+"""What can be asked for: tests come on demand, and callbacks with their request."""
 
 
 def new_webhook(url: str, events: Iterable[WebhookEvent], created_at: datetime, *, local: bool) -> Webhook:

@@ -5,14 +5,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from recsys.clock import isoformat
-from recsys.data.export_job import ExportJob, ExportState
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.data.import_job import ImportJob, ImportReport, ImportState
+from recsys.data.subject_request import STEPS, SubjectRequest, SubjectState
 from recsys.errors import ArtifactError, ImportConflictError, InputError, NotFoundError, StateError, StateLockedError
 from recsys.evidence.canonical import canonical_json
 from recsys.types import CatalogueItem, ErasureRequest, ErasureState, Json, WebhookEvent
 
 MAX_LYING = 20
 """Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
+MAX_SUBJECT_FILES = 500
+"""Files of one customer each that may lie in the store at once: they are small, and their customers wait for them."""
 MIN_PART_BYTES = 4096
 """Of every part but the last: a bound on the number of files."""
 
@@ -139,14 +142,14 @@ def no_key() -> NotFoundError:
     return NotFoundError(msg)
 
 
-def check_room(n_lying: int) -> None:
+def check_room(n_lying: int, most: int = MAX_LYING) -> None:
     """Nothing, if one more import, or export, may begin.
 
     Raises:
         ImportConflictError: too many are open.
     """
-    if n_lying >= MAX_LYING:
-        msg = f"expected at most {MAX_LYING} open files of a kind, got one more; wait until one ends, or cancel one"
+    if n_lying >= most:
+        msg = f"expected at most {most} open files of a kind, got one more; wait until one ends, or cancel one"
         raise ImportConflictError(msg)
 
 
@@ -182,6 +185,17 @@ def with_report(job: ImportJob, report: ImportReport) -> ImportJob:
     return replace(job, report=report)
 
 
+def check_export_room(job: ExportJob, lying: Iterable[ExportJob]) -> None:
+    """Nothing, if this export may begin beside the others; files of one customer do not count against the rest.
+
+    Raises:
+        ImportConflictError: too many are there.
+    """
+    of_one = job.kind is ExportKind.SUBJECT
+    n_lying = sum((each.kind is ExportKind.SUBJECT) is of_one for each in lying)
+    check_room(n_lying, MAX_SUBJECT_FILES if of_one else MAX_LYING)
+
+
 def closed(job: ImportJob, state: ImportState, error: str) -> ImportJob:
     """The import at its end, which the first one decides."""
     return replace(job, state=state, error=error) if job.is_open else job
@@ -213,4 +227,17 @@ def made(job: ExportJob, size: int, sha256: str) -> ExportJob:
 def no_export() -> NotFoundError:
     """The error for an export that does not exist."""
     msg = "expected the id of an export, got another; use the id that the export was created with"
+    return NotFoundError(msg)
+
+
+def stepped(request: SubjectRequest, state: SubjectState, details: Mapping[str, Json]) -> SubjectRequest:
+    """The request in the state, with the details merged; one that is as far already stays as it is."""
+    if STEPS.index(state) <= STEPS.index(request.state):
+        return request
+    return replace(request, state=state, moves=b"", details={**request.details, **details})
+
+
+def no_dsr() -> NotFoundError:
+    """The error for a request in the form of OpenDSR that does not exist."""
+    msg = "expected the subject_request_id of a request that was posted, got another; post it first"
     return NotFoundError(msg)

@@ -56,6 +56,16 @@ class Settings(BaseSettings):
     traces_url: str | None = Field(default=None, repr=False)
     """Where OpenTelemetry spans go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`; without it nowhere."""
 
+    controller_name: str = ""
+    """Who is responsible for the data: told in the register and in the files that customers are given."""
+    controller_contact: str = ""
+    """How to reach them, and their data protection officer."""
+    legal_basis: str = ""
+    """Of the processing, in the controller's words, such as `legitimate interest, Art. 6(1)(f) GDPR`."""
+    transfers: str = ""
+    """To third countries, in the controller's words; where the database and the cache stand is not known here."""
+    opendsr_domain: str = Field(default="localhost", pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")
+    """The domain under which controllers reach this API, for requests in the form of OpenDSR."""
     webhooks_local: bool = False
     """Whether webhooks may also go to this machine, in plain HTTP too: for a receiver beside privrec, and tests."""
 

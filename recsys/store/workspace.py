@@ -13,7 +13,7 @@ from recsys.clock import Clock, utc_now
 from recsys.erasure.restored import begin_journal, keep_out
 from recsys.errors import StateError
 from recsys.fence import CacheFence, Wait
-from recsys.intake import Exports, Imports
+from recsys.intake import DsrRequests, Exports, Imports
 from recsys.ports import (
     ApiKeys,
     Cache,
@@ -28,6 +28,7 @@ from recsys.ports import (
     Pseudonyms,
     ReceiptLog,
     Registry,
+    SubjectRequests,
     Sums,
     Webhooks,
 )
@@ -55,6 +56,7 @@ from recsys.store.memory import (
     MemoryWebhooks,
 )
 from recsys.store.memory_journal import MemoryJournal
+from recsys.store.memory_subjects import MemoryDsrRequests, MemorySubjectRequests
 from recsys.store.parts import SealedParts
 from recsys.store.registry import FileRegistry
 from recsys.store.settings import Settings
@@ -70,7 +72,9 @@ from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.journal_mark import read_mark, write_mark
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import bind_keys, check_schema, migrate
+from recsys.store.sql.opendsr import SqlDsrRequests
 from recsys.store.sql.receipt_log import SqlReceiptLog
+from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.webhooks import SqlWebhooks
 
@@ -93,6 +97,7 @@ class Workspace:
     feedback: Feedback
     sums: Sums
     erasures: Erasures
+    subjects: SubjectRequests
     journal: Journal
     receipt_log: ReceiptLog
     fences: Fences
@@ -102,6 +107,7 @@ class Workspace:
     api_keys: ApiKeys
     imports: Imports
     exports: Exports
+    dsr: DsrRequests
     webhooks: Webhooks
     clock: Clock = utc_now
     wait: Wait = time.sleep
@@ -111,7 +117,9 @@ class Workspace:
     @property
     def fence(self) -> CacheFence:
         """What keeps promises about cached lists."""
-        return CacheFence(fences=self.fences, cache=self.cache, erasures=self.erasures, wait=self.wait)
+        return CacheFence(
+            fences=self.fences, cache=self.cache, erasures=self.erasures, subjects=self.subjects, wait=self.wait
+        )
 
     @property
     def pseudonyms(self) -> Pseudonyms:
@@ -182,6 +190,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         feedback=MemoryFeedback(),
         sums=MemorySums(state),
         erasures=MemoryErasures(state, clock),
+        subjects=MemorySubjectRequests(state),
         journal=MemoryJournal(),
         receipt_log=MemoryReceiptLog(state),
         fences=MemoryFences(),
@@ -191,6 +200,7 @@ def memory_workspace(settings: Settings | None = None, clock: Clock = utc_now, w
         api_keys=MemoryApiKeys(ring, clock),
         imports=MemoryImports(),
         exports=MemoryExports(),
+        dsr=MemoryDsrRequests(state, clock),
         webhooks=MemoryWebhooks(state.outbox, clock),
         clock=clock,
         wait=wait,
@@ -217,6 +227,7 @@ def _sql_workspace(
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, clock),
+        subjects=SqlSubjectRequests(engine, ring),
         journal=FileJournal(settings.journal or settings.state_dir.resolve() / JOURNAL, ring),
         receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
@@ -226,6 +237,7 @@ def _sql_workspace(
         api_keys=SqlApiKeys(engine, ring, clock),
         imports=imports,
         exports=exports,
+        dsr=SqlDsrRequests(engine, clock),
         webhooks=SqlWebhooks(engine, clock),
         clock=clock,
         check_schema=check_schema(engine),

@@ -6,6 +6,7 @@ from recsys.types import Scope
 from tests.api.shop import Shop
 
 VERSION = "0f" * 16
+DSR = "a7551968-d5d6-44b2-9831-815ac9017798"
 ROUTES = {
     ("GET", "/v1/users/ada-lovelace/recommendations"): Scope.RECOMMEND,
     ("POST", "/v1/recommendations"): Scope.RECOMMEND,
@@ -31,6 +32,21 @@ ROUTES = {
     ("POST", "/v1/erasures"): Scope.ERASE,
     ("GET", "/v1/erasures/0f"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/receipt"): Scope.ERASE,
+    ("PUT", "/v1/users/ada-lovelace/objection"): Scope.RIGHTS,
+    ("DELETE", "/v1/users/ada-lovelace/objection"): Scope.RIGHTS,
+    ("PUT", "/v1/users/ada-lovelace/restriction"): Scope.RIGHTS,
+    ("DELETE", "/v1/users/ada-lovelace/restriction"): Scope.RIGHTS,
+    ("PATCH", "/v1/users/ada-lovelace/purchases"): Scope.RIGHTS,
+    ("GET", "/v1/users/ada-lovelace/held"): Scope.RIGHTS,
+    ("GET", "/opendsr/discovery"): Scope.RIGHTS,
+    ("GET", "/opendsr/certificate"): Scope.RIGHTS,
+    ("POST", "/opendsr/requests"): Scope.RIGHTS,
+    ("GET", f"/opendsr/requests/{DSR}"): Scope.RIGHTS,
+    ("DELETE", f"/opendsr/requests/{DSR}"): Scope.RIGHTS,
+    ("POST", "/v1/users/ada-lovelace/exports"): Scope.RIGHTS,
+    ("GET", f"/v1/subject-exports/{VERSION}"): Scope.RIGHTS,
+    ("GET", f"/v1/subject-exports/{VERSION}/file"): Scope.RIGHTS,
+    ("DELETE", f"/v1/subject-exports/{VERSION}"): Scope.RIGHTS,
     ("GET", "/v1/erasures"): Scope.ERASE,
     ("POST", "/v1/consents"): Scope.ERASE,
     ("GET", "/v1/erasures/0f/lineage"): Scope.ERASE,
@@ -72,6 +88,7 @@ def test_every_route_of_the_documentation_is_in_the_matrix(shop: Shop) -> None:
                 version=VERSION,
                 import_id=VERSION,
                 export_id=VERSION,
+                subject_request_id=DSR,
             ),
         )
         for path, operations in shop.client.get("/openapi.json").json()["paths"].items()

@@ -24,6 +24,7 @@ from tests.api.shop import Broken, event
 KNOWN = ("ada", "bo", "a%2Fb", "%C3%BCrsula", "recommendations")
 UNKNOWN = ("nobody", "x" * 256, "%20", "a%2Frecommendations")
 ERASED = ("eve", "erased%2Fone")
+OBJECTING = ("mia", "objecting%2Fone")
 ODD = ("", "x" * 257, "line%0Abreak", "%00", "%C2%85", "%FF", "..", "a//b", "ada/recommendations/ada")
 
 
@@ -40,12 +41,14 @@ def hot_shop() -> HotShop:
 def street() -> HotShop:
     """A shop with customers of every kind."""
     found = open_hot_shop(burst=10**9)
-    for number, user_id in enumerate((*KNOWN, *ERASED)):
+    for number, user_id in enumerate((*KNOWN, *ERASED, *OBJECTING)):
         plain = str(httpx2.URL(f"http://shop/{user_id}").path)[1:]
         found.shop.statuses(event(str(number), plain, f"tea-{number}"))
         found.ask(user_id)
         if user_id in ERASED:
             assert found.shop.erase(user_id=plain).status_code == 202
+        if user_id in OBJECTING:
+            assert found.shop.send("PUT", f"/v1/users/{user_id}/objection", Scope.RIGHTS).status_code == 200
     return found
 
 
@@ -94,7 +97,7 @@ def check_alike(street: HotShop, method: str, user_id: str, credential: str, que
 
 @given(
     method=st.sampled_from(METHODS),
-    user_id=st.sampled_from(KNOWN + UNKNOWN + ERASED + ODD) | st.text(min_size=1).map(quote),
+    user_id=st.sampled_from(KNOWN + UNKNOWN + ERASED + OBJECTING + ODD) | st.text(min_size=1).map(quote),
     credential=st.sampled_from(CREDENTIALS),
     query=st.sampled_from(QUERIES),
     body=st.sampled_from([b"", b"body"]),
@@ -228,6 +231,20 @@ def test_after_the_acknowledgement_of_an_erasure_nothing_personal_comes(hot_shop
     assert hot_shop.shop.erase(user_id="ada").status_code == 202
     assert not hot_shop.is_hit()
     assert hot_shop.ask().json()["personalized"] is False
+
+
+@pytest.mark.parametrize("limit", ["objection", "restriction"])
+def test_after_the_acknowledgement_of_an_objection_nothing_personal_comes_until_it_is_taken_back(
+    hot_shop: HotShop, limit: str
+) -> None:
+    before = hot_shop.ask().json()
+    assert hot_shop.shop.send("PUT", f"/v1/users/ada/{limit}", Scope.RIGHTS).status_code == 200
+    assert not hot_shop.is_hit()
+    assert hot_shop.ask().json()["personalized"] is False
+    hot_shop.shop.send("DELETE", f"/v1/users/ada/{limit}", Scope.RIGHTS)
+
+    assert hot_shop.ask().json()["items"] == before["items"]
+    assert hot_shop.is_hit()
 
 
 def test_a_list_of_before_a_purchase_does_not_come_after_it(hot_shop: HotShop) -> None:

@@ -10,6 +10,8 @@ PLAIN = {
     "get /metrics": "text/plain",
     "get /v1/log/checkpoint": "text/plain",
     "get /v1/exports/{export_id}/file": "text/csv",
+    "get /v1/subject-exports/{export_id}/file": "application/zip",
+    "get /opendsr/certificate": "application/x-pem-file",
 }
 """Answers that are no JSON."""
 

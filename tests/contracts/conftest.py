@@ -36,7 +36,9 @@ from recsys.store.sql.histories import SqlHistories
 from recsys.store.sql.imports import SqlImports
 from recsys.store.sql.ledger import SqlLedgerLog
 from recsys.store.sql.migrate import migrate
+from recsys.store.sql.opendsr import SqlDsrRequests
 from recsys.store.sql.receipt_log import SqlReceiptLog
+from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import metadata
 from recsys.store.sql.webhooks import SqlWebhooks
@@ -73,11 +75,13 @@ def sql_workspace(engine: Engine, directory: Path) -> Workspace:
         feedback=SqlFeedback(engine),
         sums=SqlSums(engine, ring),
         erasures=SqlErasures(engine, ring, lambda: NOON),
+        subjects=SqlSubjectRequests(engine, ring),
         receipt_log=SqlReceiptLog(engine),
         fences=SqlFences(engine),
         ledger_log=SqlLedgerLog(engine),
         api_keys=SqlApiKeys(engine, ring, lambda: NOON),
         exports=SqlExports(engine, SealedParts(directory / "downloads", ring)),
+        dsr=SqlDsrRequests(engine, lambda: NOON),
         imports=SqlImports(engine, SealedParts(directory / "uploads", ring)),
         webhooks=SqlWebhooks(engine, lambda: NOON),
     )

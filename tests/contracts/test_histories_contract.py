@@ -77,7 +77,7 @@ def test_nothing_is_taken_from_a_suppressed_customer(
     merged = ports.histories.append({customer(1): buy(("b", 2)), customer(2): buy(("b", 2))})
     assert merged[customer(1)] is None
     assert taken(merged[customer(2)]).accepted == 1
-    assert ports.histories.state(customer(1)) == CustomerState(known=True, suppressed=True, revision=1)
+    assert ports.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0, erased=True)
 
 
 def test_a_scan_has_every_customer_in_the_order_of_keys_but_the_suppressed(

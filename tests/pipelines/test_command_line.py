@@ -27,6 +27,8 @@ COMMANDS = {
     "worker",
     "recommend",
     "erase",
+    "subject",
+    "register",
     "erasures",
     "influence",
     "verify",

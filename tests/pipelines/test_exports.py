@@ -20,6 +20,7 @@ from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.data.import_job import ImportState
 from recsys.errors import NotFoundError, StateError
 from recsys.evidence.receipt import verify_receipt
+from recsys.rights.files import SubjectFiles
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace, memory_workspace, open_workspace
 from recsys.types import CatalogueItem, FileFormat
@@ -209,3 +210,27 @@ def test_killed_while_it_is_made_a_file_is_made_by_the_next_run(tmp_path: Path, 
 
     with open_workspace(settings, clock=lambda: START, start_cache=False) as workspace:
         assert b"tea" in made(workspace, export_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [BEFORE, WITHIN, AFTER])
+def test_killed_while_it_is_made_a_customers_file_is_made_by_the_next_run(tmp_path: Path, when: str) -> None:
+    settings = Settings(state_dir=tmp_path / "s")
+
+    def wanted(workspace: Workspace) -> SubjectFiles:
+        return SubjectFiles(
+            exports=workspace.exports,
+            histories=workspace.histories,
+            pseudonyms=workspace.keys,
+            clock=workspace.clock,
+        )
+
+    with open_workspace(settings, clock=lambda: START, start_cache=False) as workspace:
+        workspace.catalogue.add_items([CatalogueItem(item_id="tea")])
+        export_id = wanted(workspace).ask(EVE).export_id
+    assert run_in_a_process(work, tmp_path / "s", Moment("exports", "keep", when)) == -signal.SIGKILL
+
+    with open_workspace(settings, clock=lambda: START, start_cache=False) as workspace:
+        Exporter(workspace).run()
+        assert wanted(workspace).content(export_id).startswith(b"PK")
+        assert not any(EVE.encode() in path.read_bytes() for path in files(tmp_path / "s"))

@@ -48,6 +48,21 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "delete_export": ("delete", "/v1/exports/{export_id}"),
     "request_erasure": ("post", "/v1/erasures"),
     "erasure": ("get", "/v1/erasures/{request_id}"),
+    "object_to_profiling": ("put", "/v1/users/{user_id}/objection"),
+    "take_objection_back": ("delete", "/v1/users/{user_id}/objection"),
+    "restrict": ("put", "/v1/users/{user_id}/restriction"),
+    "lift_restriction": ("delete", "/v1/users/{user_id}/restriction"),
+    "opendsr_discovery": ("get", "/opendsr/discovery"),
+    "opendsr_certificate": ("get", "/opendsr/certificate"),
+    "post_opendsr": ("post", "/opendsr/requests"),
+    "opendsr_status": ("get", "/opendsr/requests/{subject_request_id}"),
+    "cancel_opendsr": ("delete", "/opendsr/requests/{subject_request_id}"),
+    "held": ("get", "/v1/users/{user_id}/held"),
+    "ask_for_file": ("post", "/v1/users/{user_id}/exports"),
+    "subject_file_status": ("get", "/v1/subject-exports/{export_id}"),
+    "subject_file": ("get", "/v1/subject-exports/{export_id}/file"),
+    "delete_subject_file": ("delete", "/v1/subject-exports/{export_id}"),
+    "rectify": ("patch", "/v1/users/{user_id}/purchases"),
     "erasures": ("get", "/v1/erasures"),
     "erasure_lineage": ("get", "/v1/erasures/{request_id}/lineage"),
     "give_consent": ("post", "/v1/consents"),
@@ -82,7 +97,14 @@ TOGETHER = {"close", "import_file", "send_file"}
 """Methods that are no operation, or several."""
 CALLED = {"where": "filter", "offset": "Upload-Offset", "start": "Range", "old": "from", "new": "to"}
 """What the document calls a parameter that Python or the shop would not call so."""
-PLAIN_ANSWERS = {"receipt": bytes, "export_file": bytes, "metrics": str, "log_checkpoint": str}
+PLAIN_ANSWERS = {
+    "receipt": bytes,
+    "export_file": bytes,
+    "subject_file": bytes,
+    "metrics": str,
+    "log_checkpoint": str,
+    "opendsr_certificate": str,
+}
 """What is handed on as it came."""
 
 
@@ -246,6 +268,13 @@ def test_feedback_has_the_type_of_the_document(document: dict[str, Any]) -> None
     assert set(row["required"]) == answers.FeedbackEvent.__required_keys__
 
 
+def test_a_correction_has_the_type_of_the_document(document: dict[str, Any]) -> None:
+    row = document["components"]["schemas"]["CorrectionRow"]
+
+    assert shape_of_type(answers.CorrectionRow) == shape_of_schema(document, row)
+    assert set(row["required"]) == answers.CorrectionRow.__required_keys__
+
+
 @pytest.mark.parametrize("name", ["task", "task_of_basket"])
 def test_a_task_is_one_of_the_documents(document: dict[str, Any], name: str) -> None:
     if name == "task":
@@ -281,6 +310,39 @@ def test_a_file_without_rows_is_fetched_too(client: Client, shop: Shop) -> None:
     export_id = client.create_export("catalogue", "jsonl")["export_id"]
     shop.workspace.exports.keep(export_id, b"", "")
     assert client.export_file(export_id) == b""
+
+
+def righted(client: Client, shop: Shop) -> dict[str, Any]:
+    """The answers about the rights of a customer."""
+    user_id = "ada/lovelace"
+    asked = client.ask_for_file(user_id)
+    export_id = asked["export_id"]
+    dsr_id, at = "a7551968-d5d6-44b2-9831-815ac9017798", "2026-02-01T09:30:00Z"
+    posted = client.post_opendsr(
+        dsr_id,
+        "access",
+        [{"identity_type": "controller_customer_id", "identity_value": user_id, "identity_format": "raw"}],
+        submitted_time=at,
+        status_callback_urls=["https://controller.example/in"],
+    )
+    shop.workspace.exports.keep(export_id, b"0123", "")
+    return {
+        "held": client.held(user_id),
+        "opendsr_discovery": client.opendsr_discovery(),
+        "opendsr_certificate": client.opendsr_certificate(),
+        "post_opendsr": posted,
+        "opendsr_status": client.opendsr_status(dsr_id),
+        "cancel_opendsr": client.cancel_opendsr(dsr_id),
+        "ask_for_file": asked,
+        "subject_file_status": client.subject_file_status(export_id),
+        "subject_file": client.subject_file(export_id, start=2),
+        "delete_subject_file": client.delete_subject_file(export_id),
+        "rectify": client.rectify(user_id, [{"event_id": "1", "quantity": 2}]),
+        "object_to_profiling": client.object_to_profiling(user_id),
+        "take_objection_back": client.take_objection_back(user_id),
+        "restrict": client.restrict(user_id),
+        "lift_restriction": client.lift_restriction(user_id),
+    }
 
 
 def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
@@ -331,6 +393,7 @@ def ask_everything(client: Client, shop: Shop) -> dict[str, Any]:
         "change_item": client.change_item(item_id, stock=None, category="c"),
         "item": client.item(item_id),
         "delete_item": client.delete_item(item_id),
+        **righted(client, shop),
         "log_checkpoint": client.log_checkpoint(),
         "log_consistency": client.log_consistency(0, 1),
         "log_inclusion": client.log_inclusion(0),

@@ -10,6 +10,7 @@ from recsys.fence import LEASE_SECONDS, MARGIN_SECONDS, RIVAL_SECONDS, STALLED_S
 from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.cache import NoCache
 from recsys.store.memory import MemoryCache, MemoryErasures, MemoryFences, MemoryState
+from recsys.store.memory_subjects import MemorySubjectRequests
 from recsys.types import Fence, FenceState, UserKey
 
 ADA, BEN = UserKey(b"a" * 16), UserKey(b"b" * 16)
@@ -28,7 +29,13 @@ class Site:
 
     @property
     def fence(self) -> CacheFence:
-        return CacheFence(fences=self.fences, cache=self.cache, erasures=MemoryErasures(self.state), wait=self.wait)
+        return CacheFence(
+            fences=self.fences,
+            cache=self.cache,
+            erasures=MemoryErasures(self.state),
+            subjects=MemorySubjectRequests(self.state),
+            wait=self.wait,
+        )
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)

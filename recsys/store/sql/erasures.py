@@ -18,7 +18,7 @@ from recsys.store.sql.engine import next_sequence, truncate_log, writing
 from recsys.store.sql.one_worker import one_worker
 from recsys.store.sql.receipt_log import append
 from recsys.store.sql.sums import seal_sum
-from recsys.store.sql.tables import customers, erasures, sums, suppressed, terms
+from recsys.store.sql.tables import customers, erasures, subject_requests, sums, suppressed, terms
 from recsys.store.sql.webhooks import enqueue
 from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey, WebhookEvent
 
@@ -212,6 +212,7 @@ class SqlErasures:
 def _destroy(connection: Connection, user_key: bytes) -> None:
     connection.execute(customers.delete().where(customers.c.user_key == user_key))
     connection.execute(terms.delete().where(terms.c.user_key == user_key))
+    connection.execute(subject_requests.delete().where(subject_requests.c.user_key == user_key))
 
 
 def _let_in(connection: Connection, row: Row[Any]) -> None:

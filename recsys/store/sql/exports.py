@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select
 
-from recsys.data.export_job import ExportJob, ExportState
+from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.store.parts import SealedParts
-from recsys.store.rules import check_room, ended, made, no_export, no_parts
+from recsys.store.rules import check_export_room, ended, made, no_export, no_parts
 from recsys.store.sql.engine import insert_all, next_sequence, writing
 from recsys.store.sql.tables import exports
 
@@ -28,7 +28,7 @@ class SqlExports:
         sealed = self._parts.seal(job.export_id, data_key, asked)
         row = {"export_id": job.export_id, "data_key": data_key, "asked": sealed, "job": _text(job)}
         with writing(self._engine) as connection:
-            check_room(connection.scalar(_N_LYING) or 0)
+            check_export_room(job, map(_job, connection.execute(_LYING)))
             insert_all(connection, exports, [row | {"sequence": next_sequence(connection, exports.c.sequence)}])
 
     def job(self, export_id: str) -> ExportJob:
@@ -54,7 +54,9 @@ class SqlExports:
             self._parts.place(self._parts.prepare(export_id, row.data_key, at, content[at : at + PART_BYTES]), at)
         with writing(self._engine) as connection:
             after = made(_job(_row(connection, export_id)), len(content), sha256)
-            _write(connection, after, asked=None)
+            # Whose file it is must be known as long as it may be given out.
+            is_asked_for = after.kind is ExportKind.SUBJECT and after.is_open
+            _write(connection, after, asked=row.asked if is_asked_for else None)
         if not after.is_open:
             self._parts.delete(export_id)
         return after
@@ -115,4 +117,3 @@ def _job(row: Row[Any]) -> ExportJob:
 
 
 _LYING = select(exports).where(exports.c.data_key.is_not(None)).order_by(exports.c.sequence)
-_N_LYING = select(func.count()).select_from(exports).where(exports.c.data_key.is_not(None))

@@ -8,7 +8,8 @@ from recsys.store.chunks import chunks
 from recsys.store.keys import KeyRing, Purpose
 from recsys.store.rules import holds_suppressed, no_sum, sum_exists
 from recsys.store.sql.engine import insert_all, next_sequence, writing
-from recsys.store.sql.tables import sums, suppressed, terms
+from recsys.store.sql.tables import sums, terms
+from recsys.store.sql.unserved import unserved
 from recsys.types import UserKey
 
 PAGE = 1000
@@ -82,13 +83,17 @@ class SqlSums:
             insert_all(connection, terms, [self._term_row(sum_id, user_key, term) for user_key, term in page])
 
     def _term_row(self, sum_id: str, user_key: UserKey, term: bytes) -> dict[str, bytes | str]:
-        sealed = self._ring.seal(Purpose.SUM, term, _term_context(sum_id, user_key))
-        return {"user_key": user_key, "sum_id": sum_id, "term": sealed}
+        return {"user_key": user_key, "sum_id": sum_id, "term": seal_term(self._ring, sum_id, user_key, term)}
 
 
 def seal_sum(ring: KeyRing, sum_id: str, content: bytes) -> bytes:
     """The sum's content, bound to its id."""
     return ring.seal(Purpose.SUM, content, _sum_context(sum_id))
+
+
+def seal_term(ring: KeyRing, sum_id: str, user_key: UserKey, term: bytes) -> bytes:
+    """The customer's term, bound to the sum and the customer."""
+    return ring.seal(Purpose.SUM, term, _term_context(sum_id, user_key))
 
 
 def _sum_context(sum_id: str) -> bytes:
@@ -99,9 +104,7 @@ def _term_context(sum_id: str, user_key: UserKey) -> bytes:
     return b"term\0" + user_key + sum_id.encode()
 
 
-_HOLDS_SUPPRESSED = select(
-    exists().where(terms.c.sum_id == bindparam("sum"), terms.c.user_key == suppressed.c.user_key)
-)
+_HOLDS_SUPPRESSED = select(exists().where(terms.c.sum_id == bindparam("sum"), unserved(terms.c.user_key)))
 _TERMS_AFTER = (
     select(terms.c.user_key, terms.c.term)
     .where(terms.c.sum_id == bindparam("sum"), terms.c.user_key > bindparam("key"))

@@ -219,3 +219,33 @@ deliveries = Table(
     Column("about", Text, nullable=False, server_default="", index=True),
 )
 """Messages that were not taken yet; one that was taken is deleted. None names a customer, and `about` an erasure."""
+
+subject_requests = Table(
+    "subject_requests",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("user_key", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("moves", LargeBinary),
+    Column("details", Text, nullable=False),
+    Index("ix_subject_requests_user_key", "user_key", "kind"),
+)
+"""Objections, restrictions and rectifications; `moves` is sealed, and there until a rectification is applied."""
+
+opendsr_requests = Table(
+    "opendsr_requests",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject_request_id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("ours", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("received_at", Text, nullable=False),
+    Column("due_at", Text, nullable=False),
+    Column("callbacks", Text, nullable=False),
+    Column("told", Text, nullable=False),
+)
+"""By the controller's id; no customer is named. `content` is a keyed digest of that id with whom and what it is for."""

@@ -119,10 +119,29 @@ def enqueue(connection: Connection, event: WebhookEvent, data: Mapping[str, Json
     _write(connection, told, event, data, now)
 
 
+def enqueue_callback(connection: Connection, url: str, body: bytes, now: datetime) -> None:
+    """Write a message to this URL, which need not be a webhook that somebody made, in this transaction."""
+    events = frozenset({WebhookEvent.OPENDSR_STATUS})
+    rows = map(_webhook, connection.execute(select(webhooks).where(webhooks.c.url == url)))
+    known = next((webhook for webhook in rows if webhook.events == events), None)
+    if known is None:
+        known = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=events, created_at=now)
+        sequence = next_sequence(connection, webhooks.c.sequence)
+        insert_all(connection, webhooks, [_row(known) | {"sequence": sequence}])
+    _insert(connection, [known.webhook_id], WebhookEvent.OPENDSR_STATUS, body, now)
+
+
 def _write(
     connection: Connection, told: Iterable[str], event: WebhookEvent, data: Mapping[str, Json], now: datetime
 ) -> list[str]:
     """The ids of the messages."""
+    about = str(data.get("request_id", ""))
+    return _insert(connection, told, event, message(event, now, data), now, about=about)
+
+
+def _insert(
+    connection: Connection, told: Iterable[str], event: WebhookEvent, body: bytes, now: datetime, *, about: str = ""
+) -> list[str]:
     first = next_sequence(connection, deliveries.c.sequence)
     rows: list[dict[str, Any]] = [
         {
@@ -130,12 +149,12 @@ def _write(
             "delivery_id": str(uuid.uuid4()),
             "webhook_id": webhook_id,
             "event": event.value,
-            "body": message(event, now, data),
+            "body": body,
             "attempts": 0,
             "next_at": isoformat(now),
             "dead": False,
             "problem": "",
-            "about": str(data.get("request_id", "")),
+            "about": about,
         }
         for sequence, webhook_id in enumerate(told, first)
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.erase import desk, recommender
 from recsys.data.history import EMPTY_HISTORY
 from recsys.erasure.workflow import ErasureWorker
-from recsys.evidence.receipt import verify_receipt
+from recsys.evidence.receipt import fitting, verify_receipt
 from recsys.models.gram import GramSum
 from recsys.privacy.ledger import PrivacyLedger
 from recsys.privacy.noise import Entropy
@@ -86,8 +86,10 @@ class Shop:
         return verify_receipt(data, self.workspace.public_key)
 
     def outcomes(self, request: ErasureRequest) -> dict[str, dict[str, Any]]:
-        """What the receipt says about each affected version."""
-        return {entry["version"]: entry for entry in self.receipt(request)["steps"]["released"]["versions"]}
+        """What the request says about each affected version, which its receipt confirms."""
+        details: Any = self.workspace.erasures.request(request.request_id).details
+        assert self.receipt(request)["steps"] == fitting(details)
+        return {entry["version"]: entry for entry in details["released"]["versions"]}
 
     def statuses(self) -> dict[str, ModelStatus]:
         return {version.version: version.status for version in self.workspace.registry.versions()}
@@ -142,6 +144,7 @@ def assert_forgotten(shop: Shop, user_id: str) -> None:
     assert not shop.workspace.histories.state(key).known
     assert shop.workspace.histories.state(key).suppressed
     assert shop.workspace.sums.terms_of(key) == {}
+    assert shop.workspace.subjects.of_customer(key) == ()
     assert {shop.workspace.cache.get(key, slot) for slot in SLOTS} <= {None, TOMBSTONE}
     assert key not in [scanned for scanned, _, _ in shop.workspace.histories.scan()]
 

@@ -113,7 +113,7 @@ def test_in_the_days_of_grace_a_customer_is_suppressed_and_nothing_is_destroyed(
     shop = Shop(replace(memory_shop.workspace, settings=Settings(erasure_grace_hours=24)), memory_shop.entropy)
     request, _ = shop.ask(ADA)
     assert shop.work() == ()
-    assert shop.workspace.histories.state(shop.key(ADA)).known
+    assert len(shop.workspace.histories.history(shop.key(ADA)))
     assert not shop.recommender.recommend(ADA).personalized
     wind(shop, timedelta(hours=24))
     assert [done.request_id for done in shop.work()] == [request.request_id]

@@ -17,6 +17,7 @@ from recsys.serving.sealed_lists import HEADER, TOMBSTONE, Kind, read_header
 from recsys.store.cache import RedisCache
 from recsys.store.keys import KeyRing
 from recsys.store.memory import MemoryFences
+from recsys.store.memory_subjects import MemorySubjectRequests
 from recsys.store.pipelined import PipelinedRedis
 from recsys.store.redis_address import RedisAddress
 from recsys.types import FenceState, Permit, UserKey
@@ -62,7 +63,13 @@ class Shop:
         self.cache = RedisCache(self.url, KeyRing.ephemeral(), timeout=0.5)
         self.fences = MemoryFences()
         record = cast("Erasures", self)
-        self.fence = CacheFence(fences=self.fences, cache=self.cache, erasures=record, wait=lambda _: None)
+        self.fence = CacheFence(
+            fences=self.fences,
+            cache=self.cache,
+            erasures=record,
+            subjects=MemorySubjectRequests(),
+            wait=lambda _: None,
+        )
 
     def suppressed(self) -> list[UserKey]:
         """As `ports.Erasures`."""

@@ -1,0 +1,138 @@
+"""Takes what customers ask for beside erasure; when an acknowledgement is out, it holds in every process."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from recsys.clock import Clock, milliseconds
+from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
+from recsys.data.export_job import ExportKind, ExportState
+from recsys.data.history import History
+from recsys.data.subject_request import SubjectKind, SubjectRequest
+from recsys.fence import CacheFence
+from recsys.identifiers import check_event_id
+from recsys.intake import Exports
+from recsys.ports import Catalogue, Histories, Pseudonyms, SubjectRequests
+from recsys.types import UserKey
+
+LARGEST_QUANTITY = float(np.finfo(np.float32).max)
+"""What a history can hold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """One purchase as the customer says that it was; what is None stays as it is."""
+
+    event_id: str
+    delete: bool = False
+    item_id: str | None = None
+    timestamp: datetime | None = None
+    quantity: float | None = None
+
+
+class SubjectDesk:
+    """Takes objections, restrictions and rectifications. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        pseudonyms: Pseudonyms,
+        subjects: SubjectRequests,
+        histories: Histories,
+        catalogue: Catalogue,
+        exports: Exports,
+        fence: CacheFence,
+        clock: Clock,
+    ) -> None:
+        """A desk over these stores."""
+        self._pseudonyms = pseudonyms
+        self._subjects = subjects
+        self._histories = histories
+        self._catalogue = catalogue
+        self._exports = exports
+        self._fence = fence
+        self._clock = clock
+
+    def limit(self, user_id: str, kind: SubjectKind) -> SubjectRequest:
+        """The acknowledged objection or restriction; the earlier one of this kind if there is one.
+
+        Raises:
+            InputError: the id cannot be one.
+            StorageError: it could not be written; nothing changed.
+
+        Guarantees:
+            - When it returns, no process serves a list of the customer, whatever becomes of the cache, and no file with
+              one is given out.
+
+        Tested by: tests/recsys/rights/test_desk.py::test_an_objection_holds_whatever_becomes_of_the_cache,
+            tests/api/test_subjects.py::test_files_with_lists_are_given_out_no_more_once_somebody_objects
+        """
+        user_key = self._pseudonyms.user_key(user_id)
+        request = self._subjects.limit(self._new(kind), user_key)
+        self._fence.bury(user_key)
+        self._withdraw_lists()
+        return request
+
+    def lift(self, user_id: str, kind: SubjectKind) -> None:
+        """Take back an objection or a restriction: served personally again at once, in models from the next training.
+
+        Raises:
+            InputError: the id cannot be one.
+        """
+        user_key = self._pseudonyms.user_key(user_id)
+        self._subjects.lift(user_key, kind)
+        if not self._histories.state(user_key).suppressed:
+            self._fence.unbury(user_key)
+
+    def rectify(self, user_id: str, wanted: Sequence[Wanted]) -> tuple[CorrectionStatus, ...]:
+        """What became of each correction, in order; the next answer goes by those that were made.
+
+        Nothing is told apart of customers who are unknown and who were erased: they have no such purchase.
+
+        Raises:
+            InputError: an id cannot be one.
+            StorageError: it could not be written; nothing changed.
+        """
+        user_key = self._pseudonyms.user_key(user_id)
+        positions = {item.item_id: place for place, item in enumerate(self._catalogue.items())}
+        usable = [_correction(one, positions) for one in wanted]
+        made = self._rectified(user_key, [one for one in usable if one is not None])
+        if made is None:
+            return (CorrectionStatus.RESTRICTED,) * len(wanted)
+        if made.changed:
+            self._fence.forget([user_key])
+        statuses = iter(made.statuses)
+        return tuple(CorrectionStatus.INVALID if one is None else next(statuses) for one in usable)
+
+    def _withdraw_lists(self) -> None:
+        """End every file with lists that lies there, or is being made: the customer's may be among them."""
+        for job in self._exports.lying():
+            if job.kind is ExportKind.RECOMMENDATIONS:
+                self._exports.close(job.export_id, ExportState.WITHDRAWN)
+
+    def _rectified(self, user_key: UserKey, corrections: Sequence[Correction]) -> Corrected | None:
+        def change(history: History) -> Corrected:
+            return corrected(history, corrections)
+
+        return self._subjects.rectify(self._new(SubjectKind.RECTIFICATION), user_key, change)
+
+    def _new(self, kind: SubjectKind) -> SubjectRequest:
+        return SubjectRequest(request_id=str(uuid.uuid4()), kind=kind, received_at=self._clock())
+
+
+def _correction(wanted: Wanted, positions: dict[str, int]) -> Correction | None:
+    """The correction in the terms of a history; None if no history can hold it."""
+    if wanted.item_id is not None and wanted.item_id not in positions:
+        return None
+    if wanted.quantity is not None and not 0 < wanted.quantity <= LARGEST_QUANTITY:
+        return None
+    return Correction(
+        event_id=check_event_id(wanted.event_id),
+        delete=wanted.delete,
+        item=None if wanted.item_id is None else positions[wanted.item_id],
+        timestamp=None if wanted.timestamp is None else milliseconds(wanted.timestamp),
+        quantity=wanted.quantity,
+    )

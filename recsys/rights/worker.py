@@ -1,0 +1,141 @@
+"""What follows an objection, a restriction or a rectification: sums without the customer, or as they should be.
+
+    acknowledged   the desk: served and taken in accordingly from here on
+    applied        the customer's terms, and the sums that they are in, are changed: one transaction a request
+    done           models that are a function of these sums are made again, and the ones before withdrawn
+
+A model under noise, or one whose trainer keeps no sum, stays until the next training: the details say so.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, cast
+
+import numpy as np
+
+from recsys.data.corrections import moved
+from recsys.data.subject_request import LIMITS, SubjectRequest, SubjectState
+from recsys.errors import BudgetExceededError, InputError
+from recsys.models.customer import pack_term, unpack_term
+from recsys.models.gram import GramSum
+from recsys.ports import Registry, SubjectRequests, Sums
+from recsys.types import Json, ModelStatus, ModelVersion, UserKey
+
+ReleaseAgain = Callable[[str, str], ModelVersion]
+"""Makes a new version from the sum of this id, for this purpose; books first."""
+Publish = Callable[[], int]
+"""Writes every customer's lists with the live model; returns how many."""
+
+BOUNDED = "kept: bounded by its (epsilon, delta) until the next training"
+KEPT = "kept until the next training: its trainer keeps no sum"
+SUPERSEDED = "withdrawn, and superseded by the model of the corrected sum"
+WITHDRAWN = "withdrawn: its factors were deleted"
+
+
+class SubjectStores(Protocol):
+    """The stores that the worker needs; a workspace has them all."""
+
+    @property
+    def subjects(self) -> SubjectRequests:
+        """The requests."""
+
+    @property
+    def sums(self) -> Sums:
+        """The sealed sums."""
+
+    @property
+    def registry(self) -> Registry:
+        """The model versions."""
+
+
+class SubjectWorker:
+    """Takes requests through the states. One at a time per installation: the state lock sees to that."""
+
+    def __init__(self, stores: SubjectStores, *, release_again: ReleaseAgain, publish: Publish) -> None:
+        """A worker over these stores; the two functions are the training and the serving room's."""
+        self._stores = stores
+        self._release_again = release_again
+        self._publish = publish
+
+    def run(self) -> tuple[SubjectRequest, ...]:
+        """Finish every request that is pending; returns them as they were found.
+
+        Everybody's terms are right before the first model is made, so that one model serves all of them.
+
+        Raises:
+            StateError: a store or the cache refused a step; run again when it is back.
+        """
+        pending = self._stores.subjects.pending()
+        for request, user_key in pending:
+            if request.state is SubjectState.ACKNOWLEDGED:
+                self._apply(request, user_key)
+        for request, user_key in pending:
+            self._finish(request, user_key)
+        return tuple(request for request, _ in pending)
+
+    def _apply(self, request: SubjectRequest, user_key: UserKey) -> None:
+        before = self._stores.sums.terms_of(user_key)
+        after = {sum_id: self._replaced(request, sum_id, term) for sum_id, term in before.items()}
+        changed = {sum_id: term for sum_id, (_, term) in after.items() if term != before[sum_id]}
+        sums = {sum_id: after[sum_id][0] for sum_id in changed if after[sum_id][0]}
+        versions: list[Json] = [v.version for v in self._stores.registry.versions() if v.sum_id in changed]
+        details: dict[str, Json] = {"sums": [*sorted(sums)], "made_with": versions}
+        self._stores.subjects.apply(request.request_id, sums, changed, details)
+
+    def _replaced(self, request: SubjectRequest, sum_id: str, before: bytes) -> tuple[bytes, bytes]:
+        """The sum with another term in the place of this one, and that term; an empty sum is of who keeps none."""
+        content, after = self._stores.sums.load_sum(sum_id), _term_after(request, before)
+        if not content or after == before:
+            return content, after
+        total = GramSum.from_bytes(content)
+        n_items = len(total.items)
+        known = np.frombuffer(after, dtype="<i4")
+        after = pack_term(known[known < n_items])  # the catalogue may have grown since the sum was made
+        total = total.subtract(unpack_term(before, n_items))
+        return (total.add(unpack_term(after, n_items)) if after else total).to_bytes(), after
+
+    def _finish(self, request: SubjectRequest, user_key: UserKey) -> None:
+        own = self._stores.subjects.of_customer(user_key)
+        found = next((each for each in own if each.request_id == request.request_id), None)
+        if found is None:  # taken back or erased meanwhile
+            return
+        made_with = set(cast("list[str]", found.details.get("made_with", [])))
+        outcomes = self._superseded(made_with, f"{request.kind} {request.request_id}")
+        self._stores.subjects.finish(request.request_id, {"versions": outcomes})
+
+    def _superseded(self, made_with: set[str], purpose: str) -> list[Json]:
+        """What became of each version that was made from another sum than there is now."""
+        versions = [each for each in self._stores.registry.versions() if each.version in made_with]
+        outcomes: list[Json] = [{"version": each.version, **self._outcome(each, purpose)} for each in versions]
+        live = self._stores.registry.live()
+        made = any(each.version == live and each.config.get("purpose") == purpose for each in self._versions())
+        if made:
+            self._publish()
+        return outcomes
+
+    def _versions(self) -> Iterable[ModelVersion]:
+        return self._stores.registry.versions()
+
+    def _outcome(self, version: ModelVersion, purpose: str) -> dict[str, Json]:
+        if version.privacy.get("private"):
+            return {"outcome": BOUNDED}
+        if version.certificate is None:
+            return {"outcome": KEPT}
+        is_live = version.status is ModelStatus.LIVE
+        done: dict[str, Json] = self._renewed(version, purpose) if is_live else {"outcome": WITHDRAWN}
+        self._stores.registry.withdraw(version.version)
+        return done
+
+    def _renewed(self, version: ModelVersion, purpose: str) -> dict[str, Json]:
+        """The successor of the live version; if none can be made, the version cannot stay all the same."""
+        try:
+            new = self._release_again(str(version.sum_id), purpose)
+        except (BudgetExceededError, InputError) as refusal:
+            return {"outcome": WITHDRAWN, "not_superseded": str(refusal)}
+        return {"outcome": SUPERSEDED, "superseded_by": new.version}
+
+
+def _term_after(request: SubjectRequest, term: bytes) -> bytes:
+    """The customer's term as the request would have it; empty once the customer is out of the sum."""
+    if not term or request.kind in LIMITS:
+        return b""
+    return pack_term(moved(np.frombuffer(term, dtype="<i4"), request.moves))

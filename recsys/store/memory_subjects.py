@@ -1,0 +1,126 @@
+"""Objections, restrictions and rectifications in memory, and requests in the form of OpenDSR."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from recsys.clock import Clock, utc_now
+from recsys.data.corrections import Corrected
+from recsys.data.history import EMPTY_HISTORY, History
+from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, same_request
+from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
+from recsys.store.memory import MemoryState
+from recsys.store.rules import no_dsr, no_sum, stepped
+from recsys.types import Json, UserKey
+
+
+class MemorySubjectRequests:
+    """Satisfies `ports.SubjectRequests`."""
+
+    def __init__(self, state: MemoryState | None = None) -> None:
+        """Share the state, or have one of its own."""
+        self._state = state or MemoryState()
+
+    def limit(self, request: SubjectRequest, user_key: UserKey) -> SubjectRequest:
+        """The request, recorded; the customer's earlier one of this kind if there is one."""
+        with self._state.writing:
+            earlier = [each for each in self.of_customer(user_key) if each.kind is request.kind]
+            if earlier:
+                return earlier[0]
+            if user_key not in self._state.suppressed:
+                self._state.subject_requests[request.request_id] = (request, user_key)
+        return request
+
+    def lift(self, user_key: UserKey, kind: SubjectKind) -> None:
+        """Take back the customer's objection or restriction."""
+        with self._state.writing:
+            for request in self.of_customer(user_key):
+                if request.kind is kind:
+                    del self._state.subject_requests[request.request_id]
+
+    def rectify(
+        self, request: SubjectRequest, user_key: UserKey, change: Callable[[History], Corrected]
+    ) -> Corrected | None:
+        """What `change` made of the history, which is kept with the request; None if the customer is restricted."""
+        with self._state.writing:
+            if user_key in self._state.limited(SubjectKind.RESTRICTION):
+                return None
+            nothing = (0, EMPTY_HISTORY)
+            erased = user_key in self._state.suppressed
+            revision, history = nothing if erased else self._state.histories.get(user_key, nothing)
+            done = change(history)
+            if done.changed:
+                self._state.histories[user_key] = (revision + 1, done.history)
+                self._state.subject_requests[request.request_id] = (replace(request, moves=done.moves), user_key)
+        return done
+
+    def apply(
+        self, request_id: str, sums: Mapping[str, bytes], terms: Mapping[str, bytes], details: Mapping[str, Json]
+    ) -> None:
+        """Replace these sums and the customer's terms, and set state APPLIED."""
+        with self._state.writing:
+            request, user_key = self._state.subject_requests.get(request_id, (None, b""))
+            if request is None or request.state is not SubjectState.ACKNOWLEDGED:
+                return
+            if not sums.keys() <= self._state.sums.keys():
+                raise no_sum()
+            self._state.sums.update(sums)
+            for sum_id, term in terms.items():
+                self._state.terms[sum_id][UserKey(user_key)] = term
+            self._set(request_id, SubjectState.APPLIED, details)
+
+    def finish(self, request_id: str, details: Mapping[str, Json]) -> None:
+        """Set state DONE and merge the details."""
+        with self._state.writing:
+            if request_id in self._state.subject_requests:
+                self._set(request_id, SubjectState.DONE, details)
+
+    def pending(self) -> tuple[tuple[SubjectRequest, UserKey], ...]:
+        """The requests that are not done, oldest first, each with its customer."""
+        pairs = self._state.subject_requests.values()
+        return tuple(pair for pair in pairs if pair[0].state is not SubjectState.DONE)
+
+    def of_customer(self, user_key: UserKey) -> tuple[SubjectRequest, ...]:
+        """The customer's requests, oldest first."""
+        return tuple(request for request, key in self._state.subject_requests.values() if key == user_key)
+
+    def limited(self) -> Iterator[UserKey]:
+        """Every customer who objected or is restricted, in the order of keys."""
+        yield from sorted(self._state.limited(*LIMITS))
+
+    def _set(self, request_id: str, state: SubjectState, details: Mapping[str, Json]) -> None:
+        request, user_key = self._state.subject_requests[request_id]
+        self._state.subject_requests[request_id] = (stepped(request, state, details), user_key)
+
+
+class MemoryDsrRequests:
+    """Satisfies `intake.DsrRequests`."""
+
+    def __init__(self, state: MemoryState | None = None, clock: Clock = utc_now) -> None:
+        """Share the state, or have one of its own."""
+        self._state, self._clock = state or MemoryState(), clock
+
+    def create(self, request: DsrRequest) -> DsrRequest:
+        """The request, kept; the earlier one of this id if there is one."""
+        with self._state.writing:
+            earlier = self._state.dsr_requests.setdefault(request.subject_request_id, request)
+        return same_request(earlier, request)
+
+    def request(self, subject_request_id: str) -> DsrRequest:
+        """The request, or NotFoundError."""
+        if subject_request_id not in self._state.dsr_requests:
+            raise no_dsr()
+        return self._state.dsr_requests[subject_request_id]
+
+    def followed(self) -> tuple[DsrRequest, ...]:
+        """Those with callbacks that were not told of an end yet, oldest first."""
+        return tuple(each for each in self._state.dsr_requests.values() if each.callbacks and each.told not in ENDS)
+
+    def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
+        """Note the status, and write each body to the outbox for its URL."""
+        with self._state.writing:
+            request = self.request(subject_request_id)
+            if request.told is status:
+                return
+            self._state.dsr_requests[subject_request_id] = replace(request, told=status)
+            for url, body in bodies.items():
+                self._state.outbox.write_callback(url, body, self._clock())

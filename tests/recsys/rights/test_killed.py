@@ -1,0 +1,63 @@
+"""A worker that dies while it works on objections and rectifications is followed by one that finishes."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from pipelines.erase import subject_desk
+from recsys.data.subject_request import SubjectKind, SubjectState
+from recsys.rights.desk import Wanted
+from recsys.types import ModelStatus, Purchase
+from tests.pipelines.test_imports import run_in_a_process
+from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
+from tests.recsys.erasure.shop import ADA, BEN, LOG, Shop, content, open_sqlite, stock, sum_without, with_cache
+from tests.recsys.rights.test_worker import EXACT, work
+from tests.recsys.training.shop import OPENING, seeded
+
+MOMENTS = [
+    Moment("subjects", "apply", BEFORE),
+    Moment("subjects", "apply", WITHIN),
+    Moment("subjects", "apply", AFTER, call=2),
+    Moment("registry", "promote", AFTER),
+    Moment("registry", "withdraw", BEFORE),
+    Moment("registry", "withdraw", AFTER),
+    Moment("subjects", "finish", WITHIN),
+    Moment("subjects", "finish", AFTER),
+]
+
+
+def run(state_dir: Path, moment: Moment | None) -> None:
+    """The worker on the state directory, to the moment or to the end."""
+    with open_sqlite(state_dir, day=1) as opened:
+        workspace = with_cache(opened)
+        if moment is not None:
+            arm(workspace, moment)
+        work(Shop(workspace, seeded(1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS, ids=str)
+def test_killed_at_any_moment_the_sum_is_right_and_one_model_is_live(tmp_path: Path, moment: Moment) -> None:
+    with open_sqlite(tmp_path / "s") as opened:
+        shop = stock(with_cache(opened), None)
+        wrong = Purchase(item_id=LOG.items[0], timestamp=OPENING, event_id="wrong")
+        shop.recommender.record({"zoe": [wrong]})
+        shop.train(EXACT)
+        whole = content(shop)
+        desk = subject_desk(shop.workspace)
+        desk.limit(ADA, SubjectKind.OBJECTION)
+        desk.rectify("zoe", [Wanted(event_id="wrong", delete=True)])
+    assert run_in_a_process(run, tmp_path / "s", moment) == -signal.SIGKILL
+    assert run_in_a_process(run, tmp_path / "s", None) == 0
+
+    with open_sqlite(tmp_path / "s", day=2) as workspace:
+        shop = Shop(workspace, seeded(2))
+        assert workspace.subjects.pending() == ()
+        assert content(shop).to_bytes() == sum_without(whole, [ADA]).to_bytes()
+        statuses = sorted(shop.statuses().values())
+        assert statuses.count(ModelStatus.LIVE) == 1
+        assert set(statuses) == {ModelStatus.LIVE, ModelStatus.WITHDRAWN}
+        [request] = workspace.subjects.of_customer(shop.key(ADA))
+        assert request.state is SubjectState.DONE
+        assert shop.recommender.recommend(BEN).personalized
