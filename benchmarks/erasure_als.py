@@ -85,8 +85,8 @@ def main() -> None:
 def figures(data: Path, *, quick: bool) -> dict[str, float]:
     """Everything that is measured, by name."""
     rows, small = receraser(data), onlineretail(data).train
-    train = rows["train"][:, best_selling(rows["train"], QUICK_ITEMS)] if quick else rows["train"]
-    small = small[:, best_selling(small, QUICK_ITEMS if quick else SMALL_ITEMS)]
+    train = best_selling(rows["train"], QUICK_ITEMS) if quick else rows["train"]
+    small = best_selling(small, QUICK_ITEMS if quick else SMALL_ITEMS)
     shop, other = Shop.of(train, SMALL_FACTORS if quick else N_FACTORS), Shop.of(small, SMALL_FACTORS)
     found = {} if quick else quality(shop, rows)
     found |= digests(shop, other, each=1 if quick else SMALL_BATCHES)

@@ -37,7 +37,7 @@ def figures(data: Path, *, quick: bool = False) -> dict[str, float]:
     """Every figure, by key."""
     purchased = receraser(data)["train"]
     if quick:
-        purchased = purchased[:, best_selling(purchased, QUICK_ITEMS)]
+        purchased = best_selling(purchased, QUICK_ITEMS)
         return membership(purchased, 64) | poison(purchased, 64, rare=(0, 1000))
     return membership(purchased, N_FACTORS) | poison(purchased, N_FACTORS)
 

@@ -80,7 +80,12 @@ def receraser(data: Path) -> dict[str, sp.csr_matrix]:
     }
 
 
-def best_selling(purchased: sp.csr_matrix, n_items: int) -> Customers:
+def best_selling(purchased: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
+    """The purchases of the items that most customers bought."""
+    return purchased[:, most_bought(purchased, n_items)]
+
+
+def most_bought(purchased: sp.csr_matrix, n_items: int) -> NDArray[np.int64]:
     """The positions of the items that most customers bought, rising."""
     return np.sort(np.argsort(-np.asarray(purchased.sum(axis=0)).ravel(), kind="stable")[:n_items])
 

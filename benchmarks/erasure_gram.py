@@ -16,7 +16,7 @@ from scipy import linalg
 from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import onlineretail, recall20
-from benchmarks.erasure_data import Customers, Shop, best_selling, recall_and_ndcg, receraser, timed
+from benchmarks.erasure_data import Customers, Shop, best_selling, most_bought, recall_and_ndcg, receraser, timed
 from benchmarks.erasure_peers import N_FACTORS, QUICK_ITEMS
 from benchmarks.grocery import CUT, Grocer
 from benchmarks.grocery import recall20 as grocer_recall20
@@ -44,7 +44,7 @@ def figures(data: Path, *, quick: bool = False) -> dict[str, float]:
     """Every figure, by key."""
     rows = receraser(data)
     if quick:
-        items = best_selling(rows["train"], QUICK_ITEMS)
+        items = most_bought(rows["train"], QUICK_ITEMS)
         rows = {name: part[:, items] for name, part in rows.items()}
     shop = Shop.of(rows["train"], QUICK_FACTORS if quick else N_FACTORS)
     found = quality(shop, rows["test"])
@@ -64,7 +64,7 @@ def quality(shop: Shop, test: sp.csr_matrix) -> dict[str, float]:
 def best_sellers(data: Path) -> Shop:
     """The best-selling items of UCI Online Retail, what was bought before its test."""
     train = onlineretail(data).train
-    return Shop.of(train[:, best_selling(train, SMALL_ITEMS)], SMALL_FACTORS)
+    return Shop.of(best_selling(train, SMALL_ITEMS), SMALL_FACTORS)
 
 
 def digests(shop: Shop, other: Shop, each: int) -> dict[str, float]:

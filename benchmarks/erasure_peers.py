@@ -20,8 +20,8 @@ from benchmarks.erasure_data import (
     Customers,
     Matrix,
     Scores,
-    best_selling,
     distance,
+    most_bought,
     nobody,
     recall_and_ndcg,
     receraser,
@@ -127,7 +127,7 @@ def comparison(data: Path, *, quick: bool) -> Comparison:
     """RecEraser's split, and who is erased, at random."""
     rows = receraser(data)
     if quick:
-        items = best_selling(rows["train"], QUICK_ITEMS)
+        items = most_bought(rows["train"], QUICK_ITEMS)
         rows = {name: part[:, items] for name, part in rows.items()}
     rng = np.random.default_rng(4)
     erased = {size: rng.choice(rows["train"].shape[0], size, replace=False) for size in SIZES}
