@@ -209,11 +209,12 @@ class Erasures(Protocol):
         One that was cancelled, or lifted by a fresh consent, holds no longer.
         """
 
-    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
-        """Destroy history, data key and terms of the request's customer, replace the sums, and set state ERASED.
+    def erase_customers(self, details: Mapping[str, Mapping[str, Json]], sums: Mapping[str, bytes]) -> None:
+        """Destroy history, data key and terms of each request's customer, replace the sums, and set state ERASED.
 
-        One transaction; `details` are merged into the request's. Freed pages are overwritten (SQLite: secure_delete)
-        and the write-ahead log is truncated, so that the bytes are in no file. Doing it again changes nothing.
+        One transaction; the details are merged into those of the request of that id. Freed pages are overwritten
+        (SQLite: secure_delete) and the write-ahead log is truncated, so that the bytes are in no file. Doing it again
+        changes nothing.
         """
 
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:

@@ -14,10 +14,13 @@ fails is tried again later and later, and at last the request is stuck until an 
 recsys/erasure/rules.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import cast
+
+import scipy.sparse as sp
 
 from recsys.clock import isoformat
 from recsys.data.export_job import ExportState
@@ -99,6 +102,7 @@ class ErasureWorker:
         now = self._stores.clock()
         ready = [(r.request_id, key) for r, key in self._stores.erasures.pending() if is_ready(r, now, waiting=waiting)]
         # Everybody is out of every sum before the first model is made, so that one model serves all of them.
+        self._begin_all(ready)
         refusals = [self._attempt(request_id, partial(self._begin, key)) for request_id, key in ready]
         finished = []
         for place, (request_id, user_key) in enumerate(ready):
@@ -123,10 +127,20 @@ class ErasureWorker:
             return refusal if after.is_open else None  # else it was cancelled a moment ago
         return None
 
+    def _begin_all(self, ready: Sequence[tuple[str, UserKey]]) -> None:
+        """Take everybody out of stores and sums at once, if nothing is in the way: each sum is written once."""
+        if len(ready) > 1:
+            # What is in the way is found, and told, when the same is done one by one.
+            with suppress(Exception):
+                self._erase({request_id: key for request_id, key in ready if self._is_suppressed(request_id)})
+
+    def _is_suppressed(self, request_id: str) -> bool:
+        return self._stores.erasures.request(request_id).state is ErasureState.SUPPRESSED
+
     def _begin(self, user_key: UserKey, request: ErasureRequest) -> None:
         """Take the customer out of the stores and sums, if that was not done."""
         if request.state is ErasureState.SUPPRESSED:
-            self._erase(request, user_key)
+            self._erase({request.request_id: user_key})
 
     def _finish(self, user_key: UserKey, request: ErasureRequest) -> None:
         steps: dict[ErasureState, Callable[[ErasureRequest, UserKey], None]] = {
@@ -139,32 +153,41 @@ class ErasureWorker:
             steps[request.state](request, user_key)
             request = self._stores.erasures.request(request.request_id)
 
-    def _erase(self, request: ErasureRequest, user_key: UserKey) -> None:
-        terms = self._stores.sums.terms_of(user_key)
-        replaced = {sum_id: self._subtracted(sum_id, term) for sum_id, term in terms.items()}
-        sums: list[Json] = [
-            {"sum_id": sum_id, "subtracted": bool(content)} for sum_id, content in sorted(replaced.items())
-        ]
-        # Versions that are made later are made from sums without the customer, this erasure's own release among them.
-        made_with: list[Json] = [v.version for v in self._stores.registry.versions() if v.sum_id in terms]
-        done: dict[str, Json] = {
-            "at": self._now(),
-            "history": "destroyed",
-            "data_key": "destroyed",
-            "feedback": "none is kept by customer",
-            "requests": "destroyed",
-            "sums": sums,
-            "versions": made_with,
+    def _erase(self, customers: Mapping[str, UserKey]) -> None:
+        """Destroy what is kept of these customers and subtract them from their sums: all of them or none."""
+        terms = {request_id: self._stores.sums.terms_of(user_key) for request_id, user_key in customers.items()}
+        held = {sum_id for of_one in terms.values() for sum_id in of_one}
+        replaced = {sum_id: self._subtracted(sum_id, [of.get(sum_id, b"") for of in terms.values()]) for sum_id in held}
+        # Versions that are made later are made from sums without them, the releases of these erasures among them.
+        versions = self._stores.registry.versions()
+        done = {
+            request_id: self._destroyed({sum_id: bool(replaced[sum_id]) for sum_id in of_one}, versions)
+            for request_id, of_one in terms.items()
         }
-        self._stores.erasures.erase_customer(request.request_id, replaced, {"erased": done})
+        self._stores.erasures.erase_customers(done, replaced)
 
-    def _subtracted(self, sum_id: str, term: bytes) -> bytes:
-        """The sum without the customer; an empty content stands for a model that keeps no sum."""
+    def _destroyed(self, subtracted: Mapping[str, bool], versions: Sequence[ModelVersion]) -> dict[str, Json]:
+        """What a receipt says of a customer who was in these sums."""
+        return {
+            "erased": {
+                "at": self._now(),
+                "history": "destroyed",
+                "data_key": "destroyed",
+                "feedback": "none is kept by customer",
+                "requests": "destroyed",
+                "sums": [{"sum_id": sum_id, "subtracted": done} for sum_id, done in sorted(subtracted.items())],
+                "versions": [version.version for version in versions if version.sum_id in subtracted],
+            }
+        }
+
+    def _subtracted(self, sum_id: str, terms: Iterable[bytes]) -> bytes:
+        """The sum without the customers; an empty content stands for a model that keeps no sum."""
         content = self._stores.sums.load_sum(sum_id)
-        if not content or not term:  # the trainer keeps no sum, or the customer had left it
+        there = list(filter(None, terms))  # a term is empty where its customer has left the sum
+        if not content or not there:
             return content
         before = GramSum.from_bytes(content)
-        return before.subtract(unpack_term(term, len(before.items))).to_bytes()
+        return before.subtract(sp.vstack([unpack_term(term, len(before.items)) for term in there], "csr")).to_bytes()
 
     def _release(self, request: ErasureRequest, _: UserKey) -> None:
         made_with = cast("list[Json]", _step(request, "erased")["versions"])

@@ -257,18 +257,21 @@ class MemoryErasures:
             self._state.requests[request.request_id] = (request, user_key)
         return request
 
-    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
-        """Destroy the customer's history and terms, replace the sums, and set state ERASED: all or nothing."""
-        with self._state.writing:
-            if is_erased(self._state.request(request_id)):
+    def erase_customers(self, details: Mapping[str, Mapping[str, Json]], sums: Mapping[str, bytes]) -> None:
+        """Destroy the customers' histories and terms, replace the sums, and set state ERASED: all or nothing."""
+        state = self._state
+        with state.writing:
+            waiting = {each: state.requests[each][1] for each in details if not is_erased(state.request(each))}
+            if not waiting:
                 return
-            user_key = self._state.requests[request_id][1]
-            check_sums_cover(set(sums), set(self._state.holding(user_key)))
-            if not sums.keys() <= self._state.sums.keys():
+            check_sums_cover(set(sums), {sum_id for key in waiting.values() for sum_id in state.holding(key)})
+            if not sums.keys() <= state.sums.keys():
                 raise no_sum()
-            self.advance(request_id, ErasureState.ERASED, details)
-            self._state.sums.update(sums)
-            self._destroy(user_key)
+            after = {each: advanced(state.request(each), ErasureState.ERASED, details[each]) for each in waiting}
+            for request_id, user_key in waiting.items():
+                self._set(after[request_id])
+                self._destroy(user_key)
+            state.sums.update(sums)
 
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
         """Set the state and merge the details; going back or leaving a step out is a StateError."""

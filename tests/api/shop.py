@@ -154,7 +154,7 @@ class Shop:
     def finish_erasure(self, request_id: str, receipt: bytes) -> None:
         """What the worker does after the acknowledgement."""
         erasures = self.workspace.erasures
-        erasures.erase_customer(request_id, {}, {"sums": 0})
+        erasures.erase_customers({request_id: {"sums": 0}}, {})
         erasures.advance(request_id, ErasureState.RELEASED, {})
         erasures.advance(request_id, ErasureState.PURGED, {})
         erasures.advance(request_id, ErasureState.VERIFIED, {})

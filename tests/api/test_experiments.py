@@ -116,7 +116,7 @@ def test_the_live_version_and_a_second_experiment_are_refused_and_publishing_a_t
 def test_a_version_with_an_erased_customer_is_not_shown_to_anybody(shop: Shop) -> None:
     version = published(shop)
     request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
-    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": [version]}})
+    shop.workspace.erasures.erase_customers({request_id: {"erased": {"versions": [version]}}}, {})
     refused = shop.send("PUT", "/v1/experiment", Scope.OPERATE, name="more", version=version, share=50)
     assert (refused.status_code, "privrec train" in refused.json()["error"]["message"]) == (409, True)
 

@@ -104,7 +104,7 @@ def test_the_details_of_a_request_are_those_that_its_receipt_commits_to(shop: Sh
     epsilons: list[Json] = [3.9999999999999996, 1e-7, 4.0, 1e22, None] * 30
     versions: list[Json] = [{"epsilon": epsilon} for epsilon in epsilons]
     request_id = shop.erase(user_id="ada").json()["request_id"]
-    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": versions}})
+    shop.workspace.erasures.erase_customers({request_id: {"erased": {"versions": versions}}}, {})
     signed = write_receipt(
         shop.workspace.erasures.request(request_id),
         completed_at=shop.workspace.clock(),

@@ -62,7 +62,7 @@ def test_a_version_with_an_erased_customer_is_neither_published_nor_promoted(sho
     version = candidate(shop)
     shop.statuses(event("1"))
     request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
-    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": [version]}})
+    shop.workspace.erasures.erase_customers({request_id: {"erased": {"versions": [version]}}}, {})
     for path in ("publish", "promote", "promote?when=now"):
         refused = shop.send("POST", f"/v1/models/{version}/{path}", Scope.OPERATE)
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "version_conflict")
@@ -137,5 +137,5 @@ def test_a_comparison_that_cannot_be_made_is_refused(shop: Shop) -> None:
         assert shop.send("POST", f"{path}?customers={n}", Scope.OPERATE).status_code == 422
     assert shop.send("POST", f"/v1/models/{UNKNOWN}/shadow", Scope.OPERATE).status_code == 404
     request_id = shop.erase(user_id="ada-lovelace").json()["request_id"]
-    shop.workspace.erasures.erase_customer(request_id, {}, {"erased": {"versions": [version]}})
+    shop.workspace.erasures.erase_customers({request_id: {"erased": {"versions": [version]}}}, {})
     assert shop.send("POST", path, Scope.OPERATE).status_code == 409

@@ -35,7 +35,7 @@ def known(
 
 
 def finish(ports: Workspace, request_id: str, receipt: bytes) -> bytes:
-    ports.erasures.erase_customer(request_id, {}, {})
+    ports.erasures.erase_customers({request_id: {}}, {})
     for state in STEPS[1:]:
         ports.erasures.advance(request_id, state, {})
     return ports.erasures.finish(request_id, entering(receipt), {"log": 1})
@@ -63,7 +63,7 @@ def test_a_second_request_of_a_customer_is_answered_with_the_first(
 def test_erasing_destroys_history_and_terms_and_replaces_the_listed_sums(
     known: Workspace, customer: Callable[[int], UserKey]
 ) -> None:
-    known.erasures.erase_customer("r", {"s": b"without", "t": b"without too"}, {"events": 1})
+    known.erasures.erase_customers({"r": {"events": 1}}, {"s": b"without", "t": b"without too"})
     assert known.histories.history(customer(1)) == EMPTY_HISTORY
     assert known.histories.state(customer(1)) == CustomerState(known=False, suppressed=True, revision=0, erased=True)
     assert known.sums.terms_of(customer(1)) == {}
@@ -80,14 +80,31 @@ def test_erasing_one_customer_leaves_the_others_as_they_were(
     known: Workspace, customer: Callable[[int], UserKey]
 ) -> None:
     before = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     after = known.histories.history(customer(2)), known.histories.state(customer(2)), known.sums.terms_of(customer(2))
     assert after == before
 
 
+def test_many_are_erased_in_one_transaction(
+    known: Workspace, customer: Callable[[int], UserKey], erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    known.erasures.suppress(erasure_request("second"), customer(2))
+    done = {"r": {"events": 1}, "second": {"events": 2}}
+    with pytest.raises(StateError, match="for other;"):
+        known.erasures.erase_customers(done, {"s": b"", "t": b""})
+    assert known.sums.terms_of(customer(1))
+
+    known.erasures.erase_customers(done, {"s": b"nobody", "t": b"nobody", "other": b"nobody"})
+    assert [known.sums.load_sum(sum_id) for sum_id in ("s", "t", "other")] == [b"nobody"] * 3
+    for request_id, user_key in (("r", customer(1)), ("second", customer(2))):
+        assert known.erasures.request(request_id).details == done[request_id]
+        assert known.sums.terms_of(user_key) == {}
+        assert known.histories.history(user_key) == EMPTY_HISTORY
+
+
 def test_erasing_again_changes_nothing(known: Workspace) -> None:
-    known.erasures.erase_customer("r", {"s": b"without", "t": b"without"}, {"events": 1})
-    known.erasures.erase_customer("r", {"s": b"changed", "t": b"changed"}, {"events": 0})
+    known.erasures.erase_customers({"r": {"events": 1}}, {"s": b"without", "t": b"without"})
+    known.erasures.erase_customers({"r": {"events": 0}}, {"s": b"changed", "t": b"changed"})
     assert known.sums.load_sum("s") == b"without"
     assert known.erasures.request("r").details == {"events": 1}
 
@@ -96,7 +113,7 @@ def test_erasing_is_refused_while_a_sum_would_keep_the_customer(
     known: Workspace, customer: Callable[[int], UserKey]
 ) -> None:
     with pytest.raises(StateError, match="for t;"):
-        known.erasures.erase_customer("r", {"s": b"without"}, {})
+        known.erasures.erase_customers({"r": {}}, {"s": b"without"})
     assert known.sums.load_sum("s") == b"both"
     assert known.sums.terms_of(customer(1)) == {"s": b"one", "t": b"one"}
     assert len(known.histories.history(customer(1)))
@@ -104,7 +121,7 @@ def test_erasing_is_refused_while_a_sum_would_keep_the_customer(
 
 def test_erasing_with_an_unknown_sum_does_nothing(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     with pytest.raises(NotFoundError):
-        known.erasures.erase_customer("r", {"s": b"-", "t": b"-", "nothing": b"-"}, {})
+        known.erasures.erase_customers({"r": {}}, {"s": b"-", "t": b"-", "nothing": b"-"})
     assert known.sums.load_sum("s") == b"both"
     assert len(known.histories.history(customer(1)))
     assert known.erasures.request("r").state is ErasureState.SUPPRESSED
@@ -113,14 +130,14 @@ def test_erasing_with_an_unknown_sum_does_nothing(known: Workspace, customer: Ca
 def test_an_erased_customer_stays_out(
     known: Workspace, customer: Callable[[int], UserKey], buy: Callable[..., Purchases]
 ) -> None:
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     assert known.histories.append({customer(1): buy(("z", 9))}) == {customer(1): None}
     assert not len(known.histories.history(customer(1)))
     assert [key for key, _, _ in known.histories.scan()] == [customer(2)]
 
 
 def test_details_of_every_step_are_merged(known: Workspace) -> None:
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {"events": 1})
+    known.erasures.erase_customers({"r": {"events": 1}}, {"s": b"", "t": b""})
     known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
     known.erasures.advance("r", ErasureState.RELEASED, {"models": ["m"]})
     assert known.erasures.request("r").details == {"events": 1, "models": ["m"]}
@@ -128,7 +145,7 @@ def test_details_of_every_step_are_merged(known: Workspace) -> None:
 
 
 def test_a_request_never_goes_back(known: Workspace) -> None:
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     known.erasures.advance("r", ErasureState.RELEASED, {})
     with pytest.raises(StateError, match="in their order"):
         known.erasures.advance("r", ErasureState.ERASED, {})
@@ -241,7 +258,7 @@ def test_a_rule_changes_a_request_and_a_step_that_is_taken_forgets_the_failures(
     failed = known.erasures.change("r", lambda request: put_off(request, "StorageError: full", NOON))
     assert failed == known.erasures.request("r")
     assert (failed.attempts, failed.problem, failed.next_at) == (1, "StorageError: full", NOON + FIRST_DELAY)
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     went_on = known.erasures.request("r")
     assert (went_on.attempts, went_on.problem, went_on.next_at) == (0, "", None)
 
@@ -269,7 +286,7 @@ def test_a_cancelled_request_keeps_nobody_out_and_what_was_known_is_still_there(
 def test_nothing_is_cancelled_once_something_was_destroyed(
     known: Workspace, customer: Callable[[int], UserKey], n_steps: int
 ) -> None:
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     for state in STEPS[1:n_steps]:
         known.erasures.advance("r", state, {})
     with pytest.raises(ErasureConflictError, match="cannot be cancelled"):
@@ -280,7 +297,7 @@ def test_nothing_is_cancelled_once_something_was_destroyed(
 def test_what_was_cancelled_is_not_erased(known: Workspace, customer: Callable[[int], UserKey]) -> None:
     known.erasures.cancel("r")
     with pytest.raises(StateError):
-        known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+        known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     assert known.sums.load_sum("s") == b"both"
     assert known.histories.state(customer(1)).known
 
@@ -301,7 +318,7 @@ def test_a_fresh_consent_lets_a_customer_in_with_nothing_of_before(
     buy: Callable[..., Purchases],
     erasure_request: Callable[..., ErasureRequest],
 ) -> None:
-    known.erasures.erase_customer("r", {"s": b"", "t": b""}, {})
+    known.erasures.erase_customers({"r": {}}, {"s": b"", "t": b""})
     with pytest.raises(ErasureConflictError, match="wait for its receipt"):
         known.erasures.lift(customer(1))
     for state in STEPS[1:]:

@@ -27,7 +27,7 @@ def purged(
 
     def request(number: int) -> str:
         asked = ports.erasures.suppress(erasure_request(f"r{number}"), customer(number))
-        ports.erasures.erase_customer(asked.request_id, {}, {})
+        ports.erasures.erase_customers({asked.request_id: {}}, {})
         ports.erasures.advance(asked.request_id, ErasureState.RELEASED, {})
         ports.erasures.advance(asked.request_id, ErasureState.PURGED, {})
         ports.erasures.advance(asked.request_id, ErasureState.VERIFIED, {})

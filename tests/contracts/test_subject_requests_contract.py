@@ -94,7 +94,7 @@ def test_an_erasure_destroys_what_the_customer_asked_for(
     ports.subjects.limit(asked("o"), customer(1))
     ports.subjects.limit(asked("other"), customer(2))
     ports.erasures.suppress(erasure_request("e"), customer(1))
-    ports.erasures.erase_customer("e", {}, {})
+    ports.erasures.erase_customers({"e": {}}, {})
     assert ports.subjects.of_customer(customer(1)) == ()
     assert [request.request_id for request, _ in ports.subjects.pending()] == ["other"]
 

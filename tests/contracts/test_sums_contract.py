@@ -88,5 +88,5 @@ def test_the_term_of_an_erased_customer_is_in_no_sum(
 ) -> None:
     ports.sums.create_sum("s", b"content", [(customer(1), b"one"), (customer(2), b"two")])
     ports.erasures.suppress(erasure_request("r"), customer(1))
-    ports.erasures.erase_customer("r", {"s": b"less"}, {})
+    ports.erasures.erase_customers({"r": {}}, {"s": b"less"})
     assert list(ports.sums.terms_in("s")) == [(customer(2), b"two")]

@@ -61,7 +61,7 @@ def test_a_finished_erasure_tells_those_who_asked_for_it_once(
     with pytest.raises(StateError):
         ports.erasures.finish("r", entering(b"receipt"), {})
     assert told(ports) == []
-    ports.erasures.erase_customer("r", {}, {})
+    ports.erasures.erase_customers({"r": {}}, {})
     for state in (ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED):
         ports.erasures.advance("r", state, {})
     for _ in range(2):
@@ -143,7 +143,7 @@ def test_messages_about_an_erasure_are_counted_until_they_are_taken(
         ports.webhooks.create(webhook(name, ERASED))
     for number, request_id in enumerate(("r", "other")):
         ports.erasures.suppress(erasure_request(request_id), customer(number))
-        ports.erasures.erase_customer(request_id, {}, {})
+        ports.erasures.erase_customers({request_id: {}}, {})
         for state in (ErasureState.RELEASED, ErasureState.PURGED, ErasureState.VERIFIED):
             ports.erasures.advance(request_id, state, {})
         assert ports.webhooks.about(request_id) == (0, 0)

@@ -1,7 +1,7 @@
 """The durable queue of erasure requests in SQL, and the one transaction that erases a customer."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, cast
@@ -42,19 +42,20 @@ class SqlErasures:
             connection.execute(_SUPPRESS, {"user_key": user_key})
         return request
 
-    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
-        """Destroy history, data key and terms of the request's customer, replace the sums, and set state ERASED.
+    def erase_customers(self, details: Mapping[str, Mapping[str, Json]], sums: Mapping[str, bytes]) -> None:
+        """Destroy history, data key and terms of each request's customer, replace the sums, and set state ERASED.
 
         Raises:
-            StateError: a sum holds the customer's term and is not among those replaced; nothing was done.
+            StateError: a sum holds a customer's term and is not among those replaced; nothing was done.
             StorageError: the database refused (nothing was done), or a reader holds the log (do it again to empty it).
         """
         with writing(self._engine) as connection:
-            row = _row_of(connection, request_id)
-            if not is_erased(_request(row)):
-                self._replace_sums(connection, row.user_key, sums)
+            rows = [_row_of(connection, request_id) for request_id in details]
+            waiting = [row for row in rows if not is_erased(_request(row))]
+            self._replace_sums(connection, [row.user_key for row in waiting], sums)
+            for row in waiting:
                 _destroy(connection, row.user_key)
-                _set(connection, advanced(_request(row), ErasureState.ERASED, details))
+                _set(connection, advanced(_request(row), ErasureState.ERASED, details[row.request_id]))
         truncate_log(self._engine)
 
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
@@ -200,9 +201,11 @@ class SqlErasures:
             keys = connection.scalars(select(suppressed.c.user_key).order_by(suppressed.c.user_key)).all()
         yield from map(UserKey, keys)
 
-    def _replace_sums(self, connection: Connection, user_key: bytes, contents: Mapping[str, bytes]) -> None:
-        holding = connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == user_key))
-        check_sums_cover(set(contents), set(holding))
+    def _replace_sums(self, connection: Connection, keys: Sequence[bytes], contents: Mapping[str, bytes]) -> None:
+        if not keys:
+            return
+        holding = (connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == key)) for key in keys)
+        check_sums_cover(set(contents), {sum_id for of_one in holding for sum_id in of_one})
         for sum_id, content in contents.items():
             values = {"content": seal_sum(self._ring, sum_id, content)}
             if connection.execute(sums.update().where(sums.c.sum_id == sum_id).values(values)).rowcount != 1:

@@ -33,9 +33,9 @@ class TiringErasures(MemoryErasures):
         super().__init__(state)
         self.writes_left = 0
 
-    def erase_customer(self, request_id: str, sums: Mapping[str, bytes], details: Mapping[str, Json]) -> None:
+    def erase_customers(self, details: Mapping[str, Mapping[str, Json]], sums: Mapping[str, bytes]) -> None:
         self._tire()
-        super().erase_customer(request_id, sums, details)
+        super().erase_customers(details, sums)
 
     def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
         self._tire()

@@ -49,15 +49,32 @@ def test_a_request_that_fails_again_and_again_is_stuck_until_an_operator_says_so
     assert shop.workspace.erasures.backlog().stuck == 0
 
 
+def test_all_who_wait_are_taken_out_of_a_sum_in_one_transaction(memory_shop: Shop) -> None:
+    shop, batches = memory_shop, []
+
+    class Noted(MemoryErasures):
+        def erase_customers(self, details: Any, sums: Any) -> None:
+            batches.append(set(details))
+            super().erase_customers(details, sums)
+
+    asked = {shop.ask(user)[0].request_id for user in (ADA, BEN)}
+    state = shop.workspace.erasures._state  # type: ignore[attr-defined]
+    done = Shop(replace(shop.workspace, erasures=Noted(state)), shop.entropy).work()
+    assert {request.request_id for request in done} == asked
+    assert batches == [asked]
+    for user in (ADA, BEN):
+        assert_forgotten(shop, user)
+
+
 def test_a_defect_that_one_request_meets_holds_up_no_other_and_its_text_is_left_behind(memory_shop: Shop) -> None:
     shop = memory_shop
     broken, other = (shop.ask(user)[0] for user in (ADA, BEN))
 
     class Broken(MemoryErasures):
-        def erase_customer(self, request_id: str, sums: Any, details: Any) -> None:
-            if request_id == broken.request_id:
+        def erase_customers(self, details: Any, sums: Any) -> None:
+            if broken.request_id in details:
                 raise KeyError(ADA)
-            super().erase_customer(request_id, sums, details)
+            super().erase_customers(details, sums)
 
     state = shop.workspace.erasures._state  # type: ignore[attr-defined]
     with pytest.raises(StateError, match="this is a defect"):

@@ -85,7 +85,7 @@ def test_a_worker_that_died_after_the_release_is_followed_by_one_that_withdraws(
     sum_id = next(iter(shop.workspace.sums.terms_of(key)))
     erased = {sum_id: sum_without(content(shop), [ADA]).to_bytes()}
     done: dict[str, Json] = {"erased": {"at": "now", "history": "", "data_key": "", "sums": [], "versions": [before]}}
-    shop.workspace.erasures.erase_customer(request.request_id, erased, done)
+    shop.workspace.erasures.erase_customers({request.request_id: done}, erased)
     new = renew(shop.workspace, sum_id, purpose=f"erasure {request.request_id}").version
     shop.work()
     assert shop.outcomes(request)[before]["superseded_by"] == new == live(shop)

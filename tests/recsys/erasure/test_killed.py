@@ -41,9 +41,9 @@ PAID_IN_VAIN = {Moment("ledger_log", "append", AFTER), Moment("registry", "save"
 """Booked, and no version to show for it."""
 
 MOMENTS = [
-    Moment("erasures", "erase_customer", BEFORE),
-    Moment("erasures", "erase_customer", WITHIN),
-    Moment("erasures", "erase_customer", AFTER),
+    Moment("erasures", "erase_customers", BEFORE),
+    Moment("erasures", "erase_customers", WITHIN),
+    Moment("erasures", "erase_customers", AFTER),
     Moment("ledger_log", "append", WITHIN),
     Moment("ledger_log", "append", AFTER),
     Moment("registry", "save", WITHIN),

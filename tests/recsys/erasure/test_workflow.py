@@ -86,6 +86,10 @@ def test_the_states_are_passed_in_their_order(memory_shop: Shop) -> None:
     passed: list[ErasureState] = []
 
     class Watched(MemoryErasures):
+        def erase_customers(self, details: Mapping[str, Mapping[str, Json]], sums: Mapping[str, bytes]) -> None:
+            super().erase_customers(details, sums)
+            passed.extend(self.request(request_id).state for request_id in details)
+
         def advance(self, request_id: str, state: ErasureState, details: Mapping[str, Json]) -> None:
             super().advance(request_id, state, details)
             passed.append(self.request(request_id).state)

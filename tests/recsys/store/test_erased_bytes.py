@@ -45,7 +45,7 @@ class Shop:
         self.erasures.suppress(self.request, self.key)
 
     def erase(self) -> None:
-        self.erasures.erase_customer(self.request.request_id, {"s": NEW_SUM}, {})
+        self.erasures.erase_customers({self.request.request_id: {}}, {"s": NEW_SUM})
 
     def secrets(self) -> tuple[list[list[bytes]], list[bytes]]:
         """Every piece of the customer's stored bytes, and the plain ones that must never be there."""
@@ -134,7 +134,7 @@ def test_a_whole_workspace_holds_no_id_and_no_erased_bytes(
         key = workspace.pseudonyms.user_key(USER_ID)
         workspace.histories.append({key: shopping(40)})
         workspace.erasures.suppress(erasure_request, key)
-        workspace.erasures.erase_customer(erasure_request.request_id, {}, {})
+        workspace.erasures.erase_customers({erasure_request.request_id: {}}, {})
         assert USER_ID.encode() not in everything_in(settings.state_dir)
         assert shopping(40).tobytes()[:WINDOW] not in everything_in(settings.state_dir)
     assert USER_ID.encode() not in everything_in(settings.state_dir)

@@ -184,7 +184,7 @@ def test_a_workspace_in_memory_shares_one_state(
     workspace = memory_workspace()
     workspace.histories.append({ANN: shopping(3)})
     workspace.erasures.suppress(erasure_request, ANN)
-    workspace.erasures.erase_customer(erasure_request.request_id, {}, {})
+    workspace.erasures.erase_customers({erasure_request.request_id: {}}, {})
     assert workspace.histories.history(ANN) == EMPTY_HISTORY
     assert isinstance(workspace.cache, MemoryCache)
     assert len(workspace.pseudonyms.user_key("alice")) == 16
