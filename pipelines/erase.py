@@ -6,6 +6,7 @@ from recsys.erasure.desk import ErasureDesk
 from recsys.erasure.lineage import lineage, roster_proof
 from recsys.erasure.workflow import ErasureWorker
 from recsys.errors import NotFoundError, PrivrecError
+from recsys.evidence.manifest import manifest
 from recsys.rights.desk import SubjectDesk
 from recsys.rights.files import SubjectFiles
 from recsys.rights.opendsr import DsrDesk
@@ -113,7 +114,7 @@ def preview(workspace: Workspace, user_id: str) -> dict[str, Json]:
 
 
 def prove_roster(workspace: Workspace, version: str, user_id: str) -> dict[str, Json]:
-    """A proof whether the version was made with the customer.
+    """The version's manifest, and a proof whether it was made with the customer.
 
     Raises:
         NotFoundError: no such version, or it is older than rosters.
@@ -122,7 +123,7 @@ def prove_roster(workspace: Workspace, version: str, user_id: str) -> dict[str, 
     user_key = workspace.pseudonyms.user_key(user_id)
     for found in workspace.registry.versions():
         if found.version == version:
-            return roster_proof(workspace, found, user_key)
+            return {"manifest": manifest(found), "proof": roster_proof(workspace, found, user_key)}
     msg = "expected a version as in `privrec models`, got another; take one from there"
     raise NotFoundError(msg)
 

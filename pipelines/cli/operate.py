@@ -3,7 +3,7 @@
 import json
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.markup import escape
@@ -195,17 +195,19 @@ def model_roster(
 ) -> None:
     """Find again whom a version was made with, compare with its manifest, and prove whether one customer is in it.
 
-    An auditor checks the proof with the roster's root in the manifest alone (privrec models show). It tells how many
-    customers there are, exactly: internal, not private.
+    An auditor checks the file that --output writes with the version's privacy report, or a receipt that names the
+    version: privrec verify REPORT --public-key KEY --roster FILE. It tells how many customers there are, exactly:
+    internal, not private.
     """
     from pipelines.erase import prove_roster
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        proof = prove_roster(workspace, version, customer)
+        shown = prove_roster(workspace, version, customer)
     if output is not None:
-        options.write(output, json.dumps(proof).encode(), hint="check the directory and its permissions")
-    console.print(f"the customer is {'' if proof['is_in'] else 'not '}in the roster of version {version}")
+        options.write(output, json.dumps(shown).encode(), hint="check the directory and its permissions")
+    is_in = cast("dict[str, Json]", shown["proof"])["is_in"]
+    console.print(f"the customer is {'' if is_in else 'not '}in the roster of version {version}")
 
 
 @models.command("promote")

@@ -36,6 +36,14 @@ def verify(
     details: Annotated[
         Path | None, typer.Option(help="The answer of GET /v1/erasures/REQUEST: are these the steps that were signed?")
     ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROOF",
+            help="From `privrec models roster VERSION --customer ID --output PROOF`: was that version, which the file "
+            "names, made with the customer?",
+        ),
+    ] = None,
     retrain: Annotated[
         Path | None,
         typer.Option(
@@ -87,6 +95,8 @@ def verify(
         verdict = found.of_subject(verdict, user, salt)
     if details is not None:
         verdict = found.of_details(verdict, _bytes(details))
+    if roster is not None:
+        verdict = found.of_roster(verdict, _bytes(roster))
     if (retrain is None and (history or served)) or (served is None and (api_key or customers)):
         msg = (
             "expected --history and --served together with --retrain, and --api-key and --customers together with "

@@ -15,9 +15,12 @@ from recsys.evidence.canonical import canonical_json
 from recsys.evidence.checkpoint import LOG_NAMES, Checkpoint, read_checkpoint
 from recsys.evidence.document import canonical_document
 from recsys.evidence.log import Logged, read_proof, verify_continued
+from recsys.evidence.manifest import version_name
 from recsys.evidence.privacy_report import REPORT_NAME, REPORT_TYPE, verify_report
 from recsys.evidence.receipt import RECEIPT_NAME, fitting, read_receipt, subject_commitment
+from recsys.evidence.roster import verify_roster_proof
 from recsys.evidence.signing import Document
+from recsys.types import Json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +147,45 @@ def of_details(verdict: Verdict, details: bytes) -> Verdict:
         )
         raise VerificationError(msg)
     return replace(verdict, checks=(*verdict.checks, "details"))
+
+
+def of_roster(verdict: Verdict, shown: bytes) -> Verdict:
+    """The verdict, once a version that the document names is found to be with, or without, the customer of a proof.
+
+    Args:
+        verdict: on a privacy report, or on a receipt
+        shown: manifest and proof, from `privrec models roster VERSION --customer ID --output FILE`
+
+    Raises:
+        InputError: it is no such file.
+        VerificationError: the document does not name the manifest's version, or the proof does not hold.
+    """
+    try:
+        document = json.loads(shown)
+        manifest, proof = dict(document["manifest"]), dict(document["proof"])
+        root = str(manifest["config"]["roster"]["root"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        msg = "expected manifest and proof from `privrec models roster --output`, got something else; use it as it came"
+        raise InputError(msg) from error
+    if version_name(manifest) not in _versions(verdict):
+        msg = (
+            f"expected the manifest of a version that the {verdict.kind} names, got another's; take the privacy report "
+            "of that version: privrec models report VERSION --output FILE"
+        )
+        raise VerificationError(msg)
+    found = "is in it" if verify_roster_proof(proof, root) else "is not in it"
+    return replace(verdict, checks=(*verdict.checks, "manifest", f"roster: the customer {found}"))
+
+
+def _versions(verdict: Verdict) -> set[Json]:
+    """The versions that the document names: a report its own, a receipt those before and after the erasure."""
+    if verdict.kind == "report":
+        return {verdict.body.get("version")}
+    steps = verdict.body.get("steps")
+    released = steps.get("released") if isinstance(steps, dict) else None
+    outcomes = released.get("versions") if isinstance(released, dict) else None
+    named = [each for each in outcomes if isinstance(each, dict)] if isinstance(outcomes, list) else []
+    return {each.get(name) for each in named for name in ("version", "superseded_by")}
 
 
 def _proof_between(sizes: Sequence[int], proof: bytes | None) -> tuple[bytes, ...]:

@@ -1,6 +1,7 @@
 """Erasures that are followed and changed, through the command line."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,22 @@ def test_after_the_receipt_nothing_is_cancelled_and_a_consent_lets_the_customer_
 
 def test_it_is_proved_whether_a_customer_is_in_a_version(trained: Path, tmp_path: Path) -> None:
     [version] = [each["version"] for each in done("models", "--json").json]
+    report, key, stranger = (tmp_path / name for name in ("report.json", "key.pem", "stranger.json"))
+    done("models", "report", version, "--output", report)
+    key.write_bytes(done("keys", "public").out.encode())
     proof = tmp_path / "proof.json"
     assert " is in the roster" in done("models", "roster", version, "--customer", ADA, "--output", proof).out
-    assert json.loads(proof.read_bytes())["is_in"] is True
-    assert " is not in the roster" in done("models", "roster", version, "--customer", NOBODY).out
+    assert " is not in the roster" in done("models", "roster", version, "--customer", NOBODY, "--output", stranger).out
+
+    check = partial(privrec, "verify", report, "--public-key", key, "--roster")
+    assert "the customer is in it" in check(proof).out
+    assert "the customer is not in it" in check(stranger).out
+    shown = json.loads(proof.read_bytes())
+    for tampered in (
+        shown | {"proof": json.loads(stranger.read_bytes())["proof"] | {"is_in": True}},
+        shown | {"manifest": shown["manifest"] | {"parent": "0" * 32}},
+    ):
+        proof.write_text(json.dumps(tampered))
+        assert_refused(check(proof), 6)
+    proof.write_text("{}")
+    assert_refused(check(proof), 3, "models roster --output")

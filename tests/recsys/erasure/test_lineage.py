@@ -39,7 +39,7 @@ def test_it_is_proved_who_is_in_a_version_and_after_the_erasure_that_they_are_no
     made = {version.version: version for version in shop.workspace.registry.versions()}
     expected = {(before, ADA): True, (live(shop), ADA): False, (live(shop), BEN): True, (before, NOBODY): False}
     for (version, user), is_in in expected.items():
-        proof = prove_roster(shop.workspace, version, user)
+        proof: Any = prove_roster(shop.workspace, version, user)["proof"]
         assert verify_roster_proof(proof, roster_root(made[version])) is proof["is_in"] is is_in
         assert shop.key(user).hex() not in str(proof)
 
