@@ -50,7 +50,6 @@ LEVEL = 1e-12
 """Objectives that differ by a smaller part are equal."""
 MOST_STEPS = 60
 MOST_WIDENED = 20
-ADVICE = "train with more columns or a larger penalty: privrec train --factors N --penalty X"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,12 +153,20 @@ class _Search:
     inverses: Inverses | None = None
     precision: type[np.floating] = np.float32
 
+    @property
+    def _advice(self) -> str:
+        """What lets a solution have fewer columns, or more room."""
+        more, larger = 2 * self.most_columns, 1.5 * self.problem.weights.penalty
+        return f"train with more columns or a larger penalty: privrec train --factors {more}, or --penalty {larger:.2g}"
+
     def run(self, point: Point) -> Optimum:
         """The optimum, from here."""
         point, _ = self._complete(point, _roughly)
         point, found = self._complete(point, lambda at: self.enough(at.spaces, at.bound))
         if found.bound > 1:
-            msg = f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {ADVICE}"""
+            msg = (
+                f"""expected a solution with nothing missing, got one with {found.bound:.4f} outside; {self._advice}"""
+            )
             raise InputError(msg)
         return Optimum(point.spaces, point.bound, size_of(point), found)
 
@@ -172,13 +179,15 @@ class _Search:
             if found.seen <= 1:
                 return point, found
             point = self._widened(outside, found)
-        msg = f"expected the columns of the solution within {MOST_WIDENED} rounds, got more missing ones; {ADVICE}"
+        msg = (
+            f"expected the columns of the solution within {MOST_WIDENED} rounds, got more missing ones; {self._advice}"
+        )
         raise InputError(msg)
 
     def _widened(self, outside: Outside, found: Norm) -> Point:
         _, items = widened(outside, found)
         if items.shape[1] > self.most_columns:
-            msg = f"expected a solution with at most {self.most_columns} columns, got more; {ADVICE}"
+            msg = f"expected a solution with at most {self.most_columns} columns, got more; {self._advice}"
             raise InputError(msg)
         self.inverses = None
         return looked_at(self.problem, *swept(self.problem, items, 1))
@@ -194,7 +203,7 @@ class _Search:
             if following.bound > STALE * point.bound and point.bound < SINGLE * size_of(point):
                 self.precision, self.inverses = np.float64, None
             point = following
-        msg = f"expected the solution within {MOST_STEPS} steps, got a bound of {point.bound:.1g} only; {ADVICE}"
+        msg = f"expected the solution within {MOST_STEPS} steps, got a bound of {point.bound:.1g} only; {self._advice}"
         raise InputError(msg)
 
     def _stepped(self, point: Point) -> Point:
