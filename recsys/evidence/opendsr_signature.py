@@ -7,11 +7,9 @@ the same bytes; it is self-signed, so whoever relies on it compares it with `pri
 import hashlib
 from datetime import UTC, datetime
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from recsys.errors import VerificationError
 from recsys.evidence.canonical import from_base64, to_base64
@@ -35,6 +33,8 @@ def verify_body(body: bytes, signature: str, certificate: bytes) -> None:
     Raises:
         VerificationError: it is not.
     """
+    from cryptography import x509  # noqa: PLC0415 - as below
+
     try:
         key = x509.load_pem_x509_certificate(certificate).public_key()
         if isinstance(key, Ed25519PublicKey):
@@ -48,6 +48,10 @@ def verify_body(body: bytes, signature: str, certificate: bytes) -> None:
 
 def certificate(domain: str, private_key: Ed25519PrivateKey) -> bytes:
     """The self-signed X.509 certificate of the key for the domain, as PEM."""
+    # Certificates are a large import, and a process that serves would start later for what is seldom asked for.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     host = domain.partition(":")[0]
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:LONGEST_NAME])])
     built = (
