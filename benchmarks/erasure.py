@@ -5,26 +5,42 @@ Under RecEraser's split of MovieLens 1M, trained on its train rows alone, settin
 
     live      acknowledgement, worker, receipt, check
     gram      digests and CPU time of the exact sum beside a training that never saw the customer
-    als       the same of ALS at its optimum, beside plain ALS
+    als       quality and CPU time of ALS at its optimum, beside plain ALS
+    digests   erasures from ALS beside trainings that never saw the customers
     peers     full training, nothing, shards, warm starts, downdates
     attacks   membership of erased customers, planted customers
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
 from benchmarks import erasure_als, erasure_attacks, erasure_gram, erasure_live, erasure_peers
-from benchmarks.report import options, report
+from benchmarks.report import Figures, Options, options, report
+
+PARTS = ("live", "gram", "als", "digests", "peers", "attacks")
 
 
 def main() -> None:
-    """Measure and report."""
-    chosen = options(__doc__ or "")
-    figures = erasure_live.figures(quick=chosen.quick)
-    figures |= erasure_gram.figures(chosen.data, quick=chosen.quick)
-    figures |= erasure_als.figures(chosen.data, quick=chosen.quick)
-    costs = (figures[f"{name}.certificate.cost_over_retrain"] for name in ("gram", "als"))
-    figures["certificate.cost_over_retrain"] = max(costs)
-    figures |= erasure_peers.figures(chosen.data, quick=chosen.quick)
-    figures |= erasure_attacks.figures(chosen.data, quick=chosen.quick)
-    report("erasure", figures, chosen, seeds=[0])
+    """Measure part by part, and report each as soon as it is done."""
+    chosen = options(__doc__ or "", PARTS)
+    measures = _measures(chosen)
+    for part in chosen.parts:
+        report("erasure", measures[part](), replace(chosen, parts=(part,)), seeds=[0])
+
+
+def _measures(chosen: Options) -> dict[str, Callable[[], Figures]]:
+    on_data = {
+        "gram": erasure_gram.figures,
+        "als": erasure_als.figures,
+        "digests": erasure_als.compared,
+        "peers": erasure_peers.figures,
+        "attacks": erasure_attacks.figures,
+    }
+    measures: dict[str, Callable[[], Figures]] = {"live": partial(erasure_live.figures, quick=chosen.quick)}
+    for part, measure in on_data.items():
+        measures[part] = partial(measure, chosen.data, quick=chosen.quick)
+    return measures
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,15 +28,21 @@ class Options:
     """A smoke run: less data, no results file."""
     commit: str
     """What is measured: the checkout when the benchmark started, results aside."""
+    parts: tuple[str, ...] = ()
+    """What is measured of a benchmark that takes long, in this order."""
 
 
-def options(description: str) -> Options:
-    """The options of this process's command line."""
+def options(description: str, parts: Sequence[str] = ()) -> Options:
+    """The options of this process's command line; `parts` are those that a long benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="directory with the data sets")
     parser.add_argument("--quick", action="store_true", help="a smoke run on less data; writes no results file")
+    if parts:
+        text = "measure these alone; the figures of the others stay in the results file"
+        parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help=text)
     found = parser.parse_args()
-    return Options(data=found.data, quick=found.quick, commit=commit())
+    chosen = tuple(found.parts) if parts else ()
+    return Options(data=found.data, quick=found.quick, commit=commit(), parts=chosen)
 
 
 def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]) -> None:
@@ -45,6 +52,7 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
         print(f"{key:<{width}}  {value:.6g}")
     if chosen.quick:
         return
+    before = _before(name) if chosen.parts else {}
     document = {
         "benchmark": name,
         "command": f"python -m benchmarks.{name}",  # without --data, which tells where the data lies on this machine
@@ -52,10 +60,19 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "seeds": list(seeds),
-        "figures": {key: round(float(value), 6) for key, value in figures.items()},
+        "figures": before.get("figures", {}) | {key: round(float(value), 6) for key, value in figures.items()},
     }
+    if chosen.parts:
+        document["parts"] = before.get("parts", {}) | dict.fromkeys(chosen.parts, chosen.commit)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _before(name: str) -> dict[str, Any]:
+    """The results file that is there, if it is one with parts."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found if "parts" in found else {}
 
 
 def commit() -> str:
