@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _measures(chosen: Options) -> dict[str, Callable[[], Figures]]:
-    on_data = {
+    on_data: dict[str, Callable[..., Figures]] = {
         "gram": erasure_gram.figures,
         "als": erasure_als.figures,
         "digests": erasure_als.compared,

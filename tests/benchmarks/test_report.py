@@ -44,3 +44,18 @@ def test_the_command_tells_no_path_of_the_machine(checkout: Path, monkeypatch: p
     written = (report.RESULTS / "made_up.json").read_text()
     assert json.loads(written)["command"] == "python -m benchmarks.made_up"
     assert str(checkout) not in written
+
+
+def test_a_part_leaves_the_figures_of_the_others_and_says_what_it_measured(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", "--parts", "one"])
+    report.report("made_up", {"a": 1.0}, report.options("Made up.", ("one", "two")), seeds=[])
+    before = report.commit()
+    (checkout / "code.py").write_text("changed = True\n")
+    monkeypatch.setattr("sys.argv", ["benchmark", "--parts", "two"])
+    report.report("made_up", {"b": 2.0}, report.options("Made up.", ("one", "two")), seeds=[])
+
+    written = json.loads((report.RESULTS / "made_up.json").read_text())
+    assert written["figures"] == {"a": 1.0, "b": 2.0}
+    assert written["parts"] == {"one": before, "two": f"{before}-dirty"}
