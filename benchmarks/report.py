@@ -60,7 +60,7 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "seeds": list(seeds),
-        "figures": before.get("figures", {}) | {key: round(float(value), 6) for key, value in figures.items()},
+        "figures": before.get("figures", {}) | {key: float(f"{value:.9g}") for key, value in figures.items()},
     }
     if chosen.parts:
         document["parts"] = before.get("parts", {}) | dict.fromkeys(chosen.parts, chosen.commit)
