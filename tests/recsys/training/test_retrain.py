@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from recsys.data.worlds import tiny_shop
-from recsys.errors import VerificationError
+from recsys.errors import InputError, VerificationError
 from recsys.evidence.manifest import name_version
 from recsys.store.workspace import Workspace
 from recsys.training.audit_export import EXPORT_DIGEST, AuditExport, export_lines, read_export
@@ -36,7 +36,10 @@ def test_an_honest_version_is_repeated_to_the_byte(seed: int, n_customers: int, 
     """No false alarm in shops of any kind."""
     log = tiny_shop(np.random.default_rng(seed), n_customers=n_customers, n_items=16, purchases_per_customer=5)
     shop = open_shop(log)
-    version = train(shop, replace(ERASABLE, n_factors=n_factors), entropy=never)
+    try:
+        version = train(shop, replace(ERASABLE, n_factors=n_factors), entropy=never)
+    except InputError:  # a shop whose spectrum has no gap there: it has no such model
+        reject()
     export = export_of(shop, version)
     check_export(version, export)
     check_retrained(version, export)
