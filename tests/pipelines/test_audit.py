@@ -189,7 +189,8 @@ def test_the_command_prints_claim_bound_confidence_and_verdict() -> None:
 
 
 def test_a_script_gets_one_document() -> None:
-    found = done("audit", "canaries", "--trainings", "40", "--confidence", "0.95", "--json").json
+    # At 0.95 the claim of an honest release would be found to be exceeded in up to one run of twenty.
+    found = done("audit", "canaries", "--trainings", "40", "--confidence", "0.99999", "--json").json
     assert found.keys() == {
         "delta",
         "confidence",
@@ -200,7 +201,7 @@ def test_a_script_gets_one_document() -> None:
         "ratio",
         "holds",
     }
-    assert (found["confidence"], found["releases"], found["holds"]) == (0.95, 40, True)
+    assert (found["confidence"], found["releases"], found["holds"]) == (0.99999, 40, True)
     assert [finding["statistic"] for finding in found["findings"]] == [*STATISTICS, "everything"]
 
 
