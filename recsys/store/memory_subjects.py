@@ -8,6 +8,7 @@ from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, same_request
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
+from recsys.erasure.rules import is_erased
 from recsys.store.memory import MemoryState
 from recsys.store.rules import no_dsr, no_sum, stepped
 from recsys.types import Json, UserKey
@@ -26,7 +27,8 @@ class MemorySubjectRequests:
             earlier = [each for each in self.of_customer(user_key) if each.kind is request.kind]
             if earlier:
                 return earlier[0]
-            if user_key not in self._state.suppressed:
+            held = self._state.holds.get(user_key)
+            if held is None or not is_erased(self._state.request(held)):
                 self._state.subject_requests[request.request_id] = (request, user_key)
         return request
 
