@@ -102,7 +102,7 @@ class SubjectDesk:
         made = self._rectified(user_key, [one for one in usable if one is not None])
         if made is None:
             return (CorrectionStatus.RESTRICTED,) * len(wanted)
-        if made.changed:
+        if made.statuses:  # also where nothing changed: whoever changed it may have died before the cache was told
             self._fence.forget([user_key])
         statuses = iter(made.statuses)
         return tuple(CorrectionStatus.INVALID if one is None else next(statuses) for one in usable)

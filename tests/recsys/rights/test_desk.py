@@ -10,6 +10,7 @@ from pipelines.erase import recommender, subject_desk
 from recsys.data.corrections import CorrectionStatus
 from recsys.data.subject_request import LIMITS, SubjectKind
 from recsys.errors import InputError
+from recsys.fence import CacheFence
 from recsys.rights.desk import Wanted
 from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.memory import MemoryCache
@@ -136,6 +137,25 @@ def test_a_correction_says_what_became_of_it_and_the_next_list_goes_by_it(shop: 
     assert shop.cached(ADA) is None
     desk.limit(ADA, SubjectKind.RESTRICTION)
     assert desk.rectify(ADA, [Wanted(event_id="new")]) == (CorrectionStatus.RESTRICTED,)
+
+
+def test_a_correction_that_was_cut_off_is_told_to_the_cache_when_it_is_made_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = subject_desk(shop.workspace)
+    shop.recommender.record({ADA: [Purchase(item_id=LOG.items[0], timestamp=OPENING, event_id="new")]})
+    shop.recommender.recommend(ADA)
+
+    def die(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(CacheFence, "forget", die)
+        with pytest.raises(KeyboardInterrupt):
+            desk.rectify(ADA, [Wanted(event_id="new", delete=True)])
+    assert shop.cached(ADA) is not None
+    assert desk.rectify(ADA, [Wanted(event_id="new", delete=True)]) == (CorrectionStatus.UNKNOWN,)
+    assert shop.cached(ADA) is None
 
 
 def test_nothing_tells_an_unknown_customer_from_one_who_was_erased(shop: Shop) -> None:
