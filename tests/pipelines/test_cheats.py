@@ -19,10 +19,12 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from pipelines.audit_export import export_audit
+from pipelines.erase import subject_desk, subject_worker
 from pipelines.retrain import Repeated, exported, repeated
 from pipelines.served import BASKETS, Known, Served, check_served, read_known
 from privrec.answers import RecommendationList, RecommendedItem, ShownItem
 from privrec.client import Client
+from recsys.data.subject_request import SubjectKind
 from recsys.erasure import workflow
 from recsys.errors import InputError, VerificationError
 from recsys.evidence.canonical import digest
@@ -106,17 +108,23 @@ def renamed(shop: Shop, directory: Path, version: ModelVersion, model: ItemFacto
     return signed_report(shop.workspace, version, spends, DataDigest(of="purchases", digest="00" * 32))
 
 
-@given(st.sets(st.sampled_from(LOG.users), min_size=1, max_size=12))
+@pytest.mark.parametrize("objected", [False, True])
+@given(leaving=st.sets(st.sampled_from(LOG.users), min_size=1, max_size=12))
 @settings(max_examples=10)
-def test_honest_erasures_give_no_false_alarm(leaving: set[str]) -> None:
+def test_honest_erasures_give_no_false_alarm(leaving: set[str], *, objected: bool) -> None:
     shop = exact_shop()
+    for user in sorted(leaving) if objected else ():
+        subject_desk(shop.workspace).limit(user, SubjectKind.OBJECTION)
+    subject_worker(shop.workspace).run()
     requests = [shop.ask(user)[0] for user in sorted(leaving)]
     shop.work()
     with TemporaryDirectory() as place:
         auditor = Auditor(shop, Path(place))
         export = auditor.receive()
         for request in requests:
-            found = auditor.check(shop.workspace.erasures.receipt(request.request_id), export)
+            erasures = shop.workspace.erasures
+            details = json.dumps({"details": dict(erasures.request(request.request_id).details)}).encode()
+            found = auditor.check(erasures.receipt(request.request_id), export, details=details)
             assert found.checks == ("manifest named by the receipt", "model file", "export", "retrained")
             assert found.customers == len(LOG.users) - len(leaving)
 
