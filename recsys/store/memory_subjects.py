@@ -104,25 +104,29 @@ class MemoryDsrRequests:
     def create(self, request: DsrRequest) -> DsrRequest:
         """The request, kept; the earlier one of this id if there is one."""
         with self._state.writing:
-            earlier = self._state.dsr_requests.setdefault(request.subject_request_id, request)
+            earlier = self._state.outbox.dsr_requests.setdefault(request.subject_request_id, request)
         return same_request(earlier, request)
 
     def request(self, subject_request_id: str) -> DsrRequest:
         """The request, or NotFoundError."""
-        if subject_request_id not in self._state.dsr_requests:
+        if subject_request_id not in self._state.outbox.dsr_requests:
             raise no_dsr()
-        return self._state.dsr_requests[subject_request_id]
+        return self._state.outbox.dsr_requests[subject_request_id]
 
     def followed(self) -> tuple[DsrRequest, ...]:
         """Those with callbacks that were not told of an end yet, oldest first."""
-        return tuple(each for each in self._state.dsr_requests.values() if each.callbacks and each.told not in ENDS)
+        return tuple(
+            each for each in self._state.outbox.dsr_requests.values() if each.callbacks and each.told not in ENDS
+        )
 
     def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
-        """Note the status, and write each body to the outbox for its URL."""
+        """Note the status, and write each body to the outbox for its URL; with an end the URLs are forgotten."""
         with self._state.writing:
             request = self.request(subject_request_id)
             if request.told is status:
                 return
-            self._state.dsr_requests[subject_request_id] = replace(request, told=status)
+            self._state.outbox.dsr_requests[subject_request_id] = replace(
+                request, told=status, callbacks=() if status in ENDS else request.callbacks
+            )
             for url, body in bodies.items():
                 self._state.outbox.write_callback(url, body, self._clock())

@@ -113,6 +113,7 @@ def test_access_becomes_a_file_and_its_callbacks_are_told(shop: Shop) -> None:
         "request_status": "completed",
     }
     assert sent(shop) == []
+    assert shop.workspace.webhooks.list() == ()  # the URL went with the last message to it
 
 
 def test_an_erasure_holds_from_its_acknowledgement_and_is_told_to_the_end(shop: Shop) -> None:
