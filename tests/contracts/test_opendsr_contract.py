@@ -22,7 +22,7 @@ ASKED = DsrRequest(
     due_at=NOON + timedelta(days=30),
     callbacks=URLS,
 )
-OTHER = replace(ASKED, subject_request_id="b7551968-d5d6-44b2-9831-815ac9017798", callbacks=())
+OTHER = replace(ASKED, joined=True, subject_request_id="b7551968-d5d6-44b2-9831-815ac9017798", callbacks=())
 
 
 def test_a_request_is_kept_under_the_controllers_id(ports: Workspace) -> None:
