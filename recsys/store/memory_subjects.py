@@ -44,10 +44,10 @@ class MemorySubjectRequests:
     ) -> Corrected | None:
         """What `change` made of the history, which is kept with the request; None if the customer is restricted."""
         with self._state.writing:
-            if user_key in self._state.limited(SubjectKind.RESTRICTION):
+            erased = user_key in self._state.suppressed
+            if not erased and user_key in self._state.limited(SubjectKind.RESTRICTION):
                 return None
             nothing = (0, EMPTY_HISTORY)
-            erased = user_key in self._state.suppressed
             revision, history = nothing if erased else self._state.histories.get(user_key, nothing)
             done = change(history)
             if done.changed:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
-from recsys.data.corrections import Corrected, Correction, corrected
+from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
 from recsys.data.history import EMPTY_HISTORY, History, Purchases
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.errors import InputError, NotFoundError
@@ -138,6 +138,19 @@ def test_nothing_of_a_restricted_customer_is_changed(ports: Workspace, customer:
     ports.histories.append({customer(1): buy(("a", 1))})
     ports.subjects.limit(asked("l", SubjectKind.RESTRICTION), customer(1))
     assert ports.subjects.rectify(asked("r", SubjectKind.RECTIFICATION), customer(1), deleting("a")) is None
+    assert len(ports.histories.history(customer(1))) == 1
+
+
+def test_an_erasure_counts_before_a_restriction(
+    ports: Workspace, customer: Customer, buy: Buy, erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    """As of a stranger: there is no such purchase."""
+    ports.histories.append({customer(1): buy(("a", 1))})
+    ports.subjects.limit(asked("l", SubjectKind.RESTRICTION), customer(1))
+    ports.erasures.suppress(erasure_request("e"), customer(1))
+    done = ports.subjects.rectify(asked("r", SubjectKind.RECTIFICATION), customer(1), deleting("a"))
+    assert done is not None
+    assert done.statuses == (CorrectionStatus.UNKNOWN,)
     assert len(ports.histories.history(customer(1))) == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.erase import recommender, subject_desk
+from pipelines.erase import desk, recommender, subject_desk
 from recsys.data.corrections import CorrectionStatus
 from recsys.data.subject_request import LIMITS, SubjectKind
 from recsys.errors import InputError
@@ -85,6 +85,17 @@ def test_while_another_limit_holds_nothing_is_served(shop: Shop) -> None:
     desk.lift(ADA, SubjectKind.OBJECTION)
     assert shop.cache.get(shop.key(ADA)) == TOMBSTONE
     assert not shop.recommender.recommend(ADA).personalized
+
+
+@pytest.mark.parametrize("kind", sorted(LIMITS))
+def test_an_erasure_that_is_taken_back_leaves_a_limit_as_it_was(shop: Shop, kind: SubjectKind) -> None:
+    subject_desk(shop.workspace).limit(ADA, kind)
+    request, _ = shop.ask(ADA)
+    desk(shop.workspace).cancel(request.request_id)
+    assert shop.cache.get(shop.key(ADA)) == TOMBSTONE
+    assert not shop.recommender.recommend(ADA).personalized
+    subject_desk(shop.workspace).lift(ADA, kind)
+    assert shop.recommender.recommend(ADA).personalized
 
 
 def test_an_erased_customer_is_not_dug_up_again(shop: Shop) -> None:
