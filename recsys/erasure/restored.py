@@ -15,7 +15,7 @@ from recsys.types import ErasureRequest, JournalEntry, Json
 WHY = "the record was restored from a backup of before the erasure"
 
 
-def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int = 0) -> int:
+def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str = "") -> str:
     """The place in the journal up to which the queue knows everybody who is kept out, from now on.
 
     Guarantees:

@@ -123,8 +123,11 @@ class Journal(Protocol):
             StorageError: the disk refused; the last of them may not be there.
         """
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last: all, if there is no such place.
+
+        A place is one of this journal only: another one, be it made anew in its stead, has it not. Of an empty journal
+        it is empty.
 
         Raises:
             ArtifactError: one does not open: it was changed, or the keys are another installation's.

@@ -6,6 +6,7 @@ was never acknowledged, and goes with the next append.
 
 import base64
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -47,12 +48,19 @@ class FileJournal:
             _write(file, lines)
             os.fsync(file)
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
-        """The entries behind this place, oldest first, and the place behind the last."""
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
+        """The entries behind this place, oldest first, and the place behind the last.
+
+        Guarantees:
+            - A place in a journal that was lost is none in the one that was made anew, however long their lines are.
+
+        Tested by: tests/recsys/store/test_journal.py::test_a_place_in_another_journal_is_none_of_this_one
+        """
         with file_errors("the journal of suppressions"):
             begin, content = _content(self._path, after) if self._path.exists() else (0, b"")
-        end = content.rfind(b"\n") + 1
-        return tuple(self._read(line) for line in content[:end].splitlines()), begin + end
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        place = _place(begin + sum(map(len, lines[:-1])), lines[-1]) if lines else after if begin else ""
+        return tuple(self._read(line) for line in lines), place
 
     def _read(self, line: bytes) -> JournalEntry:
         try:
@@ -65,13 +73,20 @@ class FileJournal:
             raise ArtifactError(msg) from error
 
 
-def _content(path: Path, after: int) -> tuple[int, bytes]:
-    """What lies behind this place, and the place: the beginning, if no line ends there."""
+def _place(begin: int, line: bytes) -> str:
+    """The place behind the line that begins here: it names the line, for every journal has some line there."""
+    return f"{begin}:{hashlib.sha256(line).hexdigest()}"
+
+
+def _content(path: Path, after: str) -> tuple[int, bytes]:
+    """Where this place is, and what lies behind: the beginning, if that very line is not there."""
+    begin = int(found) if (found := after.partition(":")[0]).isdecimal() else 0
     with path.open("rb") as file:
-        file.seek(max(0, after - 1))
-        begin = after if after and file.read(1) == b"\n" else 0
         file.seek(begin)
-        return begin, file.read()
+        line = file.readline()
+        end = begin + len(line) if after == _place(begin, line) else 0
+        file.seek(end)
+        return end, file.read()
 
 
 @contextmanager

@@ -16,10 +16,10 @@ class MemoryJournal:
         """Append the entries, each with the request as it came."""
         self._entries += [replace(entry, request=_as_it_came(entry.request)) for entry in entries]
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last."""
-        end = len(self._entries)
-        return tuple(self._entries[after if after <= end else 0 :]), end
+        places = ["", *(f"{number}:{id(self)}" for number in range(1, len(self._entries) + 1))]
+        return tuple(self._entries[places.index(after) if after in places else 0 :]), places[-1]
 
 
 def _as_it_came(request: ErasureRequest) -> ErasureRequest:
