@@ -43,10 +43,16 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str 
 
 
 def begin_journal(erasures: Erasures, journal: Journal) -> None:
-    """Note everybody who was suppressed before there was a journal."""
+    """Note everybody who is suppressed and has no entry: they were before there was a journal, or it was lost.
+
+    Guarantees:
+        - One that was cut short is completed by the next start.
+
+    Tested by: tests/recsys/erasure/test_restored.py::test_a_journal_whose_beginning_was_cut_short_is_completed
+    """
     latest = {user_key: request for request, user_key in erasures.customers()}
     kept_out = [key for key in erasures.suppressed() if key in latest]
-    journal.note(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
+    journal.begin(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
 
 
 def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:

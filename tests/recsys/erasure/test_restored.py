@@ -132,6 +132,27 @@ def test_an_old_database_is_held_against_the_whole_of_a_journal_that_was_made_an
         assert all(workspace.histories.state(shop.key(user)).suppressed for user in (*LOG.users[:6], EVE))
 
 
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_journal_whose_beginning_was_cut_short_is_completed(state_dir: Path, *, is_marked: bool) -> None:
+    with open_sqlite(state_dir, day=1) as workspace:
+        shop = Shop(workspace, seeded(1))
+        for user in (ADA, BEN, EVE):
+            shop.ask(user)
+    if is_marked:
+        with open_sqlite(state_dir, day=2):
+            pass
+    journal = state_dir / "suppressions.journal"
+    journal.unlink()
+    with open_sqlite(state_dir, day=3) as workspace:
+        assert len(workspace.journal.entries()[0]) == 3
+    # As the power leaves it that goes between the lines, before the database has its mark.
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:1]))
+    with open_sqlite(state_dir, day=4) as workspace:
+        shop = Shop(workspace, seeded(4))
+        entries, _ = workspace.journal.entries()
+        assert sorted(each.user_key for each in entries) == sorted(map(shop.key, (ADA, BEN, EVE)))
+
+
 def test_a_request_is_not_acknowledged_before_it_is_in_the_journal(memory_shop: Shop) -> None:
     class Full(MemoryJournal):
         def note(self, *entries: JournalEntry) -> None:
