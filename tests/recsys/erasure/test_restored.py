@@ -1,7 +1,9 @@
 """A database that was put back from a backup of before an erasure, and customers who come back themselves."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,58 @@ def test_the_same_journal_again_changes_nothing(memory_shop: Shop) -> None:
     for _ in range(2):
         assert keep_out(workspace.erasures, workspace.journal, now=workspace.clock()) == end
     assert workspace.erasures.requests() == before
+
+
+@pytest.mark.parametrize("way", ["cancel", "consent"])
+def test_who_is_let_in_while_a_process_starts_is_not_suppressed_again(memory_shop: Shop, way: str) -> None:
+    workspace = memory_shop.workspace
+    let_in: Callable[[], object]
+    if way == "consent":
+        memory_shop.erase(ADA)
+        let_in = partial(desk(workspace).consent, ADA)
+    else:
+        let_in = partial(desk(workspace).cancel, memory_shop.ask(ADA)[0].request_id)
+    memory_shop.ask(BEN)
+    journal: Any = After(workspace.journal, "entries", let_in)
+    keep_out(workspace.erasures, journal, now=workspace.clock())
+    assert workspace.erasures.holding(memory_shop.key(ADA)) is None
+    assert not workspace.histories.state(memory_shop.key(ADA)).suppressed
+    assert workspace.histories.state(memory_shop.key(BEN)).suppressed
+
+
+def test_who_cancels_while_a_process_suppresses_them_again_is_let_in_at_the_next_start_too(memory_shop: Shop) -> None:
+    workspace = memory_shop.workspace
+    journal, key = MemoryJournal(), memory_shop.key(ADA)
+    request, _ = memory_shop.ask(ADA)
+    desk(workspace).cancel(request.request_id)
+    journal.note(JournalEntry(user_key=key, request=request))
+
+    def let_in() -> None:
+        [(again, _)] = workspace.erasures.pending()
+        desk(replace(workspace, journal=journal)).cancel(again.request_id)
+
+    erasures: Any = After(workspace.erasures, "suppress", let_in)
+    for _ in range(2):
+        keep_out(erasures, journal, now=workspace.clock())
+        assert workspace.erasures.holding(key) is None
+
+
+class After:
+    """A port, after whose first call of a method another process does something."""
+
+    def __init__(self, port: object, method: str, then: Callable[[], object]) -> None:
+        self._port, self._method, self._then = port, method, [then]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            if self._then:
+                self._then.pop()()
+            return result
+
+        return called if name == self._method else method
 
 
 # A fresh consent.
