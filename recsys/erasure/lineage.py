@@ -89,6 +89,8 @@ def covered(backups: Backups, since: datetime) -> list[Json]:
 def roster_of(stores: LineageStores, version: ModelVersion) -> Roster:
     """The roster that the version's manifest commits to, found again from the record.
 
+    Whoever had left the version's sum before by an objection is in it, too (recsys/training/roster.py).
+
     Guarantees:
         - Whoever was erased since is in it, and it is what the manifest says, or an error.
 

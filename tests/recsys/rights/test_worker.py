@@ -11,6 +11,7 @@ from pipelines.erase import subject_desk
 from recsys.data.corrections import Corrected, CorrectionStatus, moves_between
 from recsys.data.history import History, event_digest
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
+from recsys.erasure.lineage import roster_proof
 from recsys.errors import StateLockedError
 from recsys.models.customer import pack_term, unpack_term
 from recsys.rights.desk import Wanted
@@ -136,6 +137,16 @@ def test_an_erasure_after_an_objection_subtracts_nobody_twice(shop: Shop) -> Non
     assert first in shop.outcomes(request)
     assert shop.workspace.subjects.of_customer(shop.key(ADA)) == ()
     assert shop.receipt(request)["steps"]["erased"]["requests"] == "destroyed"
+
+
+def test_who_objected_before_a_version_was_made_is_on_its_roster_and_after_their_erasure_too(shop: Shop) -> None:
+    limit(shop, ADA)
+    work(shop)
+    for _ in range(2):
+        for version in shop.workspace.registry.versions()[:2]:
+            assert roster_proof(shop.workspace, version, shop.key(ADA))["is_in"] is True
+        shop.erase(ADA)
+    assert roster_proof(shop.workspace, shop.workspace.registry.versions()[-1], shop.key(ADA))["is_in"] is False
 
 
 def test_while_a_worker_of_erasures_is_at_it_no_sum_is_changed(shop: Shop) -> None:
