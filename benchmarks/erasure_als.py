@@ -7,6 +7,7 @@ order and on another number of threads. Plain ALS is what the same code's sweeps
 of the erasure; it converges linearly, and what is left after PLAIN_SWEEPS is reckoned, by the fastest rate seen.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -140,14 +141,19 @@ def speed(shop: Shop, *, sweeps: int) -> dict[str, float]:
     retrained, retrain = timed(lambda: shop.never_with(erased, 7))
     problem = Problem.of(shop.others(erased), Weights())
     near = items_in(shop.model.factors, shop.model.factors.item_ids)
-    plain = _plain_seconds(problem, near, unlearned.certificate.bound, sweeps)
+    swept, plain = _plain(problem, near, unlearned.certificate.bound, sweeps)
+    equal = unlearned.factors.digest == retrained.factors.digest
     check, tightness = _check(problem, unlearned)
     before = shop.model.factors
     return {
-        "als.residual_fraction": _distance(unlearned.factors, retrained.factors) / _distance(before, retrained.factors),
+        "als.residual_fraction": 0.0
+        if equal
+        else _distance(unlearned.factors, retrained.factors) / _distance(before, retrained.factors),
         "als.erase_cpu_seconds": erase,
-        "als.retrain_cpu_seconds": retrain,
+        "als.retrain_cpu_seconds": retrain if equal else math.nan,
         "als.plain_cpu_seconds": plain,
+        "als.plain_measured_cpu_seconds": swept.seconds,
+        "als.plain_measured_bound": swept.bound,
         "als.speedup_single": plain / erase,
         "als.retrain_speedup_single": retrain / erase,
         "als.bound": unlearned.certificate.bound,
@@ -170,14 +176,14 @@ class Swept:
     """How much a sweep took off the logarithm of the bound, over the last third."""
 
 
-def _plain_seconds(problem: Problem, near: Matrix, bound: float, sweeps: int) -> float:
-    """CPU seconds of sweeps alone from a random start until this bound; what they did not reach is reckoned.
+def _plain(problem: Problem, near: Matrix, bound: float, sweeps: int) -> tuple[Swept, float]:
+    """What sweeps alone came to from a random start, and the CPU seconds until this bound, which are reckoned.
 
     By what a sweep gains near the solution, from the published items, if that is more than what it gained at last.
     """
     far = _swept(problem, random_start(problem.bought.shape[1], near.shape[1], 0), sweeps)
     gain = max(far.gain, _swept(problem, near, sweeps).gain)
-    return far.seconds * (1 + max(np.log(far.bound / bound), 0.0) / gain / sweeps)
+    return far, far.seconds * (1 + max(np.log(far.bound / bound), 0.0) / gain / sweeps)
 
 
 def _swept(problem: Problem, items: Matrix, sweeps: int) -> Swept:

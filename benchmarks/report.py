@@ -63,6 +63,7 @@ def report(name: str, figures: Figures, chosen: Options, *, seeds: Sequence[int]
         "figures": before.get("figures", {}) | {key: float(f"{value:.9g}") for key, value in figures.items()},
     }
     if chosen.parts:
+        del document["commit"]
         document["parts"] = before.get("parts", {}) | dict.fromkeys(chosen.parts, chosen.commit)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")

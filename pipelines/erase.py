@@ -108,8 +108,7 @@ def _train_every(settings: Settings) -> timedelta | None:
 def preview(workspace: Workspace, user_id: str) -> dict[str, Json]:
     """Where the customer is and an erasure would go; nothing is changed."""
     user_key = workspace.pseudonyms.user_key(user_id)
-    held = [request for request, key in workspace.erasures.customers() if key == user_key]
-    return lineage(workspace, user_key, held[-1] if held else None, workspace.settings.backups_kept)
+    return lineage(workspace, user_key, workspace.settings.backups_kept)
 
 
 def prove_roster(workspace: Workspace, version: str, user_id: str) -> dict[str, Json]:

@@ -179,9 +179,9 @@ def give_consent(serving: Serving, body: ConsentBody) -> ConsentAnswer:
 
 def lineage_of(workspace: Workspace, request_id: str) -> dict[str, Any]:
     """Where the customer of a request is."""
-    request = workspace.erasures.request(request_id)
+    workspace.erasures.request(request_id)  # raises if there is none
     [user_key] = [key for each, key in workspace.erasures.customers() if each.request_id == request_id]
-    return lineage(workspace, user_key, request, workspace.settings.backups_kept)
+    return lineage(workspace, user_key, workspace.settings.backups_kept)
 
 
 def is_shown(each: ErasureSummary, show: Shown) -> bool:

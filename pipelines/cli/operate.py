@@ -195,6 +195,8 @@ def model_roster(
 ) -> None:
     """Find again whom a version was made with, compare with its manifest, and prove whether one customer is in it.
 
+    Who objected before the version was made is on its roster, too, though it was made without them.
+
     An auditor checks the file that --output writes with the version's privacy report, or a receipt that names the
     version: privrec verify REPORT --public-key KEY --roster FILE. It tells how many customers there are, exactly:
     internal, not private.

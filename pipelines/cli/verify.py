@@ -40,8 +40,8 @@ def verify(
         Path | None,
         typer.Option(
             metavar="PROOF",
-            help="From `privrec models roster VERSION --customer ID --output PROOF`: was that version, which the file "
-            "names, made with the customer?",
+            help="From `privrec models roster VERSION --customer ID --output PROOF`: is the customer in the roster of "
+            "that version, which the file names?",
         ),
     ] = None,
     retrain: Annotated[

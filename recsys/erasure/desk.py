@@ -19,7 +19,8 @@ class ErasureDesk:
     """Takes requests.
 
     The journal is written after the record when somebody is suppressed, and before it when they are let in: what a
-    crash leaves half done leaves the customer suppressed.
+    crash leaves half done leaves the customer suppressed. The worker notes the request again once it can no longer be
+    cancelled.
     """
 
     def __init__(

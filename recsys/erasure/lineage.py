@@ -11,7 +11,6 @@ from typing import Protocol, cast
 
 from recsys.data.export_job import ExportKind
 from recsys.data.import_job import ImportKind
-from recsys.erasure.rules import is_erased
 from recsys.erasure.stores import ErasureStores
 from recsys.erasure.verification import is_file_of
 from recsys.errors import ArtifactError, NotFoundError
@@ -41,24 +40,27 @@ def versions_of(request: ErasureRequest) -> list[str]:
     return [str(version) for version in found] if isinstance(found, list) else []
 
 
-def lineage(
-    stores: LineageStores, user_key: UserKey, request: ErasureRequest | None, backups: "Backups" = ()
-) -> dict[str, Json]:
+def lineage(stores: LineageStores, user_key: UserKey, backups: "Backups" = ()) -> dict[str, Json]:
     """Every version that was made with the customer, and every other place, as it is now; nothing is changed.
+
+    Guarantees:
+        - Of who came back and is in versions anew, the versions of before are told too, and backups of until now.
+
+    Tested by: tests/recsys/erasure/test_lineage.py::test_the_lineage_of_who_came_back_names_the_versions_of_before
 
     Args:
         stores: where everything is
         user_key: the customer
-        request: the request to erase them, if there is one: once their terms are gone, it says which versions
         backups: the operator's backups, and for how many days each is kept
     """
     state = stores.histories.state(user_key)
     held = stores.sums.terms_of(user_key)
-    known = versions_of(request) if request and is_erased(request) else []
+    known = {name for each, key in stores.erasures.customers() if key == user_key for name in versions_of(each)}
     versions = [each for each in stores.registry.versions() if each.sum_id in held or each.version in known]
     made: list[Json] = [_version(stores, version) for version in versions]
     lying = stores.exports.lying()
-    since = stores.clock() if request is None else request.received_at
+    holding = stores.erasures.holding(user_key)
+    since = stores.clock() if holding is None else holding.received_at
     return {
         "history": len(stores.histories.history(user_key)) > 0,
         "suppressed": state.suppressed,
@@ -86,6 +88,8 @@ def covered(backups: Backups, since: datetime) -> list[Json]:
 
 def roster_of(stores: LineageStores, version: ModelVersion) -> Roster:
     """The roster that the version's manifest commits to, found again from the record.
+
+    Whoever had left the version's sum before by an objection is in it, too (recsys/training/roster.py).
 
     Guarantees:
         - Whoever was erased since is in it, and it is what the manifest says, or an error.

@@ -10,18 +10,20 @@ from datetime import datetime
 
 from recsys.clock import isoformat
 from recsys.ports import Erasures, Journal
-from recsys.types import ErasureRequest, JournalEntry, Json
+from recsys.types import ErasureRequest, JournalEntry, Json, UserKey
 
 WHY = "the record was restored from a backup of before the erasure"
 
 
-def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int = 0) -> int:
+def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str = "") -> str:
     """The place in the journal up to which the queue knows everybody who is kept out, from now on.
 
     Guarantees:
         - Whoever is kept out by an entry behind `after`, and was not let in by a later one, is suppressed on return.
+        - Whoever is let in meanwhile, by another process, stays so.
 
-    Tested by: tests/recsys/erasure/test_restored.py::test_an_old_database_serves_nobody_who_was_erased_since
+    Tested by: tests/recsys/erasure/test_restored.py::test_an_old_database_serves_nobody_who_was_erased_since and
+    ::test_who_is_let_in_while_a_process_starts_is_not_suppressed_again
 
     Args:
         erasures: the queue
@@ -34,19 +36,32 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: int 
     """
     entries, end = journal.entries(after)
     last = {entry.user_key: entry for entry in entries}
+    since: dict[UserKey, JournalEntry] = {}
+    read = end
     for user_key, entry in last.items():
-        if not entry.lifted and erasures.holding(user_key) is None:
+        if entry.lifted or erasures.holding(user_key) is not None:
+            continue
+        # Nobody holds them: their cancel, or consent, came after the first look, and was noted before it took effect.
+        news, read = journal.entries(read)
+        since |= {each.user_key: each for each in news}
+        if not since.get(user_key, entry).lifted:
             again = _again(entry.request, now)
-            erasures.suppress(again, user_key)
             journal.note(JournalEntry(user_key=user_key, request=again))
+            erasures.suppress(again, user_key)
     return end
 
 
 def begin_journal(erasures: Erasures, journal: Journal) -> None:
-    """Note everybody who was suppressed before there was a journal."""
+    """Note everybody who is suppressed and has no entry: they were before there was a journal, or it was lost.
+
+    Guarantees:
+        - One that was cut short is completed by the next start.
+
+    Tested by: tests/recsys/erasure/test_restored.py::test_a_journal_whose_beginning_was_cut_short_is_completed
+    """
     latest = {user_key: request for request, user_key in erasures.customers()}
     kept_out = [key for key in erasures.suppressed() if key in latest]
-    journal.note(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
+    journal.begin(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
 
 
 def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recsys.clock import Clock
 from recsys.fence import CacheFence
 from recsys.intake import Exports, Imports
-from recsys.ports import Cache, Erasures, Histories, Registry, SubjectRequests, Sums
+from recsys.ports import Cache, Erasures, Histories, Journal, Registry, SubjectRequests, Sums
 
 
 class ErasureStores(Protocol):
@@ -16,6 +16,10 @@ class ErasureStores(Protocol):
     @property
     def erasures(self) -> Erasures:
         """The queue."""
+
+    @property
+    def journal(self) -> Journal:
+        """Who is kept out, whatever becomes of the database."""
 
     @property
     def histories(self) -> Histories:

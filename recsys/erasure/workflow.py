@@ -34,7 +34,7 @@ from recsys.evidence.log import enter
 from recsys.evidence.receipt import write_receipt
 from recsys.models.customer import unpack_term
 from recsys.models.gram import GramSum
-from recsys.types import ErasureRequest, ErasureState, Json, ModelStatus, ModelVersion, Trainer, UserKey
+from recsys.types import ErasureRequest, ErasureState, JournalEntry, Json, ModelStatus, ModelVersion, Trainer, UserKey
 
 NO_UPLOADS = "no file of purchases from before the request is left"
 
@@ -189,7 +189,9 @@ class ErasureWorker:
         before = GramSum.from_bytes(content)
         return before.subtract(sp.vstack([unpack_term(term, len(before.items)) for term in there], "csr")).to_bytes()
 
-    def _release(self, request: ErasureRequest, _: UserKey) -> None:
+    def _release(self, request: ErasureRequest, user_key: UserKey) -> None:
+        # Whoever cancelled and died may have noted that the customer is let in; from here on no cancel can succeed.
+        self._stores.journal.note(JournalEntry(user_key=user_key, request=request))
         made_with = cast("list[Json]", _step(request, "erased")["versions"])
         versions = self._stores.registry.versions()
         replaced = {version.parent for version in versions if version.config.get("purpose") == _purpose(request)}

@@ -1,8 +1,11 @@
-"""The roster of a model version: one hash over the sorted commitments of the customers that it was made with.
+"""The roster of a model version: one hash over the sorted commitments of its customers.
 
 A commitment is a keyed hash of the customer under a salt of the version, so that nobody but the installation can tell
 who is behind one, or that two versions have a customer in common. Whoever is shown one can check with the root in the
 manifest that it is in the roster, or, by the two that would be beside it, that it is not.
+
+Who is not in the roster was not in the version. Who is in it was, or had left its sum before by an objection, a
+restriction or a correction: a roster errs toward too much.
 
 The hash is that of the number of customers and the Merkle root over them, so that no proof can lie about who is last.
 Proofs tell how many there are, exactly: internal, not private. The hash tells nothing.

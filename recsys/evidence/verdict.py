@@ -22,6 +22,9 @@ from recsys.evidence.roster import verify_roster_proof
 from recsys.evidence.signing import Document
 from recsys.types import Json
 
+IN_ROSTER = "the customer is in it: the version was made with them, or after they had left its sum by an objection"
+NOT_IN_ROSTER = "the customer is not in it: the version was made without them"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
@@ -150,7 +153,9 @@ def of_details(verdict: Verdict, details: bytes) -> Verdict:
 
 
 def of_roster(verdict: Verdict, shown: bytes) -> Verdict:
-    """The verdict, once a version that the document names is found to be with, or without, the customer of a proof.
+    """The verdict, once the customer of a proof is found in the roster of a version that the document names, or not.
+
+    Who is in it may have left the version's sum before, by an objection: then the version was made without them.
 
     Args:
         verdict: on a privacy report, or on a receipt
@@ -173,8 +178,8 @@ def of_roster(verdict: Verdict, shown: bytes) -> Verdict:
             "of that version: privrec models report VERSION --output FILE"
         )
         raise VerificationError(msg)
-    found = "is in it" if verify_roster_proof(proof, root) else "is not in it"
-    return replace(verdict, checks=(*verdict.checks, "manifest", f"roster: the customer {found}"))
+    found = IN_ROSTER if verify_roster_proof(proof, root) else NOT_IN_ROSTER
+    return replace(verdict, checks=(*verdict.checks, "manifest", f"roster: {found}"))
 
 
 def _versions(verdict: Verdict) -> set[Json]:

@@ -100,7 +100,7 @@ def certified_als(
         before: a model of other customers of the shop: what it knows of items is where the search starts
 
     Raises:
-        InputError: the solution has more columns, it cannot be certified, or the shop is too large.
+        InputError: nothing was bought, the solution has more columns, it cannot be certified, or the shop is too large.
 
     Guarantees:
         - Equal purchases give equal bytes, whatever the start, the order of the customers and the number of threads,
@@ -109,6 +109,9 @@ def certified_als(
     Tested by: tests/recsys/models/test_certified_als.py::test_whoever_is_erased_was_never_there
     """
     problem = Problem.of(purchased, weights)
+    if not problem.bought.nnz:
+        msg = "expected purchases to train on, got none; ingest some: privrec ingest"
+        raise InputError(msg)
     _require_room(problem, n_factors)
     enough = partial(_known, problem)
     start = None if before is None else items_in(before, items)

@@ -120,11 +120,25 @@ class Journal(Protocol):
         """Append the entries durably.
 
         Raises:
-            StorageError: the disk refused; the last of them may not be there.
+            StorageError: the disk refused; none of them is there.
         """
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+    def begin(self, *entries: JournalEntry) -> None:
+        """Append those of customers who have no entry yet, as one step: whoever was let in already stays so.
+
+        Raises:
+            StorageError: the disk refused; none of them is there.
+            ArtifactError: as `entries`.
+        """
+
+    def has(self, place: str) -> bool:
+        """Whether this is a place of this journal, and not of one that was lost; an empty one has none."""
+
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last: all, if there is no such place.
+
+        A place is one of this journal only: another one, be it made anew in its stead, has it not. Of an empty journal
+        it is empty.
 
         Raises:
             ArtifactError: one does not open: it was changed, or the keys are another installation's.

@@ -17,7 +17,7 @@ from recsys.data.subject_request import LIMITS, SubjectRequest, SubjectState
 from recsys.errors import BudgetExceededError, InputError
 from recsys.models.customer import pack_term, unpack_term
 from recsys.models.gram import GramSum
-from recsys.ports import Registry, SubjectRequests, Sums
+from recsys.ports import Erasures, Registry, SubjectRequests, Sums
 from recsys.types import Json, ModelStatus, ModelVersion, UserKey
 
 ReleaseAgain = Callable[[str, str], ModelVersion]
@@ -35,6 +35,10 @@ class SubjectStores(Protocol):
     """The stores that the worker needs; a workspace has them all."""
 
     @property
+    def erasures(self) -> Erasures:
+        """The queue of erasures, whose worker changes the same sums."""
+
+    @property
     def subjects(self) -> SubjectRequests:
         """The requests."""
 
@@ -48,7 +52,10 @@ class SubjectStores(Protocol):
 
 
 class SubjectWorker:
-    """Takes requests through the states. One at a time per installation: the state lock sees to that."""
+    """Takes requests through the states. One at a time on a database, and not while erasures are worked on.
+
+    Either worker reads a sum and writes another: the one that was slower would bring back whom the other took out.
+    """
 
     def __init__(self, stores: SubjectStores, *, release_again: ReleaseAgain, publish: Publish) -> None:
         """A worker over these stores; the two functions are the training and the serving room's."""
@@ -61,9 +68,19 @@ class SubjectWorker:
 
         Everybody's terms are right before the first model is made, so that one model serves all of them.
 
+        Guarantees:
+            - No sum is changed while a worker of erasures, on whichever machine, is at it.
+
+        Tested by: tests/recsys/rights/test_worker.py::test_while_a_worker_of_erasures_is_at_it_no_sum_is_changed
+
         Raises:
             StateError: a store or the cache refused a step; run again when it is back.
+            StateLockedError: another worker is at it, or one of erasures.
         """
+        with self._stores.erasures.working():
+            return self._run()
+
+    def _run(self) -> tuple[SubjectRequest, ...]:
         pending = self._stores.subjects.pending()
         for request, user_key in pending:
             if request.state is SubjectState.ACKNOWLEDGED:

@@ -76,7 +76,7 @@ class Turn:
 
 
 class CheckedWire(Wire):
-    """A wire to one of several servers.
+    """A wire to a server that another one may take the place of.
 
     Guarantees:
         - No answer is given that the server may have read after it was another's replica.

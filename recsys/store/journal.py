@@ -6,9 +6,10 @@ was never acknowledged, and goes with the next append.
 
 import base64
 import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -37,22 +38,48 @@ class FileJournal:
         self._path, self._ring = path, ring
 
     def note(self, *entries: JournalEntry) -> None:
-        """Append the entries durably."""
+        """Append the entries durably: all of them or none.
+
+        Tested by: tests/recsys/store/test_journal.py::test_entries_that_did_not_fit_on_the_disk_are_not_there
+        """
         if not entries:
             return
-        sealed = (self._ring.seal(Purpose.JOURNAL, _written(entry), CONTEXT) for entry in entries)
-        lines = b"".join(base64.b64encode(each) + b"\n" for each in sealed)
+        lines = self._lines(entries)
         with file_errors("the journal of suppressions"), _locked(self._path) as file:
-            os.ftruncate(file, _end(file))
-            _write(file, lines)
-            os.fsync(file)
+            _append(file, lines)
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
-        """The entries behind this place, oldest first, and the place behind the last."""
+    def begin(self, *entries: JournalEntry) -> None:
+        """Append those of customers who have no entry yet, while nobody else can write."""
+        if not entries:
+            return
+        with file_errors("the journal of suppressions"), _locked(self._path) as file:
+            there = {entry.user_key for entry in self.entries()[0]}
+            missing = [entry for entry in entries if entry.user_key not in there]
+            if missing:
+                _append(file, self._lines(missing))
+
+    def has(self, place: str) -> bool:
+        """Whether the line that the place names is here."""
+        with file_errors("the journal of suppressions"):
+            return self._path.exists() and _content(self._path, place)[0] > 0
+
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
+        """The entries behind this place, oldest first, and the place behind the last.
+
+        Guarantees:
+            - A place in a journal that was lost is none in the one that was made anew, however long their lines are.
+
+        Tested by: tests/recsys/store/test_journal.py::test_a_place_in_another_journal_is_none_of_this_one
+        """
         with file_errors("the journal of suppressions"):
             begin, content = _content(self._path, after) if self._path.exists() else (0, b"")
-        end = content.rfind(b"\n") + 1
-        return tuple(self._read(line) for line in content[:end].splitlines()), begin + end
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        place = _place(begin + sum(map(len, lines[:-1])), lines[-1]) if lines else after if begin else ""
+        return tuple(self._read(line) for line in lines), place
+
+    def _lines(self, entries: Iterable[JournalEntry]) -> bytes:
+        sealed = (self._ring.seal(Purpose.JOURNAL, _written(entry), CONTEXT) for entry in entries)
+        return b"".join(base64.b64encode(each) + b"\n" for each in sealed)
 
     def _read(self, line: bytes) -> JournalEntry:
         try:
@@ -65,13 +92,20 @@ class FileJournal:
             raise ArtifactError(msg) from error
 
 
-def _content(path: Path, after: int) -> tuple[int, bytes]:
-    """What lies behind this place, and the place: the beginning, if no line ends there."""
+def _place(begin: int, line: bytes) -> str:
+    """The place behind the line that begins here: it names the line, for every journal has some line there."""
+    return f"{begin}:{hashlib.sha256(line).hexdigest()}"
+
+
+def _content(path: Path, after: str) -> tuple[int, bytes]:
+    """Where this place is, and what lies behind: the beginning, if that very line is not there."""
+    begin = int(found) if (found := after.partition(":")[0]).isdecimal() else 0
     with path.open("rb") as file:
-        file.seek(max(0, after - 1))
-        begin = after if after and file.read(1) == b"\n" else 0
         file.seek(begin)
-        return begin, file.read()
+        line = file.readline()
+        end = begin + len(line) if after == _place(begin, line) else 0
+        file.seek(end)
+        return end, file.read()
 
 
 @contextmanager
@@ -80,12 +114,24 @@ def _locked(path: Path) -> Iterator[int]:
     is_new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
+        if is_new:
+            sync_directory(path.parent)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
     finally:
         os.close(file)
-    if is_new:
-        sync_directory(path.parent)
+
+
+def _append(file: int, lines: bytes) -> None:
+    """Write the lines durably behind the last whole one; what the disk did not take whole is taken out again."""
+    end = _end(file)
+    os.ftruncate(file, end)
+    try:
+        _write(file, lines)
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
 
 
 def _write(file: int, data: bytes) -> None:

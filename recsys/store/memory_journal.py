@@ -16,10 +16,23 @@ class MemoryJournal:
         """Append the entries, each with the request as it came."""
         self._entries += [replace(entry, request=_as_it_came(entry.request)) for entry in entries]
 
-    def entries(self, after: int = 0) -> tuple[tuple[JournalEntry, ...], int]:
+    def begin(self, *entries: JournalEntry) -> None:
+        """Append those of customers who have no entry yet."""
+        there = {entry.user_key for entry in self._entries}
+        self.note(*(entry for entry in entries if entry.user_key not in there))
+
+    def has(self, place: str) -> bool:
+        """Whether this is a place of this journal."""
+        return place in self._places[1:]
+
+    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last."""
-        end = len(self._entries)
-        return tuple(self._entries[after if after <= end else 0 :]), end
+        places = self._places
+        return tuple(self._entries[places.index(after) if after in places else 0 :]), places[-1]
+
+    @property
+    def _places(self) -> list[str]:
+        return ["", *(f"{number}:{id(self)}" for number in range(1, len(self._entries) + 1))]
 
 
 def _as_it_came(request: ErasureRequest) -> ErasureRequest:

@@ -7,11 +7,11 @@ from typing import Self
 
 from recsys.errors import CacheUnavailableError, StateError
 from recsys.store.cache_names import EPOCH
-from recsys.store.checked_wire import HISTORY, CheckedWire
+from recsys.store.checked_wire import ANOTHER, HISTORY, CheckedWire
 from recsys.store.primary import Primary
 from recsys.store.redis_address import RedisAddress
 from recsys.store.redis_members import Kind, Member
-from recsys.store.server_run import run_of
+from recsys.store.server_run import Run, run_of
 from recsys.store.wire import Answer, Taker, Wire, encode, unavailable
 
 MAX_WAITING = 10_000
@@ -26,8 +26,7 @@ SETTLED_SECONDS = 1.0
 CONNECT_SECONDS = 2.0
 
 LOOK_SECONDS = 0.5
-"""Between two looks whether a server that others can replace is still the one to be asked: without a request it would
-not say."""
+"""Between two looks whether the server is still the one to be asked, and the same: unasked it does not say."""
 
 
 class PipelinedRedis:
@@ -97,26 +96,26 @@ class PipelinedRedis:
 
     async def _live_once(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect, greet, and serve until the connection is gone."""
-        kind = CheckedWire if self._primary else Wire
+        kind = Wire if self._address.path else CheckedWire
         wire = kind(loop, timeout=self._timeout, max_waiting=self._max_waiting)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._connect(loop, wire)
-                self.server_id = await self._greet(wire)
-            self._wire = wire
-            await self._stay(wire)
+                run = await self._greet(wire)
+            self.server_id, self._wire = run.identity, wire
+            await self._stay(wire, run)
         finally:
             self._wire, self.server_id = None, None
             wire.drop("a connection that was closed")
 
-    async def _stay(self, wire: Wire) -> None:
-        """Return once the connection is gone; one of several servers may have to be left though it answers."""
-        if self._primary is None:
-            await wire.lost
+    async def _stay(self, wire: Wire, run: Run) -> None:
+        """Return once the connection is gone; a server may have to be left, or greeted anew, though it answers."""
         while not wire.lost.done():
             await asyncio.wait([wire.lost], timeout=LOOK_SECONDS)
             with suppress(CacheUnavailableError):
-                await wire.send(_get(EPOCH.encode()))
+                await wire.send(_get(EPOCH.encode()))  # an error, if it lies elsewhere by now
+                if run.line not in (await wire.send(HISTORY) or b"").splitlines():
+                    wire.drop(ANOTHER)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
         address = self._address
@@ -130,15 +129,15 @@ class PipelinedRedis:
         """Where the server is; those who are asked for it may keep a thread waiting, not the loop."""
         return await asyncio.to_thread(self._primary.find) if self._primary else self._address.place
 
-    async def _greet(self, wire: Wire) -> str:
-        """The identity of the server, once it has let us in."""
+    async def _greet(self, wire: Wire) -> Run:
+        """Which run of which server it is, once it has let us in."""
         for request in self._address.greeting():
             await wire.send(encode(request))
         server, history = await wire.send(encode(("INFO", "server"))), await wire.send(HISTORY)
         run = run_of((server or b"") + (history or b""), mode=self._mode)
         if isinstance(wire, CheckedWire):
             wire.history = run.line
-        return run.identity
+        return run
 
     def _delay(self, attempt: int) -> float:
         longest = min(FIRST_DELAY * 2.0 ** min(attempt, 20), LONGEST_DELAY)

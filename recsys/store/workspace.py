@@ -247,8 +247,9 @@ def _sql_workspace(
 def _keep_out(workspace: Workspace, engine: Engine) -> None:
     """Suppress whoever the journal keeps out and the database does not, because a backup of it was put back."""
     before = read_mark(engine)
+    is_begun = workspace.journal.has(before)
     end = keep_out(workspace.erasures, workspace.journal, now=workspace.clock(), after=before)
-    if not end:
+    if not is_begun:  # it is new, or was lost, or what began it died before the mark was set
         begin_journal(workspace.erasures, workspace.journal)
     if end != before:
         write_mark(engine, end)

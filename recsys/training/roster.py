@@ -1,4 +1,4 @@
-"""Which customers a version was made with: committed to in its manifest, and listed nowhere."""
+"""Which customers a version was made with, or may have been: committed to in its manifest, and listed nowhere."""
 
 import secrets
 
@@ -10,7 +10,10 @@ SALT_BYTES = 16
 
 
 def roster_of_sum(stores: TrainingStores, sum_id: str) -> dict[str, Json]:
-    """The roster of everybody who is in the sum now, for the manifest of a version that was made from it.
+    """The roster of everybody who is in the sum, for the manifest of a version that was made from it.
+
+    Who left the sum by an objection, a restriction or a correction is in it, too, until they are erased: their emptied
+    term is how the versions of before are found. So the version was made without some of those in its roster.
 
     Guarantees:
         - The manifest tells neither who, nor how many; the installation can tell of everybody whether they are in.

@@ -59,3 +59,4 @@ def test_a_part_leaves_the_figures_of_the_others_and_says_what_it_measured(
     written = json.loads((report.RESULTS / "made_up.json").read_text())
     assert written["figures"] == {"a": 1.0, "b": 2.0}
     assert written["parts"] == {"one": before, "two": f"{before}-dirty"}
+    assert "commit" not in written

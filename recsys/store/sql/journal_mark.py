@@ -8,14 +8,14 @@ from recsys.store.sql.tables import installation
 MARK = "journal_mark"
 
 
-def read_mark(engine: Engine) -> int:
-    """The place; 0 if it never was compared."""
+def read_mark(engine: Engine) -> str:
+    """The place; empty if it never was compared."""
     with engine.connect() as connection:
-        return int(connection.scalar(select(installation.c.value).where(installation.c.name == MARK)) or 0)
+        return connection.scalar(select(installation.c.value).where(installation.c.name == MARK)) or ""
 
 
-def write_mark(engine: Engine, place: int) -> None:
+def write_mark(engine: Engine, place: str) -> None:
     """Keep the place."""
     with writing(engine) as connection:
         connection.execute(installation.delete().where(installation.c.name == MARK))
-        connection.execute(installation.insert().values(name=MARK, value=str(place)))
+        connection.execute(installation.insert().values(name=MARK, value=place))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from pipelines.erase import desk
 from recsys.store.workspace import Workspace
 from tests.recsys.erasure.shop import ADA, Shop, open_sqlite, with_cache
 from tests.recsys.training.shop import seeded
@@ -81,6 +82,16 @@ def ask(state_dir: Path, day: int, moment: Moment | None) -> None:
         if moment is not None:
             arm(workspace, moment)
         Shop(workspace, seeded(day)).ask(ADA)
+
+
+def cancel(state_dir: Path, day: int, moment: Moment | None) -> None:
+    """Cancel the one request at the desk, to the moment or to the end."""
+    with open_sqlite(state_dir, day=day) as opened:
+        workspace = with_cache(opened)
+        if moment is not None:
+            arm(workspace, moment)
+        [request] = workspace.erasures.requests()
+        desk(workspace).cancel(request.request_id)
 
 
 def work_in_a_process(state_dir: Path, day: int, moment: Moment | None = None) -> int:

@@ -17,8 +17,9 @@ from recsys.errors import StateLockedError
 from recsys.evidence.chain import verify_chain
 from recsys.models.gram import GramSum
 from recsys.types import ErasureState, ModelStatus, UserKey
-from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, ask, in_a_process, work_in_a_process
+from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, ask, cancel, in_a_process, work_in_a_process
 from tests.recsys.erasure.shop import ADA, BEN, Shop, assert_forgotten, open_sqlite, sum_without, with_cache
+from tests.recsys.erasure.test_restored import DATABASE, put_back
 from tests.recsys.training.shop import seeded
 
 pytestmark = [pytest.mark.slow, pytest.mark.service]
@@ -154,6 +155,21 @@ def test_a_desk_that_was_killed_leaves_the_customer_suppressed_and_in_the_journa
         assert {(entry.user_key, entry.request.request_id) for entry in entries} == {
             (shop.key(ADA), request.request_id)
         }
+
+
+@pytest.mark.parametrize("moment", [Moment("journal", "note", AFTER), Moment("erasures", "cancel", WITHIN)], ids=str)
+def test_a_cancel_that_was_killed_lets_nobody_in_who_is_erased_then(
+    trained_directory: Path, asked: Asked, tmp_path: Path, moment: Moment
+) -> None:
+    state_dir = Path(shutil.copytree(asked.state_dir, tmp_path / "state"))
+    assert in_a_process(cancel, state_dir, 2, moment) == KILLED
+    assert work_in_a_process(state_dir, 3) == 0
+    put_back(state_dir, trained_directory / DATABASE)
+    with open_sqlite(state_dir, day=4) as workspace:
+        shop = Shop(with_cache(workspace), seeded(4))
+        assert not shop.recommender.recommend(ADA).personalized
+        shop.work()
+        assert_forgotten(shop, ADA)
 
 
 def test_two_workers_at_once_finish_everything_once(asked: Asked, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.routes.erasures import lineage_of
 from pipelines.erase import desk, preview, prove_roster, worker
 from recsys.erasure.lineage import lineage, roster_of
 from recsys.errors import ArtifactError, NotFoundError
@@ -16,6 +17,7 @@ from recsys.store.workspace import open_workspace
 from recsys.training.terms import TrainConfig
 from recsys.types import Trainer
 from tests.recsys.erasure.shop import ADA, BEN, LOG, NOBODY, Shop, live
+from tests.recsys.serving.shop import purchase
 from tests.recsys.training.shop import LOUD
 
 
@@ -85,10 +87,31 @@ def test_the_lineage_names_every_version_and_place_before_and_after(shop: Shop) 
     }
     assert (before["history"], before["terms"], "lists" in before["cache"]) == (True, 2, True)
 
-    request = shop.erase(ADA)
-    after: Any = lineage(shop.workspace, shop.key(ADA), request)
+    shop.erase(ADA)
+    after: Any = lineage(shop.workspace, shop.key(ADA))
     assert {each["version"] for each in after["versions"]} == {first, candidate}
     assert (after["history"], after["terms"], after["suppressed"], "lists" in after["cache"]) == (False, 0, True, False)
+
+
+def test_the_lineage_of_who_came_back_names_the_versions_of_before(memory_shop: Shop) -> None:
+    settings = Settings(backups="nightly:35")
+    shop = Shop(replace(memory_shop.workspace, settings=settings), memory_shop.entropy)
+    first = live(shop)
+    shop.erase(ADA)
+    desk(shop.workspace).consent(ADA)
+    shop.workspace.clock.now += timedelta(days=100)  # type: ignore[attr-defined]
+    shop.recommender.record({ADA: [purchase("new", "i00")]})
+    back: Any = preview(shop.workspace, ADA)
+    day = f"{shop.workspace.clock() + timedelta(days=35):%Y-%m-%d}"
+    assert back["backups"] == [{"name": "nightly", "kept_until": day}]
+    assert [each["version"] for each in back["versions"]] == [first]
+
+    again, _ = shop.ask(ADA)
+    asked: Any = lineage_of(shop.workspace, again.request_id)
+    assert asked == preview(shop.workspace, ADA)
+    assert [each["version"] for each in asked["versions"]] == [first]
+    day = f"{again.received_at + timedelta(days=35):%Y-%m-%d}"
+    assert asked["backups"] == [{"name": "nightly", "kept_until": day}]
 
 
 def test_nobody_is_nowhere(memory_shop: Shop) -> None:

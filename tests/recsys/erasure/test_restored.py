@@ -1,7 +1,9 @@
 """A database that was put back from a backup of before an erasure, and customers who come back themselves."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,48 @@ def test_who_was_suppressed_before_there_was_a_journal_is_in_it_from_the_first_s
         assert (entry.user_key, entry.request.request_id) == (shop.key(ADA), request.request_id)
 
 
+def test_an_old_database_is_held_against_the_whole_of_a_journal_that_was_made_anew(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    with open_sqlite(state_dir, day=1) as workspace:
+        Shop(workspace, seeded(1)).ask(EVE)
+    with open_sqlite(state_dir, day=2):
+        pass  # the database knows the journal up to here
+    backup = Path(shutil.copy(state_dir / DATABASE, tmp_path / "backup"))
+    with open_sqlite(state_dir, day=3) as workspace:
+        shop = Shop(workspace, seeded(3))
+        for user in LOG.users[:6]:
+            shop.ask(user)
+    (state_dir / "suppressions.journal").unlink()
+    with open_sqlite(state_dir, day=4):
+        pass  # the journal is made anew, in the order of keys
+    put_back(state_dir, backup)
+    with open_sqlite(state_dir, day=5) as workspace:
+        shop = Shop(workspace, seeded(5))
+        assert all(workspace.histories.state(shop.key(user)).suppressed for user in (*LOG.users[:6], EVE))
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_journal_whose_beginning_was_cut_short_is_completed(state_dir: Path, *, is_marked: bool) -> None:
+    with open_sqlite(state_dir, day=1) as workspace:
+        shop = Shop(workspace, seeded(1))
+        for user in (ADA, BEN, EVE):
+            shop.ask(user)
+    if is_marked:
+        with open_sqlite(state_dir, day=2):
+            pass
+    journal = state_dir / "suppressions.journal"
+    journal.unlink()
+    with open_sqlite(state_dir, day=3) as workspace:
+        assert len(workspace.journal.entries()[0]) == 3
+    # As the power leaves it that goes between the lines, before the database has its mark.
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:1]))
+    with open_sqlite(state_dir, day=4) as workspace:
+        shop = Shop(workspace, seeded(4))
+        entries, _ = workspace.journal.entries()
+        assert sorted(each.user_key for each in entries) == sorted(map(shop.key, (ADA, BEN, EVE)))
+
+
 def test_a_request_is_not_acknowledged_before_it_is_in_the_journal(memory_shop: Shop) -> None:
     class Full(MemoryJournal):
         def note(self, *entries: JournalEntry) -> None:
@@ -128,9 +172,62 @@ def test_the_same_journal_again_changes_nothing(memory_shop: Shop) -> None:
     workspace = memory_shop.workspace
     memory_shop.erase(ADA)
     before = workspace.erasures.requests()
+    _, end = workspace.journal.entries()
     for _ in range(2):
-        assert keep_out(workspace.erasures, workspace.journal, now=workspace.clock()) == 1
+        assert keep_out(workspace.erasures, workspace.journal, now=workspace.clock()) == end
     assert workspace.erasures.requests() == before
+
+
+@pytest.mark.parametrize("way", ["cancel", "consent"])
+def test_who_is_let_in_while_a_process_starts_is_not_suppressed_again(memory_shop: Shop, way: str) -> None:
+    workspace = memory_shop.workspace
+    let_in: Callable[[], object]
+    if way == "consent":
+        memory_shop.erase(ADA)
+        let_in = partial(desk(workspace).consent, ADA)
+    else:
+        let_in = partial(desk(workspace).cancel, memory_shop.ask(ADA)[0].request_id)
+    memory_shop.ask(BEN)
+    journal: Any = After(workspace.journal, "entries", let_in)
+    keep_out(workspace.erasures, journal, now=workspace.clock())
+    assert workspace.erasures.holding(memory_shop.key(ADA)) is None
+    assert not workspace.histories.state(memory_shop.key(ADA)).suppressed
+    assert workspace.histories.state(memory_shop.key(BEN)).suppressed
+
+
+def test_who_cancels_while_a_process_suppresses_them_again_is_let_in_at_the_next_start_too(memory_shop: Shop) -> None:
+    workspace = memory_shop.workspace
+    journal, key = MemoryJournal(), memory_shop.key(ADA)
+    request, _ = memory_shop.ask(ADA)
+    desk(workspace).cancel(request.request_id)
+    journal.note(JournalEntry(user_key=key, request=request))
+
+    def let_in() -> None:
+        [(again, _)] = workspace.erasures.pending()
+        desk(replace(workspace, journal=journal)).cancel(again.request_id)
+
+    erasures: Any = After(workspace.erasures, "suppress", let_in)
+    for _ in range(2):
+        keep_out(erasures, journal, now=workspace.clock())
+        assert workspace.erasures.holding(key) is None
+
+
+class After:
+    """A port, after whose first call of a method another process does something."""
+
+    def __init__(self, port: object, method: str, then: Callable[[], object]) -> None:
+        self._port, self._method, self._then = port, method, [then]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            if self._then:
+                self._then.pop()()
+            return result
+
+        return called if name == self._method else method
 
 
 # A fresh consent.

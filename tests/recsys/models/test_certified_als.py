@@ -110,6 +110,12 @@ def test_more_columns_than_allowed_are_refused() -> None:
         certified_als(tastes(), catalogue(90), weights=WEIGHTS, n_factors=3)
 
 
+@pytest.mark.parametrize("n_customers", [0, 1])
+def test_purchases_of_nothing_are_refused(n_customers: int) -> None:
+    with pytest.raises(InputError, match="expected purchases to train on"):
+        certified_als(sp.csr_matrix((n_customers, 4)), ("a", "b", "c", "d"), n_factors=2)
+
+
 def test_a_shop_that_is_too_large_is_refused_before_it_is_tried() -> None:
     rows = np.arange(LARGEST_TABLES // 512**2)
     purchased = sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, rows % 512)))

@@ -137,7 +137,7 @@ def test_the_norm_outside_is_that_of_the_whole_matrix(problem: Problem, found: O
     seen = norm(outside)
     largest = np.linalg.norm(whole, 2)
     assert seen.seen == pytest.approx(largest)
-    assert seen.bound >= largest
+    assert seen.bound >= largest * (1 - 1e-12)  # but for rounding, which differs by machine
     back = np.array([outside.by_customers(row) for row in np.eye(problem.bought.shape[0])])
     np.testing.assert_allclose(whole, back.T, atol=1e-10)
 

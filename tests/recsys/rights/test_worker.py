@@ -11,6 +11,8 @@ from pipelines.erase import subject_desk
 from recsys.data.corrections import Corrected, CorrectionStatus, moves_between
 from recsys.data.history import History, event_digest
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
+from recsys.erasure.lineage import roster_proof
+from recsys.errors import StateLockedError
 from recsys.models.customer import pack_term, unpack_term
 from recsys.rights.desk import Wanted
 from recsys.rights.worker import SubjectWorker
@@ -110,7 +112,8 @@ def test_a_worker_that_died_after_the_release_is_followed_by_one_that_withdraws(
             return getattr(self.workspace.registry, name)
 
     class Stores:
-        subjects, sums, registry = shop.workspace.subjects, shop.workspace.sums, Dying(shop.workspace)
+        erasures, subjects, sums = shop.workspace.erasures, shop.workspace.subjects, shop.workspace.sums
+        registry = Dying(shop.workspace)
 
     with pytest.raises(KeyboardInterrupt):
         SubjectWorker(
@@ -134,6 +137,27 @@ def test_an_erasure_after_an_objection_subtracts_nobody_twice(shop: Shop) -> Non
     assert first in shop.outcomes(request)
     assert shop.workspace.subjects.of_customer(shop.key(ADA)) == ()
     assert shop.receipt(request)["steps"]["erased"]["requests"] == "destroyed"
+
+
+def test_who_objected_before_a_version_was_made_is_on_its_roster_and_after_their_erasure_too(shop: Shop) -> None:
+    limit(shop, ADA)
+    work(shop)
+    for _ in range(2):
+        for version in shop.workspace.registry.versions()[:2]:
+            assert roster_proof(shop.workspace, version, shop.key(ADA))["is_in"] is True
+        shop.erase(ADA)
+    assert roster_proof(shop.workspace, shop.workspace.registry.versions()[-1], shop.key(ADA))["is_in"] is False
+
+
+def test_while_a_worker_of_erasures_is_at_it_no_sum_is_changed(shop: Shop) -> None:
+    whole = content(shop)
+    limit(shop, ADA)
+    with shop.workspace.erasures.working(), pytest.raises(StateLockedError):
+        work(shop)
+    assert content(shop).to_bytes() == whole.to_bytes()
+    work(shop)
+    shop.erase(BEN)  # the lock is free again
+    assert content(shop).to_bytes() == sum_without(whole, [ADA, BEN]).to_bytes()
 
 
 def test_a_private_model_stays_and_its_sum_is_without_the_customer() -> None:

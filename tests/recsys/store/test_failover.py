@@ -217,20 +217,57 @@ def test_a_primary_that_was_a_replica_meanwhile_is_another_under_the_same_run_id
     run_id, identity = one.said("server", "run_id"), shop.cache.identity()
     until(lambda: two.ask("EXISTS", shop.cache.name(BEN)) == 1)
     two.ask("REPLICAOF", "NO", "ONE")
-    assert shop.erase(BEN)
 
-    one.ask("REPLICAOF", "127.0.0.1", two.port)
-    until(lambda: one.said("replication", "master_link_status") == "up")
-    with pytest.raises(CacheUnavailableError, match="expected the primary"):
-        shop.cache.identity()
-    one.ask("REPLICAOF", "NO", "ONE")
+    acknowledged: list[UserKey] = []
 
-    assert one.said("server", "run_id") == run_id
-    assert shop.has_list(BEN)  # the list is back
-    assert shop.cache.identity() != identity
-    assert not shop.fence.is_certified()
-    shop.certify()
+    def change_places() -> None:
+        assert shop.erase(BEN)
+        acknowledged.append(BEN)
+        one.ask("REPLICAOF", "127.0.0.1", two.port)
+        until(lambda: one.said("replication", "master_link_status") == "up")
+        with pytest.raises(CacheUnavailableError, match="expected the primary"):
+            shop.cache.identity()
+        one.ask("REPLICAOF", "NO", "ONE")
+        assert one.said("server", "run_id") == run_id
+        assert shop.has_list(BEN)  # the list is back
+        assert shop.cache.identity() != identity
+        assert not shop.fence.is_certified()
+
+    async def check() -> None:
+        async with window(shop) as page:
+            assert await page.serves_in_the_end(BEN)
+            change = asyncio.create_task(asyncio.to_thread(change_places))
+            while not change.done():
+                assert not (acknowledged and await page.serves(BEN))
+                await asyncio.sleep(0.005)
+            await change
+            assert not await page.serves(BEN)
+            await asyncio.to_thread(shop.certify)
+            assert not await page.serves(BEN)
+
+    run(check())
     assert shop.cache.get(BEN) == TOMBSTONE
+
+
+def test_the_first_replica_of_a_server_puts_no_end_to_the_fast_path(
+    tmp_path: Path, stack: ExitStack, open_shop: OpenShop
+) -> None:
+    one, two = (started(Server(tmp_path / name, dict(QUICK)), stack) for name in ("one", "two"))
+    shop = open_shop(f"redis://127.0.0.1:{one.port}")
+
+    def attach() -> None:
+        two.ask("REPLICAOF", "127.0.0.1", one.port)
+        until(lambda: two.said("replication", "master_link_status") == "up")
+        shop.certify()
+        shop.publish(ANN)
+
+    async def check() -> None:
+        async with window(shop) as page:
+            assert await page.serves_in_the_end(ANN)
+            await asyncio.to_thread(attach)
+            assert await page.serves_in_the_end(ANN)
+
+    run(check())
 
 
 def test_a_primary_that_hangs_is_left_and_what_it_holds_counts_no_more(pair: Pair, open_shop: OpenShop) -> None:

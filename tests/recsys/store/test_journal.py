@@ -1,5 +1,7 @@
 """The journal of suppressions: what outlives a backup of the database."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,23 +39,71 @@ def test_entries_come_back_in_their_order_with_the_requests_as_they_came(
 def test_reading_goes_on_from_a_place_and_from_the_beginning_if_there_is_no_such_place(
     journal: Journal, erasure_request: ErasureRequest
 ) -> None:
-    assert journal.entries() == ((), 0)
+    assert journal.entries() == ((), "")
     journal.note(entry(erasure_request, 1))
     _, place = journal.entries()
     journal.note(entry(erasure_request, 2))
     later, end = journal.entries(place)
     assert [each.request.request_id for each in later] == ["r2"]
     assert journal.entries(end) == ((), end)
-    assert len(journal.entries(end + 1)[0]) == 2
+    for none in ("0", "1", "999", f"9{end}", end + "0", "x"):
+        assert journal.entries(none) == (journal.entries()[0], end)
 
 
-def test_a_place_within_a_line_is_none_of_this_journal(
-    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+def test_it_has_the_places_that_it_gave_and_no_others(journal: Journal, erasure_request: ErasureRequest) -> None:
+    places = [journal.entries()[1]]
+    for number in (1, 2):
+        journal.note(entry(erasure_request, number))
+        places.append(journal.entries()[1])
+    assert [journal.has(place) for place in (*places, "1")] == [False, True, True, False]
+
+
+def test_to_begin_notes_who_has_no_entry_yet_and_leaves_who_was_let_in(
+    journal: Journal, erasure_request: ErasureRequest
+) -> None:
+    lifted = entry(erasure_request, 2, lifted=True)
+    journal.note(lifted)
+    for _ in range(2):
+        journal.begin(*(entry(erasure_request, number) for number in (1, 2, 3)))
+    assert journal.entries()[0] == (lifted, entry(erasure_request, 1), entry(erasure_request, 3))
+
+
+def test_entries_that_did_not_fit_on_the_disk_are_not_there(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = FileJournal(tmp_path / "journal", ring)
-    journal.note(entry(erasure_request, 1), entry(erasure_request, 2))
-    _, end = journal.entries()
-    assert [len(journal.entries(place)[0]) for place in (1, end // 2 - 1, end - 1, end, end + 1)] == [2, 2, 2, 0, 2]
+    journal.note(entry(erasure_request, 1))
+    before = (tmp_path / "journal").read_bytes()
+    fill_the_disk(monkeypatch, after=1000)
+    with pytest.raises(StorageError):
+        journal.note(*(entry(erasure_request, number) for number in (2, 3, 4)))
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Let the next write take so many bytes, and every other none."""
+    write, room = os.write, [after]
+
+    def writes(file: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return write(file, data[: room.pop()])
+
+    monkeypatch.setattr("recsys.store.journal.os.write", writes)
+
+
+def test_a_place_in_another_journal_is_none_of_this_one(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    """Their lines are of one length, so that a place of bytes alone would be the end of a line in both."""
+    lost, anew = FileJournal(tmp_path / "lost", ring), FileJournal(tmp_path / "anew", ring)
+    lost.note(entry(erasure_request, 1))
+    _, place = lost.entries()
+    anew.note(entry(erasure_request, 2), entry(erasure_request, 3))
+    assert (tmp_path / "anew").stat().st_size == 2 * (tmp_path / "lost").stat().st_size
+    assert [each.request.request_id for each in anew.entries(place)[0]] == ["r2", "r3"]
+    old_mark = str((tmp_path / "lost").stat().st_size)
+    assert len(anew.entries(old_mark)[0]) == 2
 
 
 @pytest.mark.parametrize("cut", [1, 10, 5000])
