@@ -61,7 +61,6 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
     subject_desk = SubjectDesk(
         pseudonyms=workspace.keys,
         subjects=workspace.subjects,
-        histories=workspace.histories,
         catalogue=workspace.catalogue,
         exports=workspace.exports,
         fence=workspace.fence,

@@ -61,7 +61,6 @@ def subject_desk(workspace: Workspace) -> SubjectDesk:
     return SubjectDesk(
         pseudonyms=workspace.pseudonyms,
         subjects=workspace.subjects,
-        histories=workspace.histories,
         catalogue=workspace.catalogue,
         exports=workspace.exports,
         fence=workspace.fence,

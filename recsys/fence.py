@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
 
+from recsys.data.subject_request import LIMITS
 from recsys.errors import CacheUnavailableError
 from recsys.ports import Cache, Erasures, Fences, SubjectRequests
 from recsys.types import Fence, FenceState, UserKey
@@ -68,12 +69,20 @@ class CacheFence:
         return not keys or self._promise(lambda: self._cache.forget(keys))
 
     def unbury(self, user_key: UserKey) -> None:
-        """Let lists of a customer be kept again who is suppressed in the record no longer; a dead cache needs nothing.
+        """Let lists of a customer be kept again, unless something in the record still rules them out.
 
-        A tombstone that stays costs time and nothing else: the record is asked, and the list computed.
+        A tombstone that stays, as where the cache is dead, costs time and nothing else: the record is asked, and the
+        list computed.
+
+        Raises:
+            StorageError: the record does not answer.
         """
+        if self._is_kept_out(user_key):
+            return
         with suppress(CacheUnavailableError):
             self._cache.unbury(user_key)
+        if self._is_kept_out(user_key):  # a promise was made meanwhile, and this may have taken its tombstone
+            self.bury(user_key)
 
     def is_certified(self) -> bool:
         """Whether this run of the cache's server is certified, and holds the epoch.
@@ -98,6 +107,12 @@ class CacheFence:
         if not self._is_certified(identity):  # whoever changed the fence did not certify
             raise _busy()
         return True
+
+    def _is_kept_out(self, user_key: UserKey) -> bool:
+        """Whether an erasure, an objection or a restriction holds."""
+        if self._erasures.holding(user_key) is not None:
+            return True
+        return any(request.kind in LIMITS for request in self._subjects.of_customer(user_key))
 
     def _promise(self, tell: Callable[[], str]) -> bool:
         # The record was changed before; the fence is read after the server was told. So either the server that is

@@ -137,4 +137,7 @@ class DsrRequests(Protocol):
         """Those with callbacks that were not told of an end yet, oldest first."""
 
     def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
-        """Note the status, and write each body to the outbox for its URL: one transaction; told before, nothing."""
+        """Note the status, and write each body to the outbox for its URL: one transaction; told before, nothing.
+
+        An end is the last that callbacks are told: the request keeps their URLs no longer.
+        """

@@ -117,7 +117,8 @@ def show_request(serving: Serving, subject_request_id: DsrId) -> Response:
 def cancel_request(serving: Serving, subject_request_id: DsrId) -> Response:
     """The acknowledgement, signed; it works while nothing is made or destroyed.
 
-    A file is made no more; an erasure is taken back, as by `POST /v1/erasures/{request_id}/cancel`.
+    A file is made no more; an erasure is taken back, as by `POST /v1/erasures/{request_id}/cancel`, unless somebody had
+    asked for it before.
     """
     request = serving.dsr_desk.cancel(subject_request_id)
     answer = DsrCancelled(

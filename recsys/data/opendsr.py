@@ -55,6 +55,8 @@ class DsrRequest:
     kind: DsrType
     ours: str
     """The id of the erasure or the export that it became."""
+    joined: bool = False
+    """Whether the erasure was there before, asked for by somebody else."""
     content: str
     """A keyed digest of whom and what it asks for: the same id must not come again for something else."""
     received_at: datetime

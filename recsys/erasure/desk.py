@@ -99,9 +99,7 @@ class ErasureDesk:
             NotFoundError: no such request.
             ErasureConflictError: something was destroyed already; nothing changed.
         """
-        user_key = self._cancelled(request_id)
-        if self._erasures.holding(user_key) is None:
-            self._fence.unbury(user_key)
+        self._fence.unbury(self._cancelled(request_id))
         return self._erasures.request(request_id)
 
     def consent(self, user_id: str) -> ErasureRequest | None:

@@ -39,7 +39,10 @@ class Webhooks(Protocol):
         """Messages whose time has come, those that wait longest first; none that was given up."""
 
     def delivered(self, delivery_id: str) -> None:
-        """Forget a message that was taken; doing it again changes nothing."""
+        """Forget a message that was taken; doing it again changes nothing.
+
+        The URL of a callback (OpenDSR) goes with the last message to it, once no request is followed there.
+        """
 
     def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
         """Note an attempt; the next is at this time, or never (None) unless somebody asks for it."""

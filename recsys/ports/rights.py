@@ -168,7 +168,8 @@ class SubjectRequests(Protocol):
     def limit(self, request: SubjectRequest, user_key: UserKey) -> SubjectRequest:
         """Record an objection or a restriction, in one transaction: the moment of acknowledgement.
 
-        The customer's earlier one of this kind comes back if there is one. Of an erased customer nothing is written.
+        The customer's earlier one of this kind comes back if there is one. Of a customer of whom something
+        was destroyed nothing is written; while the erasure can be cancelled, it is.
         """
 
     def lift(self, user_key: UserKey, kind: SubjectKind) -> None:

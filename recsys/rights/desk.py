@@ -15,7 +15,7 @@ from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.fence import CacheFence
 from recsys.identifiers import check_event_id
 from recsys.intake import Exports
-from recsys.ports import Catalogue, Histories, Pseudonyms, SubjectRequests
+from recsys.ports import Catalogue, Pseudonyms, SubjectRequests
 from recsys.types import UserKey
 
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
@@ -41,7 +41,6 @@ class SubjectDesk:
         *,
         pseudonyms: Pseudonyms,
         subjects: SubjectRequests,
-        histories: Histories,
         catalogue: Catalogue,
         exports: Exports,
         fence: CacheFence,
@@ -50,7 +49,6 @@ class SubjectDesk:
         """A desk over these stores."""
         self._pseudonyms = pseudonyms
         self._subjects = subjects
-        self._histories = histories
         self._catalogue = catalogue
         self._exports = exports
         self._fence = fence
@@ -84,8 +82,7 @@ class SubjectDesk:
         """
         user_key = self._pseudonyms.user_key(user_id)
         self._subjects.lift(user_key, kind)
-        if not self._histories.state(user_key).suppressed:
-            self._fence.unbury(user_key)
+        self._fence.unbury(user_key)
 
     def rectify(self, user_id: str, wanted: Sequence[Wanted]) -> tuple[CorrectionStatus, ...]:
         """What became of each correction, in order; the next answer goes by those that were made.
@@ -102,7 +99,7 @@ class SubjectDesk:
         made = self._rectified(user_key, [one for one in usable if one is not None])
         if made is None:
             return (CorrectionStatus.RESTRICTED,) * len(wanted)
-        if made.changed:
+        if made.statuses:  # also where nothing changed: whoever changed it may have died before the cache was told
             self._fence.forget([user_key])
         statuses = iter(made.statuses)
         return tuple(CorrectionStatus.INVALID if one is None else next(statuses) for one in usable)

@@ -64,7 +64,8 @@ class DsrDesk:
         try:  # before anything is done: the id may have come for somebody else
             return same_request(self._dsr.request(subject_request_id), asked)
         except NotFoundError:
-            return self._dsr.create(replace(asked, ours=self._ours(kind, user_id)))
+            ours, joined = self._ours(kind, user_id)
+            return self._dsr.create(replace(asked, ours=ours, joined=joined))
 
     def request_of(self, subject_request_id: str) -> DsrRequest:
         """The request, or NotFoundError."""
@@ -81,11 +82,12 @@ class DsrDesk:
 
         Raises:
             NotFoundError: there is none of this id.
-            ErasureConflictError: something is destroyed, or the file is made; nothing changed.
+            ErasureConflictError: something is destroyed, the file is made, or somebody else asked for the erasure;
+                nothing changed.
         """
         request = self._dsr.request(subject_request_id)
         if request.kind is DsrType.ERASURE:
-            self._desk.cancel(request.ours)
+            self._cancel_erasure(request)
         elif self.status(request) is DsrStatus.COMPLETED:
             msg = "expected a request for a file that is not made yet, got one that is completed; fetch or delete it"
             raise ErasureConflictError(msg)
@@ -104,11 +106,21 @@ class DsrDesk:
             self._dsr.tell(request.subject_request_id, status, bodies)
         return len(changed)
 
-    def _ours(self, kind: DsrType, user_id: str) -> str:
+    def _cancel_erasure(self, request: DsrRequest) -> None:
+        if request.joined and self.status(request) is not DsrStatus.CANCELLED:
+            msg = (
+                "expected a request that its erasure was made for, got one that joined an erasure which somebody had "
+                f"asked for before; if they agree, cancel erasure {request.ours} itself"
+            )
+            raise ErasureConflictError(msg)
+        self._desk.cancel(request.ours)
+
+    def _ours(self, kind: DsrType, user_id: str) -> tuple[str, bool]:
+        """The id of what it becomes, and whether that was there before: an erasure that is new comes with its salt."""
         if kind is DsrType.ERASURE:
-            request, _ = self._desk.request(user_id, reason=REASON)
-            return request.request_id
-        return self._files.ask(user_id).export_id
+            request, salt = self._desk.request(user_id, reason=REASON)
+            return request.request_id, not salt
+        return self._files.ask(user_id).export_id, False
 
     def _content(self, subject_request_id: str, kind: DsrType, user_id: str) -> str:
         user_key = self._pseudonyms.user_key(user_id)

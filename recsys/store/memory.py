@@ -8,7 +8,6 @@ from datetime import datetime
 
 from recsys.clock import Clock, utc_now
 from recsys.data.history import EMPTY_HISTORY, History, Merge, Purchases, merge
-from recsys.data.opendsr import DsrRequest
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest
 from recsys.erasure.rules import advanced, cancelled, check_finished, is_erased
 from recsys.evidence.log import Enter
@@ -74,7 +73,6 @@ class MemoryState:
     terms: dict[str, dict[UserKey, bytes]] = field(default_factory=dict)
     requests: dict[str, tuple[ErasureRequest, UserKey]] = field(default_factory=dict)
     subject_requests: dict[str, tuple[SubjectRequest, UserKey]] = field(default_factory=dict)
-    dsr_requests: dict[str, DsrRequest] = field(default_factory=dict)
     holds: dict[UserKey, str] = field(default_factory=dict)
     """The request that keeps each suppressed customer out."""
     warned: set[str] = field(default_factory=set)

@@ -8,6 +8,7 @@ from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, same_request
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
+from recsys.erasure.rules import is_erased
 from recsys.store.memory import MemoryState
 from recsys.store.rules import no_dsr, no_sum, stepped
 from recsys.types import Json, UserKey
@@ -26,7 +27,8 @@ class MemorySubjectRequests:
             earlier = [each for each in self.of_customer(user_key) if each.kind is request.kind]
             if earlier:
                 return earlier[0]
-            if user_key not in self._state.suppressed:
+            held = self._state.holds.get(user_key)
+            if held is None or not is_erased(self._state.request(held)):
                 self._state.subject_requests[request.request_id] = (request, user_key)
         return request
 
@@ -42,10 +44,10 @@ class MemorySubjectRequests:
     ) -> Corrected | None:
         """What `change` made of the history, which is kept with the request; None if the customer is restricted."""
         with self._state.writing:
-            if user_key in self._state.limited(SubjectKind.RESTRICTION):
+            erased = user_key in self._state.suppressed
+            if not erased and user_key in self._state.limited(SubjectKind.RESTRICTION):
                 return None
             nothing = (0, EMPTY_HISTORY)
-            erased = user_key in self._state.suppressed
             revision, history = nothing if erased else self._state.histories.get(user_key, nothing)
             done = change(history)
             if done.changed:
@@ -102,25 +104,29 @@ class MemoryDsrRequests:
     def create(self, request: DsrRequest) -> DsrRequest:
         """The request, kept; the earlier one of this id if there is one."""
         with self._state.writing:
-            earlier = self._state.dsr_requests.setdefault(request.subject_request_id, request)
+            earlier = self._state.outbox.dsr_requests.setdefault(request.subject_request_id, request)
         return same_request(earlier, request)
 
     def request(self, subject_request_id: str) -> DsrRequest:
         """The request, or NotFoundError."""
-        if subject_request_id not in self._state.dsr_requests:
+        if subject_request_id not in self._state.outbox.dsr_requests:
             raise no_dsr()
-        return self._state.dsr_requests[subject_request_id]
+        return self._state.outbox.dsr_requests[subject_request_id]
 
     def followed(self) -> tuple[DsrRequest, ...]:
         """Those with callbacks that were not told of an end yet, oldest first."""
-        return tuple(each for each in self._state.dsr_requests.values() if each.callbacks and each.told not in ENDS)
+        return tuple(
+            each for each in self._state.outbox.dsr_requests.values() if each.callbacks and each.told not in ENDS
+        )
 
     def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
-        """Note the status, and write each body to the outbox for its URL."""
+        """Note the status, and write each body to the outbox for its URL; with an end the URLs are forgotten."""
         with self._state.writing:
             request = self.request(subject_request_id)
             if request.told is status:
                 return
-            self._state.dsr_requests[subject_request_id] = replace(request, told=status)
+            self._state.outbox.dsr_requests[subject_request_id] = replace(
+                request, told=status, callbacks=() if status in ENDS else request.callbacks
+            )
             for url, body in bodies.items():
                 self._state.outbox.write_callback(url, body, self._clock())

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from recsys.clock import Clock, utc_now
-from recsys.store.rules import message, no_dead_letter, no_webhook, promoted
+from recsys.data.opendsr import DsrRequest
+from recsys.store.rules import CALLBACK, message, no_dead_letter, no_webhook, promoted
 from recsys.types import Delivery, Json, Webhook, WebhookEvent
 
 
 @dataclass
 class Outbox:
-    """What webhooks and erasures share, as they share a database elsewhere."""
+    """What webhooks share with what they are told of, as they share a database elsewhere."""
 
     webhooks: dict[str, Webhook] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    dsr_requests: dict[str, DsrRequest] = field(default_factory=dict)
     announced: str | None = None
 
     def write(self, event: WebhookEvent, data: Mapping[str, Json], now: datetime) -> None:
@@ -31,11 +33,19 @@ class Outbox:
 
     def write_callback(self, url: str, body: bytes, now: datetime) -> None:
         """Write a message to this URL, which need not be a webhook that somebody made."""
-        events = frozenset({WebhookEvent.OPENDSR_STATUS})
-        known = next((each for each in self.webhooks.values() if (each.url, each.events) == (url, events)), None)
-        webhook = known or Webhook(webhook_id=str(uuid.uuid4()), url=url, events=events, created_at=now)
+        known = next((each for each in self.webhooks.values() if (each.url, each.events) == (url, CALLBACK)), None)
+        webhook = known or Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
         self.webhooks[webhook.webhook_id] = webhook
         self._add(webhook, WebhookEvent.OPENDSR_STATUS, body, now)
+
+    def forget_callback(self, webhook_id: str) -> None:
+        """Delete this webhook if it is a callback's, and nothing more is told there."""
+        webhook = self.webhooks.get(webhook_id)
+        waits = any(each.webhook_id == webhook_id for each in self.deliveries.values())
+        if webhook is None or webhook.events != CALLBACK or waits:
+            return
+        if not any(webhook.url in request.callbacks for request in self.dsr_requests.values()):
+            del self.webhooks[webhook_id]
 
     def _add(self, webhook: Webhook, event: WebhookEvent, body: bytes, now: datetime) -> str:
         delivery = Delivery(
@@ -93,8 +103,10 @@ class MemoryWebhooks:
         return tuple(sorted(found, key=lambda each: each.next_at)[:limit])
 
     def delivered(self, delivery_id: str) -> None:
-        """Forget a message that was taken."""
-        self._outbox.deliveries.pop(delivery_id, None)
+        """Forget a message that was taken, and a callback's URL with the last that was to go there."""
+        taken = self._outbox.deliveries.pop(delivery_id, None)
+        if taken is not None:
+            self._outbox.forget_callback(taken.webhook_id)
 
     def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
         """Note an attempt, and when the next one is."""

@@ -16,6 +16,8 @@ MAX_LYING = 20
 """Imports whose files may lie in the store at once: a bound on the disk, with the bound on a file."""
 MAX_SUBJECT_FILES = 500
 """Files of one customer each that may lie in the store at once: they are small, and their customers wait for them."""
+CALLBACK = frozenset({WebhookEvent.OPENDSR_STATUS})
+"""What a webhook is told of that is there for the callbacks of requests, and that nobody made."""
 MIN_PART_BYTES = 4096
 """Of every part but the last: a bound on the number of files."""
 

@@ -113,6 +113,7 @@ def test_access_becomes_a_file_and_its_callbacks_are_told(shop: Shop) -> None:
         "request_status": "completed",
     }
     assert sent(shop) == []
+    assert shop.workspace.webhooks.list() == ()  # the URL went with the last message to it
 
 
 def test_an_erasure_holds_from_its_acknowledgement_and_is_told_to_the_end(shop: Shop) -> None:
@@ -161,6 +162,22 @@ def test_an_erasure_is_taken_back_until_something_is_destroyed(shop: Shop) -> No
     assert shop.send("DELETE", f"/opendsr/requests/{ID}", Scope.RIGHTS).status_code == 202
 
     assert status(shop)["request_status"] == "cancelled"
+    assert shop.recommend()["personalized"] is True
+
+
+def test_an_erasure_that_somebody_else_asked_for_is_not_taken_back(shop: Shop) -> None:
+    """The second request under an id of its own, and one of our own form before it."""
+    shop.statuses(event("1"))
+    [first, second] = [ID, ID.replace("a", "b")]
+    post(shop, "erasure")
+    post(shop, "erasure", subject_request_id=second)
+    refused = shop.send("DELETE", f"/opendsr/requests/{second}", Scope.RIGHTS)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "erasure_conflict")
+    assert status(shop)["request_status"] == "pending"
+    assert shop.recommend()["personalized"] is False
+
+    for each in (first, second):
+        assert shop.send("DELETE", f"/opendsr/requests/{each}", Scope.RIGHTS).status_code == 202
     assert shop.recommend()["personalized"] is True
 
 

@@ -22,7 +22,7 @@ ASKED = DsrRequest(
     due_at=NOON + timedelta(days=30),
     callbacks=URLS,
 )
-OTHER = replace(ASKED, subject_request_id="b7551968-d5d6-44b2-9831-815ac9017798", callbacks=())
+OTHER = replace(ASKED, joined=True, subject_request_id="b7551968-d5d6-44b2-9831-815ac9017798", callbacks=())
 
 
 def test_a_request_is_kept_under_the_controllers_id(ports: Workspace) -> None:
@@ -56,6 +56,31 @@ def test_each_callback_is_told_once_of_each_status(ports: Workspace) -> None:
     assert len(ports.webhooks.due(NOON, 10)) == 3
     assert ports.dsr.followed() == ()
     assert len(ports.webhooks.list()) == 2
+
+
+def test_the_urls_of_callbacks_are_forgotten_with_the_last_message_to_them(ports: Workspace) -> None:
+    own = new_webhook(URLS[0], [WebhookEvent.ERASURE_COMPLETED], NOON, local=False)
+    ports.webhooks.create(own)
+    other = replace(OTHER, callbacks=URLS[:1])
+    for request in (ASKED, other):
+        ports.dsr.create(request)
+    for status in (DsrStatus.PENDING, DsrStatus.COMPLETED):
+        ports.dsr.tell(ASKED.subject_request_id, status, dict.fromkeys(URLS, b"{}"))
+        assert len(ports.webhooks.list()) == 3
+    assert ports.dsr.request(ASKED.subject_request_id) == replace(ASKED, told=DsrStatus.COMPLETED, callbacks=())
+
+    first, *others = ports.webhooks.due(NOON, 10)
+    ports.webhooks.delivered(first.delivery_id)
+    assert len(ports.webhooks.list()) == 3
+    for delivery in others:
+        ports.webhooks.delivered(delivery.delivery_id)
+        ports.webhooks.delivered(delivery.delivery_id)
+    assert [webhook.url for webhook in ports.webhooks.list()] == [URLS[0], URLS[0]]  # the other request is followed
+
+    ports.dsr.tell(other.subject_request_id, DsrStatus.CANCELLED, {URLS[0]: b"{}"})
+    [last] = ports.webhooks.due(NOON, 10)
+    ports.webhooks.delivered(last.delivery_id)
+    assert ports.webhooks.list() == (own,)
 
 
 def test_a_webhook_of_the_same_address_is_another(ports: Workspace) -> None:

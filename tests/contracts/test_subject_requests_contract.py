@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
-from recsys.data.corrections import Corrected, Correction, corrected
+from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
 from recsys.data.history import EMPTY_HISTORY, History, Purchases
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.errors import InputError, NotFoundError
@@ -74,6 +74,7 @@ def test_nothing_is_written_of_an_erased_customer(
 ) -> None:
     ports.histories.append({customer(1): buy(("a", 1))})
     ports.erasures.suppress(erasure_request("e"), customer(1))
+    ports.erasures.erase_customers({"e": {}}, {})
     ports.subjects.limit(asked("o"), customer(1))
     seen: list[History] = []
 
@@ -84,6 +85,18 @@ def test_nothing_is_written_of_an_erased_customer(
     ports.subjects.rectify(asked("r", SubjectKind.RECTIFICATION), customer(1), change)
     assert seen == [EMPTY_HISTORY]
     assert ports.subjects.of_customer(customer(1)) == ()
+
+
+def test_who_can_still_be_let_in_is_limited_from_then_on(
+    ports: Workspace, customer: Customer, buy: Buy, erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    ports.histories.append({customer(1): buy(("a", 1))})
+    ports.erasures.suppress(erasure_request("e"), customer(1))
+    ports.subjects.limit(asked("o"), customer(1))
+    ports.erasures.cancel("e")
+    assert list(ports.subjects.limited()) == [customer(1)]
+    state = ports.histories.state(customer(1))
+    assert (state.suppressed, state.erased) == (True, False)
 
 
 def test_an_erasure_destroys_what_the_customer_asked_for(
@@ -125,6 +138,19 @@ def test_nothing_of_a_restricted_customer_is_changed(ports: Workspace, customer:
     ports.histories.append({customer(1): buy(("a", 1))})
     ports.subjects.limit(asked("l", SubjectKind.RESTRICTION), customer(1))
     assert ports.subjects.rectify(asked("r", SubjectKind.RECTIFICATION), customer(1), deleting("a")) is None
+    assert len(ports.histories.history(customer(1))) == 1
+
+
+def test_an_erasure_counts_before_a_restriction(
+    ports: Workspace, customer: Customer, buy: Buy, erasure_request: Callable[..., ErasureRequest]
+) -> None:
+    """As of a stranger: there is no such purchase."""
+    ports.histories.append({customer(1): buy(("a", 1))})
+    ports.subjects.limit(asked("l", SubjectKind.RESTRICTION), customer(1))
+    ports.erasures.suppress(erasure_request("e"), customer(1))
+    done = ports.subjects.rectify(asked("r", SubjectKind.RECTIFICATION), customer(1), deleting("a"))
+    assert done is not None
+    assert done.statuses == (CorrectionStatus.UNKNOWN,)
     assert len(ports.histories.history(customer(1))) == 1
 
 

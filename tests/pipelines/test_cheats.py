@@ -6,7 +6,7 @@ What it could do to receipts and their log is in tests/recsys/evidence/test_chea
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,12 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from pipelines.audit_export import export_audit
+from pipelines.erase import subject_desk, subject_worker
 from pipelines.retrain import Repeated, exported, repeated
 from pipelines.served import BASKETS, Known, Served, check_served, read_known
-from privrec.answers import RecommendationList
+from privrec.answers import RecommendationList, RecommendedItem, ShownItem
 from privrec.client import Client
+from recsys.data.subject_request import SubjectKind
 from recsys.erasure import workflow
 from recsys.errors import InputError, VerificationError
 from recsys.evidence.canonical import digest
@@ -106,17 +108,23 @@ def renamed(shop: Shop, directory: Path, version: ModelVersion, model: ItemFacto
     return signed_report(shop.workspace, version, spends, DataDigest(of="purchases", digest="00" * 32))
 
 
-@given(st.sets(st.sampled_from(LOG.users), min_size=1, max_size=12))
+@pytest.mark.parametrize("objected", [False, True])
+@given(leaving=st.sets(st.sampled_from(LOG.users), min_size=1, max_size=12))
 @settings(max_examples=10)
-def test_honest_erasures_give_no_false_alarm(leaving: set[str]) -> None:
+def test_honest_erasures_give_no_false_alarm(leaving: set[str], *, objected: bool) -> None:
     shop = exact_shop()
+    for user in sorted(leaving) if objected else ():
+        subject_desk(shop.workspace).limit(user, SubjectKind.OBJECTION)
+    subject_worker(shop.workspace).run()
     requests = [shop.ask(user)[0] for user in sorted(leaving)]
     shop.work()
     with TemporaryDirectory() as place:
         auditor = Auditor(shop, Path(place))
         export = auditor.receive()
         for request in requests:
-            found = auditor.check(shop.workspace.erasures.receipt(request.request_id), export)
+            erasures = shop.workspace.erasures
+            details = json.dumps({"details": dict(erasures.request(request.request_id).details)}).encode()
+            found = auditor.check(erasures.receipt(request.request_id), export, details=details)
             assert found.checks == ("manifest named by the receipt", "model file", "export", "retrained")
             assert found.customers == len(LOG.users) - len(leaving)
 
@@ -271,7 +279,7 @@ class Wire:
     def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
         response = self.client.request(method, path, headers=dict(headers), content=body)
         answer = response.json()
-        return response.status_code, json.dumps({**answer, "version": self.said or answer["version"]}).encode()
+        return response.status_code, json.dumps({**answer, "version": self.said} if self.said else answer).encode()
 
 
 def server(shop: Shop, said: str | None = None) -> Client:
@@ -291,6 +299,60 @@ def test_an_honest_server_gives_no_false_alarm(shop: Shop, auditor: Auditor) -> 
     shop.erase(ADA)
     version, model = exported(auditor.receive("after"))
     assert check_served(server(shop), version.version, model, TEST_CUSTOMERS).customers == 2
+
+
+def test_a_server_from_whose_shop_items_were_deleted_gives_no_false_alarm(shop: Shop, auditor: Auditor) -> None:
+    honest = server(shop)
+    best = [item["item_id"] for item in honest.recommendations(BEN, task="discover")["items"]]
+    catalogue = shop.workspace.catalogue
+    for item_id in best[:3]:
+        catalogue.change_item(item_id, lambda item: replace(item, deleted=True))
+    version, model = exported(auditor.receive())
+    assert check_served(honest, version.version, model, TEST_CUSTOMERS).customers == 2
+
+
+@pytest.mark.parametrize(
+    "cut", [lambda items: [], lambda items: items[:1], lambda items: items[:1] * 2, lambda items: items[1:]]
+)
+def test_a_list_that_lacks_what_belongs_in_it(
+    shop: Shop, auditor: Auditor, cut: Callable[[list[RecommendedItem]], list[RecommendedItem]]
+) -> None:
+    class Short(Client):
+        def basket(self, items: Sequence[str], **wanted: object) -> RecommendationList:
+            found = honest.basket(items, task="discover")
+            return {**found, "items": cut(found["items"])}
+
+        def item(self, item_id: str) -> ShownItem:
+            return honest.item(item_id)
+
+    honest = server(shop)
+    version, model = exported(auditor.receive())
+    with pytest.raises(VerificationError, match="lacks what belongs in it"):
+        check_served(Short("http://shop.example", "secret"), version.version, model, [])
+
+
+def test_a_server_without_lists_that_denies_its_items(shop: Shop, auditor: Auditor) -> None:
+    def answer(method: str, *_: object) -> tuple[int, bytes]:
+        return (200, json.dumps({"version": version.version, "items": []}).encode()) if method == "POST" else (404, b"")
+
+    version, model = exported(auditor.receive())
+    with pytest.raises(VerificationError, match="lacks what belongs in it"):
+        check_served(Client("http://shop.example", "secret", transport=answer), version.version, model, [])
+
+
+def test_a_list_with_what_the_customer_bought(shop: Shop, auditor: Auditor) -> None:
+    client = server(shop)
+
+    class Repeats(Client):
+        def recommendations(self, user_id: str, **wanted: object) -> RecommendationList:
+            return client.basket(bought_by(user_id), task="any")  # scored right, and not without what was bought
+
+        def basket(self, items: Sequence[str], **wanted: object) -> RecommendationList:
+            return client.basket(items, task="discover")
+
+    version, model = exported(auditor.receive())
+    with pytest.raises(VerificationError, match="test customer 1"):
+        check_served(Repeats("http://shop.example", "secret"), version.version, model, TEST_CUSTOMERS)
 
 
 def test_the_old_model_promoted_again(shop: Shop, auditor: Auditor) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
+from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.errors import CacheUnavailableError
 from recsys.fence import LEASE_SECONDS, MARGIN_SECONDS, RIVAL_SECONDS, STALLED_SECONDS, CacheFence
 from recsys.serving.sealed_lists import TOMBSTONE
@@ -158,6 +160,35 @@ def test_the_new_epoch_is_above_the_servers_too(site: Site) -> None:
     site.fences._fence = Fence()
     assert site.fence.certify()
     assert site.fences.read().epoch == 2
+
+
+OBJECTION = SubjectRequest(
+    request_id="o", kind=SubjectKind.OBJECTION, received_at=datetime(2026, 1, 31, 12, tzinfo=UTC)
+)
+
+
+def test_a_tombstone_stays_as_long_as_something_in_the_record_holds(site: Site) -> None:
+    subjects = MemorySubjectRequests(site.state)
+    subjects.limit(OBJECTION, ADA)
+    site.fence.bury(ADA)
+    site.fence.unbury(ADA)
+    assert site.cache.get(ADA) == TOMBSTONE
+    subjects.lift(ADA, SubjectKind.OBJECTION)
+    site.fence.unbury(ADA)
+    assert site.cache.get(ADA) != TOMBSTONE
+
+
+def test_a_promise_that_is_made_while_a_tombstone_is_taken_away_holds(site: Site) -> None:
+    class Meanwhile(MemoryCache):
+        def unbury(self, user_key: UserKey) -> None:
+            MemorySubjectRequests(site.state).limit(OBJECTION, user_key)
+            site.fence.bury(user_key)
+            super().unbury(user_key)
+
+    site.cache = Meanwhile()
+    assert site.fence.certify()
+    site.fence.unbury(ADA)
+    assert site.cache.get(ADA) == TOMBSTONE
 
 
 def test_without_a_cache_there_is_nothing_to_certify(site: Site) -> None:

@@ -12,9 +12,7 @@ from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, DsrType, same_reque
 from recsys.store.rules import no_dsr
 from recsys.store.sql.engine import insert_all, next_sequence, writing
 from recsys.store.sql.tables import opendsr_requests
-from recsys.store.sql.webhooks import enqueue_callback
-
-NO_CALLBACKS = "[]"
+from recsys.store.sql.webhooks import NO_URLS, enqueue_callback
 
 
 class SqlDsrRequests:
@@ -45,12 +43,12 @@ class SqlDsrRequests:
     def followed(self) -> tuple[DsrRequest, ...]:
         """Those with callbacks that were not told of an end yet, oldest first."""
         told, callbacks = opendsr_requests.c.told, opendsr_requests.c.callbacks
-        query = select(opendsr_requests).where(told.not_in(sorted(ENDS)), callbacks != NO_CALLBACKS)
+        query = select(opendsr_requests).where(told.not_in(sorted(ENDS)), callbacks != NO_URLS)
         with self._engine.connect() as connection:
             return tuple(map(_request, connection.execute(query.order_by(opendsr_requests.c.sequence))))
 
     def tell(self, subject_request_id: str, status: DsrStatus, bodies: Mapping[str, bytes]) -> None:
-        """Note the status, and write each body to the outbox for its URL."""
+        """Note the status, and write each body to the outbox for its URL; with an end the URLs are forgotten."""
         own = opendsr_requests.c.subject_request_id == subject_request_id
         with writing(self._engine) as connection:
             row = _row(connection, subject_request_id)
@@ -58,7 +56,8 @@ class SqlDsrRequests:
                 raise no_dsr()
             if row.told == status:
                 return
-            connection.execute(opendsr_requests.update().where(own).values(told=status.value))
+            values = {"told": status.value} | ({"callbacks": NO_URLS} if status in ENDS else {})
+            connection.execute(opendsr_requests.update().where(own).values(values))
             for url, body in bodies.items():
                 enqueue_callback(connection, url, body, self._clock())
 
@@ -73,6 +72,7 @@ def _values(request: DsrRequest) -> dict[str, Any]:
         "subject_request_id": request.subject_request_id,
         "kind": request.kind.value,
         "ours": request.ours,
+        "joined": request.joined,
         "content": request.content,
         "received_at": isoformat(request.received_at),
         "due_at": isoformat(request.due_at),
@@ -86,6 +86,7 @@ def _request(row: Row[Any]) -> DsrRequest:
         subject_request_id=row.subject_request_id,
         kind=DsrType(row.kind),
         ours=row.ours,
+        joined=row.joined,
         content=row.content,
         received_at=datetime.fromisoformat(row.received_at),
         due_at=datetime.fromisoformat(row.due_at),

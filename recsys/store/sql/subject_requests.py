@@ -18,8 +18,8 @@ from recsys.store.rules import no_sum, stepped
 from recsys.store.sql.engine import insert_all, next_sequence, writing
 from recsys.store.sql.histories import records_of
 from recsys.store.sql.sums import seal_sum, seal_term
-from recsys.store.sql.tables import customers, subject_requests, sums, suppressed, terms
-from recsys.types import Json, UserKey
+from recsys.store.sql.tables import customers, erasures, subject_requests, sums, suppressed, terms
+from recsys.types import ErasureState, Json, UserKey
 
 
 class SqlSubjectRequests:
@@ -36,7 +36,7 @@ class SqlSubjectRequests:
             earlier = connection.execute(of_kind).one_or_none()
             if earlier is not None:
                 return self._request(earlier)
-            if not _is_erased(connection, user_key):
+            if not _is_destroyed(connection, user_key):
                 self._insert(connection, request, user_key)
         return request
 
@@ -140,6 +140,12 @@ class SqlSubjectRequests:
 
 def _is_erased(connection: Connection, user_key: UserKey) -> bool:
     return bool(connection.scalar(select(exists().where(suppressed.c.user_key == user_key))))
+
+
+def _is_destroyed(connection: Connection, user_key: UserKey) -> bool:
+    """Whether the erasure that keeps the customer out has destroyed something; until then it can be cancelled."""
+    held = (erasures.c.user_key == user_key, erasures.c.holds, erasures.c.state != ErasureState.SUPPRESSED)
+    return bool(connection.scalar(select(exists().where(*held))))
 
 
 def _row(connection: Connection, request_id: str) -> Row[Any] | None:

@@ -242,6 +242,7 @@ opendsr_requests = Table(
     Column("subject_request_id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("ours", Text, nullable=False),
+    Column("joined", Boolean, nullable=False),
     Column("content", Text, nullable=False),
     Column("received_at", Text, nullable=False),
     Column("due_at", Text, nullable=False),

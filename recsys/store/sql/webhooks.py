@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, exists, func, select, true
 
 from recsys.clock import Clock, isoformat, utc_now
-from recsys.store.rules import message, no_dead_letter, no_webhook, promoted
+from recsys.store.rules import CALLBACK, message, no_dead_letter, no_webhook, promoted
 from recsys.store.sql.engine import insert_all, next_sequence, writing
-from recsys.store.sql.tables import deliveries, installation, webhooks
+from recsys.store.sql.tables import deliveries, installation, opendsr_requests, webhooks
 from recsys.types import Delivery, Json, Webhook, WebhookEvent
 
 ANNOUNCED = "announced_version"
 """Under this name the installation keeps which live version was told of last."""
+
+NO_URLS = "[]"
+"""Of a request in the form of OpenDSR whose callbacks are told nothing more."""
 
 
 class SqlWebhooks:
@@ -71,9 +74,12 @@ class SqlWebhooks:
             return tuple(map(_delivery, connection.execute(ordered)))
 
     def delivered(self, delivery_id: str) -> None:
-        """Forget a message that was taken."""
+        """Forget a message that was taken, and a callback's URL with the last that was to go there."""
+        own = deliveries.c.delivery_id == delivery_id
         with writing(self._engine) as connection:
-            connection.execute(deliveries.delete().where(deliveries.c.delivery_id == delivery_id))
+            webhook_id = connection.scalar(select(deliveries.c.webhook_id).where(own))
+            connection.execute(deliveries.delete().where(own))
+            _forget_callback(connection, webhook_id)
 
     def failed(self, delivery_id: str, problem: str, next_at: datetime | None) -> None:
         """Note an attempt, and when the next one is."""
@@ -121,14 +127,24 @@ def enqueue(connection: Connection, event: WebhookEvent, data: Mapping[str, Json
 
 def enqueue_callback(connection: Connection, url: str, body: bytes, now: datetime) -> None:
     """Write a message to this URL, which need not be a webhook that somebody made, in this transaction."""
-    events = frozenset({WebhookEvent.OPENDSR_STATUS})
     rows = map(_webhook, connection.execute(select(webhooks).where(webhooks.c.url == url)))
-    known = next((webhook for webhook in rows if webhook.events == events), None)
+    known = next((webhook for webhook in rows if webhook.events == CALLBACK), None)
     if known is None:
-        known = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=events, created_at=now)
+        known = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
         sequence = next_sequence(connection, webhooks.c.sequence)
         insert_all(connection, webhooks, [_row(known) | {"sequence": sequence}])
     _insert(connection, [known.webhook_id], WebhookEvent.OPENDSR_STATUS, body, now)
+
+
+def _forget_callback(connection: Connection, webhook_id: str | None) -> None:
+    """Delete this webhook if it is a callback's, and nothing more is told there: its URL may hold a secret."""
+    row = connection.execute(select(webhooks).where(webhooks.c.webhook_id == webhook_id)).one_or_none()
+    if row is None or _webhook(row).events != CALLBACK:
+        return
+    waits = connection.scalar(select(exists().where(deliveries.c.webhook_id == webhook_id)))
+    followed = connection.scalars(select(opendsr_requests.c.callbacks).where(opendsr_requests.c.callbacks != NO_URLS))
+    if not waits and not any(row.url in json.loads(urls) for urls in followed):
+        connection.execute(webhooks.delete().where(webhooks.c.webhook_id == webhook_id))
 
 
 def _write(

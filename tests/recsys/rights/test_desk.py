@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.erase import recommender, subject_desk
+from pipelines.erase import desk, recommender, subject_desk
 from recsys.data.corrections import CorrectionStatus
 from recsys.data.subject_request import LIMITS, SubjectKind
 from recsys.errors import InputError
+from recsys.fence import CacheFence
 from recsys.rights.desk import Wanted
 from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.memory import MemoryCache
@@ -86,6 +87,17 @@ def test_while_another_limit_holds_nothing_is_served(shop: Shop) -> None:
     assert not shop.recommender.recommend(ADA).personalized
 
 
+@pytest.mark.parametrize("kind", sorted(LIMITS))
+def test_an_erasure_that_is_taken_back_leaves_a_limit_as_it_was(shop: Shop, kind: SubjectKind) -> None:
+    subject_desk(shop.workspace).limit(ADA, kind)
+    request, _ = shop.ask(ADA)
+    desk(shop.workspace).cancel(request.request_id)
+    assert shop.cache.get(shop.key(ADA)) == TOMBSTONE
+    assert not shop.recommender.recommend(ADA).personalized
+    subject_desk(shop.workspace).lift(ADA, kind)
+    assert shop.recommender.recommend(ADA).personalized
+
+
 def test_an_erased_customer_is_not_dug_up_again(shop: Shop) -> None:
     shop.ask(ADA)
     desk = subject_desk(shop.workspace)
@@ -136,6 +148,25 @@ def test_a_correction_says_what_became_of_it_and_the_next_list_goes_by_it(shop: 
     assert shop.cached(ADA) is None
     desk.limit(ADA, SubjectKind.RESTRICTION)
     assert desk.rectify(ADA, [Wanted(event_id="new")]) == (CorrectionStatus.RESTRICTED,)
+
+
+def test_a_correction_that_was_cut_off_is_told_to_the_cache_when_it_is_made_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = subject_desk(shop.workspace)
+    shop.recommender.record({ADA: [Purchase(item_id=LOG.items[0], timestamp=OPENING, event_id="new")]})
+    shop.recommender.recommend(ADA)
+
+    def die(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(CacheFence, "forget", die)
+        with pytest.raises(KeyboardInterrupt):
+            desk.rectify(ADA, [Wanted(event_id="new", delete=True)])
+    assert shop.cached(ADA) is not None
+    assert desk.rectify(ADA, [Wanted(event_id="new", delete=True)]) == (CorrectionStatus.UNKNOWN,)
+    assert shop.cached(ADA) is None
 
 
 def test_nothing_tells_an_unknown_customer_from_one_who_was_erased(shop: Shop) -> None:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("subject_request_id", sa.Text(), nullable=False, unique=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("ours", sa.Text(), nullable=False),
+        sa.Column("joined", sa.Boolean(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("received_at", sa.Text(), nullable=False),
         sa.Column("due_at", sa.Text(), nullable=False),
