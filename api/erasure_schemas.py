@@ -87,11 +87,12 @@ class Lineage(Outgoing):
     history: bool = Field(description="Whether there are purchases.")
     suppressed: bool
     terms: int = Field(description="In how many sums the customer is.")
+    merged_accounts: int = Field(description="How many accounts were merged into the customer's.")
     versions: list[LineageVersion]
     cache: list[str] = Field(description="What each slot holds: nothing, a tombstone, or lists.")
     exports_with_lists: list[str] = Field(description="Files that may hold a list of the customer.")
     files_of_the_customer: list[str] = Field(description="Files with everything held of the customer.")
-    requests: list[str] = Field(description="The customer's objection, restriction and rectifications.")
+    requests: list[str] = Field(description="The customer's objection, restriction, rectifications and merges.")
     uploads_of_purchases: list[str] = Field(description="Files that may hold a purchase of the customer.")
     webhook_messages: str
     backups: list[BackupKept] = Field(description="PRIVREC_BACKUPS, and until when each may hold the customer.")

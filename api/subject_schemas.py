@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas import EventId, Incoming, ItemId, Moment, Outgoing, Timestamp
+from api.schemas import EventId, Incoming, ItemId, Moment, Outgoing, Timestamp, UserId
+from recsys.data.account_merge import MergeStatus
 from recsys.data.corrections import CorrectionStatus
 from recsys.data.export_job import ExportState
 from recsys.data.imported import MAX_QUANTITY
@@ -54,6 +55,26 @@ class CorrectionResults(Outgoing):
     counts: dict[CorrectionStatus, int]
 
 
+class MergeBody(Incoming):
+    """Two accounts of one customer: the first goes into the second."""
+
+    model_config = Incoming.model_config | ConfigDict(
+        json_schema_extra={"example": {"user_id": "customer-41", "into_user_id": "customer-42"}}
+    )
+
+    user_id: UserId = Field(description="The account that goes: afterwards as one that never was.")
+    into_user_id: UserId = Field(description="The account that stays.")
+
+
+class MergeAnswer(Outgoing):
+    """What became of the merge: the same for everybody, known or not."""
+
+    status: MergeStatus = Field(
+        description="acknowledged: in force, as far as there is anything to take along. restricted, unsettled: nothing "
+        "changed; a restriction has to be lifted first, or sums to follow an earlier correction: seconds."
+    )
+
+
 class HeldPurchases(Outgoing):
     """How many purchases, and from when to when."""
 
@@ -69,7 +90,7 @@ class HeldSummary(Outgoing):
     sums: list[dict[str, Any]] = Field(description="Each sum with a term, its versions, and the items in the term.")
     lists: list[dict[str, Any]] = Field(description="Each list that lies ready, with its version.")
     requests: list[dict[str, Any]] = Field(
-        description="Objections, restrictions, rectifications; an erasure is followed by its own id alone."
+        description="Objections, restrictions, rectifications, merges; an erasure is followed by its own id alone."
     )
     purposes: list[str]
     legal_basis: str = Field(description="As the controller states it.")

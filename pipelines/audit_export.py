@@ -55,7 +55,8 @@ def _refuse_early(workspace: Workspace, version: ModelVersion, directory: Path) 
     if directory.exists():
         msg = f"expected a directory that does not exist yet, got {directory}; name another one"
         raise InputError(msg)
-    waiting = {key for _, key in workspace.erasures.pending()}
+    pending = [key for _, key in workspace.erasures.pending()]
+    waiting = {account for key in pending for account in (key, *workspace.subjects.accounts(key).merged)}
     if any(key in waiting for key, _ in workspace.sums.terms_in(str(version.sum_id))):
         msg = "expected nobody in the version to wait for their erasure, got somebody; finish it: privrec worker --once"
         raise StateError(msg)

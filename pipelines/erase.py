@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
+from recsys.data.history import EMPTY_HISTORY, History, merge
 from recsys.erasure.desk import ErasureDesk
-from recsys.erasure.lineage import lineage, roster_proof
+from recsys.erasure.lineage import INTERNAL, lineage, roster_proof
 from recsys.erasure.workflow import ErasureWorker
 from recsys.errors import NotFoundError, PrivrecError
 from recsys.evidence.manifest import manifest
-from recsys.rights.desk import SubjectDesk
+from recsys.rights.desk import SubjectDesk, two_accounts
 from recsys.rights.files import SubjectFiles
 from recsys.rights.opendsr import DsrDesk
 from recsys.rights.worker import SubjectWorker
@@ -15,7 +16,7 @@ from recsys.serving.publisher import Progress
 from recsys.serving.recommender import Recommender
 from recsys.store.settings import Settings
 from recsys.store.workspace import Workspace
-from recsys.types import ErasureState, Json, ModelVersion
+from recsys.types import ErasureState, Json, ModelVersion, UserKey
 
 
 def recommender(workspace: Workspace) -> Recommender:
@@ -89,7 +90,7 @@ def dsr_desk(workspace: Workspace) -> DsrDesk:
 
 
 def subject_worker(workspace: Workspace, progress: Progress = lambda _: None) -> SubjectWorker:
-    """The worker that brings sums and models after objections, restrictions and rectifications."""
+    """The worker that brings sums and models after objections, restrictions, rectifications and merges."""
     return SubjectWorker(
         workspace,
         release_again=lambda sum_id, purpose: _release_again(workspace, sum_id, purpose),
@@ -109,6 +110,29 @@ def preview(workspace: Workspace, user_id: str) -> dict[str, Json]:
     """Where the customer is and an erasure would go; nothing is changed."""
     user_key = workspace.pseudonyms.user_key(user_id)
     return lineage(workspace, user_key, workspace.settings.backups_kept)
+
+
+def preview_merge(workspace: Workspace, user_id: str, into_user_id: str) -> dict[str, Json]:
+    """How many purchases each account has, and both have together; nothing is changed. Of who was erased, none.
+
+    Raises:
+        InputError: an id cannot be one, or both are one.
+    """
+    keys = two_accounts(workspace.pseudonyms, user_id, into_user_id)
+    account, into = (_history(workspace, user_key) for user_key in keys)
+    together = merge(into, account.purchases)
+    return {
+        "account": len(account),
+        "into": len(into),
+        "together": len(together.history),
+        "conflicts": int(together.conflict.sum()),
+        "counted": INTERNAL,
+    }
+
+
+def _history(workspace: Workspace, user_key: UserKey) -> History:
+    erased = workspace.histories.state(user_key).erased
+    return EMPTY_HISTORY if erased else workspace.histories.history(user_key)
 
 
 def prove_roster(workspace: Workspace, version: str, user_id: str) -> dict[str, Json]:

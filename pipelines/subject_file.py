@@ -31,7 +31,7 @@ purchases.csv   each purchase: item, time (UTC), quantity, and a digest of the e
 terms.csv       the items that went into each sum over all customers, and the model versions that were made from it;
                 a sum without items is one that the customer left (objection or restriction)
 lists.csv       the recommendations that lay ready, with version, score and reason: made from the purchases above
-requests.csv    objections, restrictions and rectifications in force or made
+requests.csv    objections, restrictions, rectifications and merges of accounts in force or made
 
 Purposes, data and how long it is kept
 {purposes}

@@ -19,7 +19,7 @@ def publish(workspace: Workspace, version: str, progress: Progress = lambda _: N
         VersionConflictError: a customer was erased who is in the version.
         CacheUnavailableError: the cache went away; run it again.
     """
-    promotion.warm(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums)
+    promotion.warm(version, workspace)
     return recommender(workspace).publish(progress, version=version)
 
 
@@ -45,13 +45,7 @@ def compare(workspace: Workspace, name: str, version: str, share: int, *, salt: 
     """
     running = workspace.registry.served().experiment
     experiment = new_experiment(name, version, share, salt=salt, running=running)
-    promotion.begin(
-        experiment,
-        registry=workspace.registry,
-        erasures=workspace.erasures,
-        sums=workspace.sums,
-        published=lambda: _ready(workspace, version),
-    )
+    promotion.begin(experiment, workspace, published=lambda: _ready(workspace, version))
     return experiment
 
 
@@ -64,7 +58,7 @@ def compare_unseen(
         InputError: n is not within 1 to 10,000.
         VersionConflictError: a customer was erased who is in the version, or no version is live.
     """
-    promotion.refuse_erased(version, workspace.registry, workspace.erasures, workspace.sums)
+    promotion.refuse_erased(version, workspace)
     return shadow(
         version,
         n,
@@ -98,13 +92,7 @@ def promote(workspace: Workspace, version: str, *, now: bool = False) -> None:
     Raises:
         VersionConflictError: a customer was erased who is in the version, or too few lists are ready.
     """
-    promotion.promote(
-        version,
-        registry=workspace.registry,
-        erasures=workspace.erasures,
-        sums=workspace.sums,
-        published=lambda: 1.0 if now else _ready(workspace, version),
-    )
+    promotion.promote(version, workspace, published=lambda: 1.0 if now else _ready(workspace, version))
 
 
 def _ready(workspace: Workspace, version: str) -> float:

@@ -16,7 +16,8 @@ ImportState: TypeAlias = Literal["uploading", "working", "done", "failed", "canc
 ModelStatus: TypeAlias = Literal["candidate", "live", "retired", "withdrawn"]
 
 
-SubjectKind: TypeAlias = Literal["objection", "restriction", "rectification"]
+SubjectKind: TypeAlias = Literal["objection", "restriction", "rectification", "merge"]
+MergeStatus: TypeAlias = Literal["acknowledged", "restricted", "unsettled"]
 DsrType: TypeAlias = Literal["erasure", "access", "portability"]
 DsrStatus: TypeAlias = Literal["pending", "in_progress", "completed", "cancelled"]
 CorrectionStatus: TypeAlias = Literal["corrected", "deleted", "unknown", "invalid", "restricted"]
@@ -322,6 +323,7 @@ class Lineage(TypedDict):
     history: bool
     suppressed: bool
     terms: int
+    merged_accounts: int
     versions: list[LineageVersion]
     cache: list[str]
     exports_with_lists: list[str]
@@ -509,6 +511,12 @@ class CorrectionResults(TypedDict):
 
     results: list[CorrectionResult]
     counts: dict[CorrectionStatus, int]
+
+
+class MergeAnswer(TypedDict):
+    """What became of a merge of two accounts."""
+
+    status: MergeStatus
 
 
 class HeldPurchases(TypedDict):

@@ -49,6 +49,7 @@ from privrec.answers import (
     Liveness,
     LogConsistency,
     LogInclusion,
+    MergeAnswer,
     ModelComparison,
     ModelDetail,
     ModelList,
@@ -368,6 +369,11 @@ class Client:
         """What became of up to 1000 corrections of purchases, in order."""
         body = {"corrections": list(corrections)}
         return cast("CorrectionResults", self._send("PATCH", f"/v1/users/{_segment(user_id)}/purchases", body))
+
+    def merge_accounts(self, user_id: str, into_user_id: str) -> MergeAnswer:
+        """What became of a merge: the purchases of the first are those of the second from now on."""
+        body = {"user_id": user_id, "into_user_id": into_user_id}
+        return cast("MergeAnswer", self._send("POST", "/v1/subjects/merge", body))
 
     def held(self, user_id: str) -> HeldSummary:
         """How much of what is held of a customer, and what for."""

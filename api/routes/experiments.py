@@ -39,13 +39,7 @@ def start_experiment(body: ExperimentBody, serving: Serving) -> ExperimentStatus
     experiment = new_experiment(
         body.name, body.version, body.share, salt=body.salt, running=workspace.registry.served().experiment
     )
-    begin(
-        experiment,
-        registry=workspace.registry,
-        erasures=workspace.erasures,
-        sums=workspace.sums,
-        published=lambda: share_of(serving.recommender.published(body.version)),
-    )
+    begin(experiment, workspace, published=lambda: share_of(serving.recommender.published(body.version)))
     return status_of(workspace)
 
 

@@ -60,7 +60,7 @@ def publish_model(version: Version, serving: Serving) -> ModelDetail:
     are ready are not computed twice.
     """
     workspace = serving.workspace
-    warm(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums)
+    warm(version, workspace)
     serving.recommender.publish(version=version)
     return detail_of(version, serving)
 
@@ -84,7 +84,7 @@ def promote_model(
     """
     workspace = serving.workspace
     known = {} if when is When.NOW else {"published": lambda: share_of(serving.recommender.published(version))}
-    promote(version, registry=workspace.registry, erasures=workspace.erasures, sums=workspace.sums, **known)
+    promote(version, workspace, **known)
     return detail_of(version, serving)
 
 
@@ -108,7 +108,7 @@ def shadow_model(
     The version needs neither be published nor have a slot. The numbers are exact, and for the operator alone.
     """
     workspace = serving.workspace
-    refuse_erased(version, workspace.registry, workspace.erasures, workspace.sums)
+    refuse_erased(version, workspace)
     found = shadow(
         version,
         customers,

@@ -1,4 +1,4 @@
-"""The rights of a customer beside erasure: access, objection, restriction, rectification."""
+"""The rights of a customer beside erasure: access, objection, restriction, rectification; and accounts that merge."""
 
 import hashlib
 from typing import Annotated, Any
@@ -18,6 +18,8 @@ from api.subject_schemas import (
     CorrectionRow,
     HeldSummary,
     LimitStatus,
+    MergeAnswer,
+    MergeBody,
     SubjectFile,
 )
 from recsys.data.corrections import CorrectionStatus
@@ -72,6 +74,19 @@ def rectify(serving: Serving, user_id: UserId, body: Annotated[CorrectionBody, B
     pairs = zip(body.corrections, statuses, strict=True)
     results = [CorrectionResult(event_id=row.event_id, status=status) for row, status in pairs]
     return CorrectionResults(results=results, counts=count_statuses(CorrectionStatus, statuses))
+
+
+@router.post(
+    "/v1/subjects/merge", summary="Merge two accounts", responses=documented([400, 401, 403, 413, 422, 500, 503])
+)
+def merge_accounts(serving: Serving, body: Annotated[MergeBody, Body()]) -> MergeAnswer:
+    """The purchases of the first account are the second's from now on, and so is an objection of the first.
+
+    Exact sums that both are in, and the models that are a function of them, follow within seconds. Of who was erased
+    nothing is taken along or taken in, and the answer is that for somebody unknown. What is sent under the first id
+    afterwards is a new customer's; an erasure of the second erases the first id, too.
+    """
+    return MergeAnswer(status=serving.subject_desk.merge(body.user_id, body.into_user_id))
 
 
 @router.get(f"{USER_PATH}/held", summary="Show what is held of a customer", responses=ERRORS)

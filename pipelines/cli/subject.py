@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 subject = typer.Typer(help="One customer's rights: one command each.", no_args_is_help=True)
 
+COUNTED = ("account", "into", "together", "conflicts")
+MERGES = {
+    "acknowledged": "merged, as far as there is anything to take along; sums and models follow with `privrec worker`",
+    "restricted": "nothing changed: one of the two is restricted; lift that first",
+    "unsettled": "nothing changed: sums do not follow an earlier correction yet; run `privrec worker`, then try again",
+}
+"""What is said of each status."""
+
 User = Annotated[str, typer.Argument(metavar="USER", help="The customer's id, as in the purchases.")]
 
 
@@ -113,6 +121,34 @@ def rectify(
     else:
         print_table("Corrections", ["status", "rows"], sorted(counts.items()))
         console.print("sums and models follow with `privrec worker`")
+
+
+@subject.command()
+def merge(
+    user: Annotated[str, typer.Argument(metavar="OLD", help="The account that goes: its id, as in the purchases.")],
+    into: Annotated[str, typer.Argument(metavar="INTO", help="The account that stays.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many purchases each has; change nothing.")
+    ] = False,
+    state_dir: options.StateDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make two accounts of one customer one: OLD's purchases are INTO's, and OLD is as if it never was."""
+    from pipelines.erase import preview_merge, subject_desk
+    from recsys.store.workspace import open_workspace
+
+    with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
+        if dry_run:
+            found = preview_merge(workspace, user, into)
+        else:
+            found = {"status": subject_desk(workspace).merge(user, into).value}
+    if as_json:
+        print_json(found)
+    elif dry_run:
+        print_table("Purchases (internal, not private)", ["of", "purchases"], [(n, found[n]) for n in COUNTED])
+    else:
+        console.print(MERGES[str(found["status"])])
 
 
 def _in_words(held: "Held") -> list[str]:

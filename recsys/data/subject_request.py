@@ -1,4 +1,4 @@
-"""What a customer may ask for beside erasure: not to be profiled, to be left alone, to be put right."""
+"""What a customer may ask for beside erasure: not to be profiled, to be left alone, to be put right, to be one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ class SubjectKind(StrEnum):
     """Of processing (Art. 18): as an objection, and the history is neither added to nor changed."""
     RECTIFICATION = "rectification"
     """Of purchases (Art. 16): the history is right at once, and the sums that they are in follow."""
+    MERGE = "merge"
+    """Of another account of the customer into this one: its purchases are here at once, and the sums follow."""
 
 
 LIMITS = frozenset({SubjectKind.OBJECTION, SubjectKind.RESTRICTION})
@@ -47,5 +49,7 @@ class SubjectRequest:
     state: SubjectState = SubjectState.ACKNOWLEDGED
     moves: bytes = field(default=b"", repr=False)
     """What a rectification changes in a term (see `recsys.data.corrections`); personal, and gone once it is applied."""
+    account: bytes = field(default=b"", repr=False)
+    """The key of the account that a merge took in (see `recsys.data.account_merge`)."""
     details: Mapping[str, Json] = field(default_factory=dict)
     """What the finished steps found and did; no customer id."""

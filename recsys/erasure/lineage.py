@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from recsys.data.export_job import ExportKind
 from recsys.data.import_job import ImportKind
+from recsys.erasure.accounts import accounts_ever
 from recsys.erasure.stores import ErasureStores
 from recsys.erasure.verification import is_file_of
 from recsys.errors import ArtifactError, NotFoundError
@@ -45,8 +46,10 @@ def lineage(stores: LineageStores, user_key: UserKey, backups: "Backups" = ()) -
 
     Guarantees:
         - Of who came back and is in versions anew, the versions of before are told too, and backups of until now.
+        - Versions that an account was in before it was merged into this customer are told, too.
 
-    Tested by: tests/recsys/erasure/test_lineage.py::test_the_lineage_of_who_came_back_names_the_versions_of_before
+    Tested by: tests/recsys/erasure/test_lineage.py::test_the_lineage_of_who_came_back_names_the_versions_of_before,
+        tests/recsys/erasure/test_accounts.py::test_versions_of_a_merged_account_are_found_before_and_after_the_erasure
 
     Args:
         stores: where everything is
@@ -54,8 +57,9 @@ def lineage(stores: LineageStores, user_key: UserKey, backups: "Backups" = ()) -
         backups: the operator's backups, and for how many days each is kept
     """
     state = stores.histories.state(user_key)
-    held = stores.sums.terms_of(user_key)
-    known = {name for each, key in stores.erasures.customers() if key == user_key for name in versions_of(each)}
+    accounts = accounts_ever(stores, user_key)
+    held = {sum_id for account in accounts for sum_id in stores.sums.terms_of(account)}
+    known = {name for each, key in stores.erasures.customers() if key in accounts for name in versions_of(each)}
     versions = [each for each in stores.registry.versions() if each.sum_id in held or each.version in known]
     made: list[Json] = [_version(stores, version) for version in versions]
     lying = stores.exports.lying()
@@ -65,10 +69,11 @@ def lineage(stores: LineageStores, user_key: UserKey, backups: "Backups" = ()) -
         "history": len(stores.histories.history(user_key)) > 0,
         "suppressed": state.suppressed,
         "terms": len(held),
+        "merged_accounts": len(accounts) - 1,
         "versions": made,
         "cache": [_cached(stores, user_key, slot) for slot in SLOTS],
         "exports_with_lists": [j.export_id for j in lying if j.kind is ExportKind.RECOMMENDATIONS],
-        "files_of_the_customer": [j.export_id for j in lying if is_file_of(stores, j, user_key)],
+        "files_of_the_customer": [j.export_id for j in lying if is_file_of(stores.exports, j, user_key)],
         "requests": [each.kind.value for each in stores.subjects.of_customer(user_key)],
         "uploads_of_purchases": [j.import_id for j in stores.imports.lying() if j.kind is ImportKind.PURCHASES],
         "webhook_messages": "none names a customer",
@@ -116,10 +121,16 @@ def roster_of(stores: LineageStores, version: ModelVersion) -> Roster:
 
 
 def roster_proof(stores: LineageStores, version: ModelVersion, user_key: UserKey) -> dict[str, Json]:
-    """That the customer is in the version's roster, or is not; raises as `roster_of`."""
+    """That the customer is in the version's roster, or is not; raises as `roster_of`.
+
+    Who was in the version under an account that was merged into theirs since is there under the account of then.
+    """
     roster = roster_of(stores, version)
     salt = bytes.fromhex(cast("dict[str, str]", version.config["roster"])["salt"])
-    return {"version": version.version, **roster.proof(stores.commitments.commitment(user_key, salt))}
+    accounts = [user_key, *accounts_ever(stores, user_key)]
+    commitments = [stores.commitments.commitment(account, salt) for account in accounts]
+    found = next((each for each in commitments if each in roster.commitments), commitments[0])
+    return {"version": version.version, **roster.proof(found)}
 
 
 def _members(stores: LineageStores, version: ModelVersion) -> set[UserKey]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from recsys.erasure.lineage import versions_of
+from recsys.erasure.stores import ErasureStores
 from recsys.errors import VersionConflictError
-from recsys.ports import Erasures, Registry, Sums
 from recsys.types import ErasureRequest, ErasureState, Experiment, UserKey
 
 WARM = 0.95
@@ -16,20 +16,18 @@ PUBLISH_OR_PROMOTE = (
 )
 
 
-def warm(version: str, *, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+def warm(version: str, stores: ErasureStores) -> None:
     """Give the version a slot of the cache, so that it can be published while another is live.
 
     Raises:
         VersionConflictError: a customer was erased who is in the version; nothing changed.
         NotFoundError, ArtifactError: as `Registry.load`; nothing changed.
     """
-    refuse_erased(version, registry, erasures, sums)
-    registry.warm(version)
+    refuse_erased(version, stores)
+    stores.registry.warm(version)
 
 
-def promote(
-    version: str, *, registry: Registry, erasures: Erasures, sums: Sums, published: Callable[[], float] = lambda: 1.0
-) -> None:
+def promote(version: str, stores: ErasureStores, *, published: Callable[[], float] = lambda: 1.0) -> None:
     """Make the version live, and the one before retired; rolling back is promoting an older one.
 
     The live version may have been made with erased customers, bounded by its (epsilon, delta), until the next release.
@@ -37,9 +35,7 @@ def promote(
 
     Args:
         version: the version
-        registry: where it is
-        erasures: who was erased
-        sums: what it was made from
+        stores: where it is, who was erased, and what it was made from
         published: the share of customers whose lists of the version are ready; without it the version is live at once
 
     Raises:
@@ -51,23 +47,19 @@ def promote(
 
     Tested by: tests/recsys/erasure/test_promotion.py::test_a_version_with_an_erased_customer_is_not_promoted_again
     """
-    refuse_erased(version, registry, erasures, sums)
-    if version != registry.live():
+    refuse_erased(version, stores)
+    if version != stores.registry.live():
         _refuse_cold(published(), PUBLISH_OR_PROMOTE)
-        refuse_erased(version, registry, erasures, sums)  # again: while every customer's lists are counted, one may ask
-    registry.promote(version)
+        refuse_erased(version, stores)  # again: while every customer's lists are counted, one may ask
+    stores.registry.promote(version)
 
 
-def begin(
-    experiment: Experiment, *, registry: Registry, erasures: Erasures, sums: Sums, published: Callable[[], float]
-) -> None:
+def begin(experiment: Experiment, stores: ErasureStores, *, published: Callable[[], float]) -> None:
     """Show the experiment's version to its share of the customers, and the live one to the others.
 
     Args:
         experiment: which version, and to whom
-        registry: where it is
-        erasures: who was erased
-        sums: what it was made from
+        stores: where it is, who was erased, and what it was made from
         published: the share of customers whose lists of the version are ready
 
     Raises:
@@ -80,15 +72,15 @@ def begin(
 
     Tested by: tests/recsys/erasure/test_experiments.py::test_an_erasure_while_an_experiment_is_started_wins
     """
-    if experiment == registry.served().experiment:
+    if experiment == stores.registry.served().experiment:
         return
-    refuse_erased(experiment.version, registry, erasures, sums)
+    refuse_erased(experiment.version, stores)
     _refuse_cold(published(), PUBLISH)
-    registry.begin(experiment)
+    stores.registry.begin(experiment)
     try:  # again: an erasure that came meanwhile may have found no experiment to end
-        refuse_erased(experiment.version, registry, erasures, sums)
+        refuse_erased(experiment.version, stores)
     except VersionConflictError:
-        registry.spare([experiment.version])
+        stores.registry.spare([experiment.version])
         raise
 
 
@@ -99,16 +91,16 @@ def _refuse_cold(share: float, way_out: str) -> None:
         raise VersionConflictError(msg)
 
 
-def refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Sums) -> None:
+def refuse_erased(version: str, stores: ErasureStores) -> None:
     """Return if nobody was erased who is in the version, or if it is live already.
 
     Raises:
         VersionConflictError: somebody was.
         NotFoundError, ArtifactError: as `Registry.load`.
     """
-    _, described = registry.load(version)
-    with_erased = _erased_from(version, erasures) or _suppressed_in(described.sum_id, erasures, sums)
-    if with_erased and version != registry.live():
+    _, described = stores.registry.load(version)
+    with_erased = _erased_from(version, stores) or _suppressed_in(described.sum_id, stores)
+    if with_erased and version != stores.registry.live():
         msg = (
             f"expected a version without erased customers, but {version} was made with one; "
             "promote a later version or train again: privrec train"
@@ -116,14 +108,15 @@ def refuse_erased(version: str, registry: Registry, erasures: Erasures, sums: Su
         raise VersionConflictError(msg)
 
 
-def _erased_from(version: str, erasures: Erasures) -> bool:
+def _erased_from(version: str, stores: ErasureStores) -> bool:
     """Whether a finished step of an erasure names the version."""
-    return any(version in versions_of(request) for request in erasures.requests())
+    return any(version in versions_of(request) for request in stores.erasures.requests())
 
 
-def _suppressed_in(sum_id: str | None, erasures: Erasures, sums: Sums) -> bool:
-    """Whether a customer whose erasure has only begun is in the version's sum."""
+def _suppressed_in(sum_id: str | None, stores: ErasureStores) -> bool:
+    """Whether a customer whose erasure has only begun is in the version's sum, be it under a merged account."""
     begun: list[tuple[ErasureRequest, UserKey]] = [
-        (request, key) for request, key in erasures.pending() if request.state is ErasureState.SUPPRESSED
+        (request, key) for request, key in stores.erasures.pending() if request.state is ErasureState.SUPPRESSED
     ]
-    return any(sum_id in sums.terms_of(key) for _, key in begun)
+    accounts = (account for _, key in begun for account in (key, *stores.subjects.accounts(key).merged))
+    return any(sum_id in stores.sums.terms_of(account) for account in accounts)

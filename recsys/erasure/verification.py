@@ -7,6 +7,7 @@ from recsys.data.export_job import ExportJob, ExportKind
 from recsys.data.subject_file import SubjectAsked
 from recsys.erasure.stores import ErasureStores
 from recsys.errors import ArtifactError, StateError
+from recsys.intake import Exports
 from recsys.types import SLOTS, ErasureRequest, Json, ModelStatus, UserKey
 
 TOMBSTONE_BYTES = 1
@@ -40,12 +41,12 @@ def is_cached(stores: ErasureStores, user_key: UserKey) -> bool:
     return any(len(stores.cache.get(user_key, slot) or b"") > TOMBSTONE_BYTES for slot in SLOTS)
 
 
-def is_file_of(stores: ErasureStores, job: ExportJob, user_key: UserKey) -> bool:
+def is_file_of(exports: Exports, job: ExportJob, user_key: UserKey) -> bool:
     """Whether it is the file with everything held of this customer."""
     if job.kind is not ExportKind.SUBJECT:
         return False
     try:
-        return SubjectAsked.from_bytes(stores.exports.asked(job.export_id)).user_key == user_key
+        return SubjectAsked.from_bytes(exports.asked(job.export_id)).user_key == user_key
     except ArtifactError:  # it ended a moment ago, and its file with it
         return False
 
@@ -65,7 +66,7 @@ def _left(stores: ErasureStores, user_key: UserKey) -> Iterator[str]:
         yield "a cached list"
     if any(job.is_void(erasures) for job in lying):
         yield "an export with lists"
-    if any(is_file_of(stores, job, user_key) for job in lying):
+    if any(is_file_of(stores.exports, job, user_key) for job in lying):
         yield "a file with everything held of them"
 
 

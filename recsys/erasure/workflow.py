@@ -1,7 +1,8 @@
 """The way of an erasure request, from the acknowledgement to the receipt.
 
     suppressed   the desk: recorded and suppressed in one transaction; nothing personal is served from here on
-    erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction
+    erased       history, data key and terms destroyed, the customer's term subtracted from every sum: one transaction;
+                 accounts that were merged into the customer go along (recsys/erasure/accounts.py)
     released     each affected version is released again (if the request spends budget), unlearned and withdrawn (if it
                  is a function of an exact sum), withdrawn (if it makes no promise otherwise), or stays, bounded by its
                  (epsilon, delta)
@@ -25,6 +26,7 @@ import scipy.sparse as sp
 from recsys.clock import isoformat
 from recsys.data.export_job import ExportState
 from recsys.data.import_job import ImportKind
+from recsys.erasure.accounts import requests_beside, suppress_accounts
 from recsys.erasure.lineage import Backups, covered
 from recsys.erasure.rules import MAX_REASON, is_ready, put_off
 from recsys.erasure.stores import ErasureStores
@@ -100,7 +102,8 @@ class ErasureWorker:
 
     def _run(self, tell: Callable[[ErasureRequest], None], *, waiting: bool) -> tuple[ErasureRequest, ...]:
         now = self._stores.clock()
-        ready = [(r.request_id, key) for r, key in self._stores.erasures.pending() if is_ready(r, now, waiting=waiting)]
+        pending = self._stores.erasures.pending()
+        ready = self._with_accounts([each for each in pending if is_ready(each[0], now, waiting=waiting)])
         # Everybody is out of every sum before the first model is made, so that one model serves all of them.
         self._begin_all(ready)
         refusals = [self._attempt(request_id, partial(self._begin, key)) for request_id, key in ready]
@@ -115,6 +118,19 @@ class ErasureWorker:
         for refusal in filter(None, refusals):
             raise refusal
         return tuple(finished)
+
+    def _with_accounts(self, ready: Sequence[tuple[ErasureRequest, UserKey]]) -> list[tuple[str, UserKey]]:
+        """These requests, and those of accounts that were merged into customers of whom nothing is destroyed yet."""
+        found = {request.request_id: key for request, key in ready}
+        waiting = list(ready)
+        while waiting:
+            request, user_key = waiting.pop()
+            if request.state is ErasureState.SUPPRESSED:
+                beside = suppress_accounts(self._stores, request, user_key)
+                new = [each for each in beside if each[0].is_open and each[0].request_id not in found]
+                found |= {held.request_id: key for held, key in new}
+                waiting += new
+        return list(found.items())
 
     def _attempt(self, request_id: str, steps: Callable[[ErasureRequest], None]) -> PrivrecError | None:
         """What is in the way of these steps, if anything is; then the request is put off."""
@@ -158,27 +174,31 @@ class ErasureWorker:
         terms = {request_id: self._stores.sums.terms_of(user_key) for request_id, user_key in customers.items()}
         held = {sum_id for of_one in terms.values() for sum_id in of_one}
         replaced = {sum_id: self._subtracted(sum_id, [of.get(sum_id, b"") for of in terms.values()]) for sum_id in held}
+        beside = requests_beside(self._stores.erasures.pending())
         # Versions that are made later are made from sums without them, the releases of these erasures among them.
         versions = self._stores.registry.versions()
         done = {
-            request_id: self._destroyed({sum_id: bool(replaced[sum_id]) for sum_id in of_one}, versions)
+            request_id: self._destroyed(
+                {sum_id: bool(replaced[sum_id]) for sum_id in of_one}, versions, [*beside.get(request_id, ())]
+            )
             for request_id, of_one in terms.items()
         }
         self._stores.erasures.erase_customers(done, replaced)
 
-    def _destroyed(self, subtracted: Mapping[str, bool], versions: Sequence[ModelVersion]) -> dict[str, Json]:
-        """What a receipt says of a customer who was in these sums."""
-        return {
-            "erased": {
-                "at": self._now(),
-                "history": "destroyed",
-                "data_key": "destroyed",
-                "feedback": "none is kept by customer",
-                "requests": "destroyed",
-                "sums": [{"sum_id": sum_id, "subtracted": done} for sum_id, done in sorted(subtracted.items())],
-                "versions": [version.version for version in versions if version.sum_id in subtracted],
-            }
+    def _destroyed(
+        self, subtracted: Mapping[str, bool], versions: Sequence[ModelVersion], beside: list[Json]
+    ) -> dict[str, Json]:
+        """What a receipt says of a customer who was in these sums, and whose accounts have these requests."""
+        erased: dict[str, Json] = {
+            "at": self._now(),
+            "history": "destroyed",
+            "data_key": "destroyed",
+            "feedback": "none is kept by customer",
+            "requests": "destroyed",
+            "sums": [{"sum_id": sum_id, "subtracted": done} for sum_id, done in sorted(subtracted.items())],
+            "versions": [version.version for version in versions if version.sum_id in subtracted],
         }
+        return {"erased": erased | {"accounts": beside} if beside else erased}
 
     def _subtracted(self, sum_id: str, terms: Iterable[bytes]) -> bytes:
         """The sum without the customers; an empty content stands for a model that keeps no sum."""
@@ -307,7 +327,7 @@ class ErasureWorker:
         """
         exports, erasures = self._stores.exports, self._stores.erasures.count()
         for job in exports.lying():
-            if job.is_void(erasures) or is_file_of(self._stores, job, user_key):
+            if job.is_void(erasures) or is_file_of(self._stores.exports, job, user_key):
                 exports.close(job.export_id, ExportState.WITHDRAWN, erasure=request.request_id)
         return f"{exports.withdrawn_for(request.request_id)} files with lists deleted"
 

@@ -5,7 +5,8 @@ who is behind one, or that two versions have a customer in common. Whoever is sh
 manifest that it is in the roster, or, by the two that would be beside it, that it is not.
 
 Who is not in the roster was not in the version. Who is in it was, or had left its sum before by an objection, a
-restriction or a correction: a roster errs toward too much.
+restriction or a correction: a roster errs toward too much. Who was in it under an account that was merged into another
+later is in it under that account.
 
 The hash is that of the number of customers and the Merkle root over them, so that no proof can lie about who is last.
 Proofs tell how many there are, exactly: internal, not private. The hash tells nothing.

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from recsys.data.account_merge import AccountMerge, Accounts, MergeStatus
 from recsys.data.corrections import Corrected
 from recsys.data.history import History
 from recsys.data.subject_request import SubjectKind, SubjectRequest
@@ -186,12 +187,28 @@ class SubjectRequests(Protocol):
             What `change` returned; None if the customer is restricted.
         """
 
-    def apply(
-        self, request_id: str, sums: Mapping[str, bytes], terms: Mapping[str, bytes], details: Mapping[str, Json]
-    ) -> None:
-        """Replace these sums, and the customer's terms in sums, by id; set state APPLIED: one transaction.
+    def merge(self, merge: AccountMerge) -> MergeStatus:
+        """What became of the merge: the account's purchases are the other's, and its history and data key destroyed.
 
-        An empty term is one of a customer who left the sum. Doing it again changes nothing, nor does it for a request
+        One transaction with the request, which lists the sums whose terms come along, and with the objection.
+        What the account asked for comes along, accounts that were merged into it among it; an objection stays there,
+        too. An earlier merge of the same two is replaced, if there is something new. Nothing changes where one of them
+        is erased.
+        """
+
+    def accounts(self, user_key: UserKey) -> Accounts:
+        """What merges made of the customer's terms in sums. One indexed read."""
+
+    def apply(
+        self,
+        request_id: str,
+        sums: Mapping[str, bytes],
+        terms: Mapping[UserKey, Mapping[str, bytes]],
+        details: Mapping[str, Json],
+    ) -> None:
+        """Replace these sums, and terms in sums, by account and id; set state APPLIED: one transaction.
+
+        An empty term is one of an account that left the sum. Doing it again changes nothing, nor does it for a request
         that was taken back or destroyed.
         """
 

@@ -8,10 +8,13 @@ from datetime import datetime
 import numpy as np
 
 from recsys.clock import Clock, milliseconds
+from recsys.data.account_merge import AccountMerge, MergeStatus
 from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
 from recsys.data.export_job import ExportKind, ExportState
 from recsys.data.history import History
-from recsys.data.subject_request import SubjectKind, SubjectRequest
+from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest
+from recsys.erasure.verification import is_file_of
+from recsys.errors import InputError
 from recsys.fence import CacheFence
 from recsys.identifiers import check_event_id
 from recsys.intake import Exports
@@ -34,7 +37,7 @@ class Wanted:
 
 
 class SubjectDesk:
-    """Takes objections, restrictions and rectifications. Safe to share between threads."""
+    """Takes objections, restrictions, rectifications and merges of accounts. Safe to share between threads."""
 
     def __init__(
         self,
@@ -104,6 +107,39 @@ class SubjectDesk:
         statuses = iter(made.statuses)
         return tuple(CorrectionStatus.INVALID if one is None else next(statuses) for one in usable)
 
+    def merge(self, user_id: str, into_user_id: str) -> MergeStatus:
+        """What became of the merge of the first account into the second.
+
+        Nothing is told apart of an account that is unknown and one that was erased. Doing it again changes nothing.
+
+        Raises:
+            InputError: an id cannot be one, or both are one.
+            StorageError: it could not be written; nothing changed.
+
+        Guarantees:
+            - When it returns, no process serves a list of before of either, and where one of them objected none at all.
+
+        Tested by: tests/recsys/rights/test_merge.py::test_lists_of_before_are_served_no_more,
+            tests/recsys/rights/test_merge.py::test_an_objection_of_the_account_holds_for_the_other
+        """
+        account, into = two_accounts(self._pseudonyms, user_id, into_user_id)
+        request, objection = self._new(SubjectKind.MERGE), self._new(SubjectKind.OBJECTION)
+        merge = AccountMerge(account=account, into=into, request=request, objection=objection)
+        status = self._subjects.merge(merge)
+        if status is MergeStatus.ACKNOWLEDGED:
+            self._let_go(account, into)
+        return status
+
+    def _let_go(self, account: UserKey, into: UserKey) -> None:
+        """End lists and files of before; also where nothing changed: whoever changed it may have died before this."""
+        self._fence.forget([account, into])
+        if any(request.kind in LIMITS for request in self._subjects.of_customer(into)):
+            self._fence.bury(into)
+            self._withdraw_lists()
+        for job in self._exports.lying():
+            if is_file_of(self._exports, job, account):
+                self._exports.close(job.export_id, ExportState.WITHDRAWN)
+
     def _withdraw_lists(self) -> None:
         """End every file with lists that lies there, or is being made: the customer's may be among them."""
         for job in self._exports.lying():
@@ -118,6 +154,19 @@ class SubjectDesk:
 
     def _new(self, kind: SubjectKind) -> SubjectRequest:
         return SubjectRequest(request_id=str(uuid.uuid4()), kind=kind, received_at=self._clock())
+
+
+def two_accounts(pseudonyms: Pseudonyms, user_id: str, into_user_id: str) -> tuple[UserKey, UserKey]:
+    """The keys of the account that goes and of the one that stays.
+
+    Raises:
+        InputError: an id cannot be one, or both are one.
+    """
+    account, into = pseudonyms.user_key(user_id), pseudonyms.user_key(into_user_id)
+    if account == into:
+        msg = "expected two accounts, got one twice; name the account that goes, and then the one that stays"
+        raise InputError(msg)
+    return account, into
 
 
 def _correction(wanted: Wanted, positions: dict[str, int]) -> Correction | None:

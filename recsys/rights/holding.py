@@ -1,7 +1,7 @@
 """Everything that is held of one customer, gathered: for who asks what it is, and for the file that they are given."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,6 +13,7 @@ from recsys.data.history import History
 from recsys.data.subject_request import SubjectRequest
 from recsys.ports import Cache, Catalogue, Histories, Registry, Seals, SubjectRequests, Sums
 from recsys.rights.purposes import PROCESSINGS
+from recsys.rights.terms import terms_of_customer
 from recsys.serving.sealed_lists import open_lists
 from recsys.types import SLOTS, CatalogueItem, Json, UserKey
 
@@ -98,7 +99,7 @@ class Held:
 
 
 def request_json(request: SubjectRequest) -> dict[str, Json]:
-    """An objection, restriction or rectification as it is shown."""
+    """An objection, restriction, rectification or merge as it is shown."""
     return {
         "kind": request.kind.value,
         "received_at": isoformat(request.received_at),
@@ -132,7 +133,7 @@ class HoldingStores(Protocol):
 
     @property
     def subjects(self) -> SubjectRequests:
-        """Objections, restrictions, rectifications."""
+        """Objections, restrictions, rectifications, merges."""
 
 
 def gather(stores: HoldingStores, seals: Seals, user_key: UserKey) -> Held:
@@ -151,7 +152,7 @@ def gather(stores: HoldingStores, seals: Seals, user_key: UserKey) -> Held:
     """
     if stores.histories.state(user_key).erased:
         user_key = UserKey(secrets.token_bytes(USER_KEY_BYTES))
-    history, terms = stores.histories.history(user_key), stores.sums.terms_of(user_key)
+    history, terms = stores.histories.history(user_key), _terms_of(stores, user_key)
     versions = stores.registry.versions()
     served = stores.registry.served().slots
     values = [(stores.cache.get(user_key, slot) or b"", served[slot] or "") for slot in SLOTS]
@@ -163,6 +164,18 @@ def gather(stores: HoldingStores, seals: Seals, user_key: UserKey) -> Held:
         lists=tuple(each for value, name in values for each in _lists(seals, user_key, value, name, items)),
         requests=stores.subjects.of_customer(user_key),
     )
+
+
+def _terms_of(stores: HoldingStores, user_key: UserKey) -> dict[str, bytes]:
+    """The customer's items in each sum, also where they came with an account that was merged into theirs."""
+    found = terms_of_customer(stores.sums, stores.subjects, user_key)
+    return {sum_id: _together(own.values()) for sum_id, own in found.items()}
+
+
+def _together(terms: Iterable[bytes]) -> bytes:
+    """All their items as one term: until a worker has been there, a sum may hold several."""
+    items = np.frombuffer(b"".join(terms), dtype="<i4")
+    return np.unique(items).tobytes()
 
 
 def _purchases(history: History, items: Sequence[CatalogueItem]) -> Iterator[HeldPurchase]:

@@ -1,23 +1,28 @@
-"""What follows an objection, a restriction or a rectification: sums without the customer, or as they should be.
+"""What follows an objection, restriction, rectification or merge: sums without the customer, or as they should be.
 
     acknowledged   the desk: served and taken in accordingly from here on
     applied        the customer's terms, and the sums that they are in, are changed: one transaction a request
     done           models that are a function of these sums are made again, and the ones before withdrawn
 
 A model under noise, or one whose trainer keeps no sum, stays until the next training: the details say so.
+
+Of a customer whose accounts were merged, a term may stand in a sum under each account's key. Who is in a sum under two
+of them is in it under one from the merge on, with the items of both: the sum of a shop that had one account.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, cast
 
 import numpy as np
+import scipy.sparse as sp
 
-from recsys.data.corrections import moved
-from recsys.data.subject_request import LIMITS, SubjectRequest, SubjectState
+from recsys.data.corrections import Items, moved
+from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.errors import BudgetExceededError, InputError
 from recsys.models.customer import pack_term, unpack_term
 from recsys.models.gram import GramSum
 from recsys.ports import Erasures, Registry, SubjectRequests, Sums
+from recsys.rights.terms import Terms, terms_of_customer
 from recsys.types import Json, ModelStatus, ModelVersion, UserKey
 
 ReleaseAgain = Callable[[str, str], ModelVersion]
@@ -90,25 +95,32 @@ class SubjectWorker:
         return tuple(request for request, _ in pending)
 
     def _apply(self, request: SubjectRequest, user_key: UserKey) -> None:
-        before = self._stores.sums.terms_of(user_key)
-        after = {sum_id: self._replaced(request, sum_id, term) for sum_id, term in before.items()}
-        changed = {sum_id: term for sum_id, (_, term) in after.items() if term != before[sum_id]}
+        before = terms_of_customer(self._stores.sums, self._stores.subjects, user_key)
+        leaves = request.kind in LIMITS or (request.kind is SubjectKind.MERGE and self._is_limited(user_key))
+        wanted = {
+            sum_id: dict.fromkeys(own, b"") if leaves else _terms_after(request, own) for sum_id, own in before.items()
+        }
+        after = {sum_id: self._replaced(sum_id, own, wanted[sum_id]) for sum_id, own in before.items()}
+        changed = {sum_id: own for sum_id, (_, own) in after.items() if own != before[sum_id]}
         sums = {sum_id: after[sum_id][0] for sum_id in changed if after[sum_id][0]}
         versions: list[Json] = [v.version for v in self._stores.registry.versions() if v.sum_id in changed]
         details: dict[str, Json] = {"sums": [*sorted(sums)], "made_with": versions}
-        self._stores.subjects.apply(request.request_id, sums, changed, details)
+        self._stores.subjects.apply(request.request_id, sums, _by_account(changed), details)
 
-    def _replaced(self, request: SubjectRequest, sum_id: str, before: bytes) -> tuple[bytes, bytes]:
-        """The sum with another term in the place of this one, and that term; an empty sum is of who keeps none."""
-        content, after = self._stores.sums.load_sum(sum_id), _term_after(request, before)
+    def _is_limited(self, user_key: UserKey) -> bool:
+        return any(request.kind in LIMITS for request in self._stores.subjects.of_customer(user_key))
+
+    def _replaced(self, sum_id: str, before: Terms, after: Terms) -> tuple[bytes, Terms]:
+        """The sum with other terms in the place of these, and those terms; an empty sum is of who keeps none."""
+        content = self._stores.sums.load_sum(sum_id)
         if not content or after == before:
             return content, after
         total = GramSum.from_bytes(content)
         n_items = len(total.items)
-        known = np.frombuffer(after, dtype="<i4")
-        after = pack_term(known[known < n_items])  # the catalogue may have grown since the sum was made
-        total = total.subtract(unpack_term(before, n_items))
-        return (total.add(unpack_term(after, n_items)) if after else total).to_bytes(), after
+        # The catalogue may have grown since the sum was made.
+        known = {account: pack_term(_items(term)[_items(term) < n_items]) for account, term in after.items()}
+        total = total.subtract(_stacked(before, n_items)).add(_stacked(known, n_items))
+        return total.to_bytes(), known
 
     def _finish(self, request: SubjectRequest, user_key: UserKey) -> None:
         own = self._stores.subjects.of_customer(user_key)
@@ -151,8 +163,35 @@ class SubjectWorker:
         return {"outcome": SUPERSEDED, "superseded_by": new.version}
 
 
-def _term_after(request: SubjectRequest, term: bytes) -> bytes:
-    """The customer's term as the request would have it; empty once the customer is out of the sum."""
-    if not term or request.kind in LIMITS:
-        return b""
-    return pack_term(moved(np.frombuffer(term, dtype="<i4"), request.moves))
+def _terms_after(request: SubjectRequest, own: Terms) -> Terms:
+    """The customer's terms in one sum as the request would have them; an empty one stays empty."""
+    if request.kind is SubjectKind.MERGE:
+        return _as_one(own)
+    return {account: pack_term(moved(_items(term), request.moves)) if term else b"" for account, term in own.items()}
+
+
+def _as_one(own: Terms) -> Terms:
+    """All items under one account that is in the sum, and nothing under the others."""
+    first = next((account for account, term in own.items() if term), None)
+    if first is None:
+        return own
+    together = np.unique(np.concatenate([_items(term) for term in own.values()]))
+    return {**dict.fromkeys(own, b""), first: pack_term(together)}
+
+
+def _by_account(terms: Mapping[str, Terms]) -> dict[UserKey, dict[str, bytes]]:
+    found: dict[UserKey, dict[str, bytes]] = {}
+    for sum_id, own in terms.items():
+        for account, term in own.items():
+            found.setdefault(account, {})[sum_id] = term
+    return found
+
+
+def _stacked(own: Terms, n_items: int) -> sp.csr_matrix:
+    """(n_accounts, n_items): what those accounts bought that are in the sum."""
+    rows = [unpack_term(term, n_items) for term in own.values() if term]
+    return sp.vstack(rows, "csr") if rows else sp.csr_matrix((0, n_items), dtype=np.float32)
+
+
+def _items(term: bytes) -> Items:
+    return np.frombuffer(term, dtype="<i4")

@@ -1,11 +1,20 @@
-"""Objections, restrictions and rectifications in memory, and requests in the form of OpenDSR."""
+"""Objections, restrictions, rectifications and merges in memory, and requests in the form of OpenDSR."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from recsys.clock import Clock, utc_now
+from recsys.data.account_merge import (
+    SUMS,
+    AccountMerge,
+    Accounts,
+    MergeStatus,
+    Standing,
+    accounts_of,
+    merge_status,
+)
 from recsys.data.corrections import Corrected
-from recsys.data.history import EMPTY_HISTORY, History
+from recsys.data.history import EMPTY_HISTORY, History, merge
 from recsys.data.opendsr import ENDS, DsrRequest, DsrStatus, same_request
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
 from recsys.erasure.rules import is_erased
@@ -55,19 +64,40 @@ class MemorySubjectRequests:
                 self._state.subject_requests[request.request_id] = (replace(request, moves=done.moves), user_key)
         return done
 
-    def apply(
-        self, request_id: str, sums: Mapping[str, bytes], terms: Mapping[str, bytes], details: Mapping[str, Json]
-    ) -> None:
-        """Replace these sums and the customer's terms, and set state APPLIED."""
+    def merge(self, merge: AccountMerge) -> MergeStatus:
+        """What became of the merge; nothing changes where one of the two is erased, restricted or not settled."""
         with self._state.writing:
-            request, user_key = self._state.subject_requests.get(request_id, (None, b""))
+            account, into = (self._standing(key) for key in (merge.account, merge.into))
+            status = merge_status([account, into])
+            if status is MergeStatus.ACKNOWLEDGED and not (account.erased or into.erased):
+                if account.has(SubjectKind.OBJECTION) and not into.has(SubjectKind.OBJECTION):
+                    self._state.subject_requests[merge.objection.request_id] = (merge.objection, merge.into)
+                self._take_along(merge)
+        return status
+
+    def accounts(self, user_key: UserKey) -> Accounts:
+        """What merges made of the customer's terms in sums."""
+        merges = [pair for pair in self._state.subject_requests.values() if pair[0].kind is SubjectKind.MERGE]
+        return accounts_of(user_key, [(each, key) for each, key in merges if user_key in {key, each.account}])
+
+    def apply(
+        self,
+        request_id: str,
+        sums: Mapping[str, bytes],
+        terms: Mapping[UserKey, Mapping[str, bytes]],
+        details: Mapping[str, Json],
+    ) -> None:
+        """Replace these sums and terms, and set state APPLIED."""
+        with self._state.writing:
+            request, _ = self._state.subject_requests.get(request_id, (None, b""))
             if request is None or request.state is not SubjectState.ACKNOWLEDGED:
                 return
             if not sums.keys() <= self._state.sums.keys():
                 raise no_sum()
             self._state.sums.update(sums)
-            for sum_id, term in terms.items():
-                self._state.terms[sum_id][UserKey(user_key)] = term
+            for user_key, own in terms.items():
+                for sum_id, term in own.items():
+                    self._state.terms[sum_id][user_key] = term
             self._set(request_id, SubjectState.APPLIED, details)
 
     def finish(self, request_id: str, details: Mapping[str, Json]) -> None:
@@ -88,6 +118,34 @@ class MemorySubjectRequests:
     def limited(self) -> Iterator[UserKey]:
         """Every customer who objected or is restricted, in the order of keys."""
         yield from sorted(self._state.limited(*LIMITS))
+
+    def _standing(self, user_key: UserKey) -> Standing:
+        return Standing(user_key in self._state.suppressed, self.of_customer(user_key))
+
+    def _take_along(self, merge: AccountMerge) -> None:
+        before, held = self.accounts(merge.into), self._state.holding(merge.account)
+        sums = before.taking(merge.account, self.accounts(merge.account), held)
+        is_known = self._join(merge.account, merge.into)
+        if not is_known and sums <= before.merged.get(merge.account, frozenset()):
+            return
+        requests = {
+            request_id: (request, merge.into if key == merge.account and request.kind not in LIMITS else key)
+            for request_id, (request, key) in self._state.subject_requests.items()
+        }
+        gone = {(merge.account, merge.into), (merge.into, merge.into)}
+        kept = {name: pair for name, pair in requests.items() if (pair[0].account, pair[1]) not in gone}
+        request = replace(merge.request, account=merge.account, details={SUMS: [*sorted(sums)]})
+        self._state.subject_requests = {**kept, request.request_id: (request, merge.into)}
+
+    def _join(self, account: UserKey, into: UserKey) -> bool:
+        taken = self._state.histories.pop(account, None)
+        if taken is None:
+            return False
+        revision, own = self._state.histories.get(into, (0, EMPTY_HISTORY))
+        joined = merge(own, taken[1].purchases)
+        if joined.accepted:
+            self._state.histories[into] = (revision + 1, joined.history)
+        return True
 
     def _set(self, request_id: str, state: SubjectState, details: Mapping[str, Json]) -> None:
         request, user_key = self._state.subject_requests[request_id]

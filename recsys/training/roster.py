@@ -13,7 +13,8 @@ def roster_of_sum(stores: TrainingStores, sum_id: str) -> dict[str, Json]:
     """The roster of everybody who is in the sum, for the manifest of a version that was made from it.
 
     Who left the sum by an objection, a restriction or a correction is in it, too, until they are erased: their emptied
-    term is how the versions of before are found. So the version was made without some of those in its roster.
+    term is how the versions of before are found. So the version was made without some of those in its roster. Whose
+    accounts were merged is in it under those that the sum was made with: the installation knows which they are.
 
     Guarantees:
         - The manifest tells neither who, nor how many; the installation can tell of everybody whether they are in.

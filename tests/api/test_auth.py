@@ -37,6 +37,7 @@ ROUTES = {
     ("PUT", "/v1/users/ada-lovelace/restriction"): Scope.RIGHTS,
     ("DELETE", "/v1/users/ada-lovelace/restriction"): Scope.RIGHTS,
     ("PATCH", "/v1/users/ada-lovelace/purchases"): Scope.RIGHTS,
+    ("POST", "/v1/subjects/merge"): Scope.RIGHTS,
     ("GET", "/v1/users/ada-lovelace/held"): Scope.RIGHTS,
     ("GET", "/opendsr/discovery"): Scope.RIGHTS,
     ("GET", "/opendsr/certificate"): Scope.RIGHTS,

@@ -1,4 +1,4 @@
-"""Objection, restriction and rectification over HTTP."""
+"""Objection, restriction, rectification and merges of accounts over HTTP."""
 
 import hashlib
 from typing import Any
@@ -120,6 +120,66 @@ def test_nothing_of_the_restricted_is_corrected(shop: Shop) -> None:
 )
 def test_a_correction_of_another_form_is_refused(shop: Shop, row: dict[str, object]) -> None:
     assert shop.send("PATCH", f"{ADA}/purchases", Scope.RIGHTS, corrections=[row]).status_code == 422
+
+
+# Two accounts of one customer.
+
+
+def merge(shop: Shop, user_id: str = "ada-lovelace", into: str = "bo") -> dict[str, Any]:
+    response = shop.send("POST", "/v1/subjects/merge", Scope.RIGHTS, user_id=user_id, into_user_id=into)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def test_the_purchases_of_the_one_are_the_others_in_the_very_next_answer(shop: Shop) -> None:
+    shop.statuses(event("1", item_id="tea-3"), event("2", "bo", item_id="tea-4"))
+    shop.recommend()
+    shop.recommend("bo")
+
+    assert merge(shop) == {"status": "acknowledged"}
+    assert {item["item_id"] for item in shop.recommend("bo", task="buy_again")["items"]} == {"tea-3", "tea-4"}
+    assert nameless(shop.recommend()) == nameless(shop.recommend("nobody"))
+
+
+def test_what_is_sent_again_counts_once_after_a_merge(shop: Shop) -> None:
+    shop.statuses(event("1"))
+    merge(shop)
+
+    assert shop.statuses(event("1", "bo"), event("1")) == ["duplicate", "accepted"]
+
+
+def test_nothing_tells_an_unknown_account_from_one_that_was_erased(shop: Shop) -> None:
+    shop.statuses(event("1"), event("2", "bo"))
+    before = held(shop, "bo")
+    shop.erase(user_id="ada-lovelace")
+
+    assert merge(shop) == merge(shop, "nobody") == {"status": "acknowledged"}
+    assert held(shop, "bo") == before
+
+
+def test_an_account_does_not_go_into_one_that_was_erased(shop: Shop) -> None:
+    shop.statuses(event("1"))
+    shop.erase(user_id="bo")
+
+    assert merge(shop) == {"status": "acknowledged"}
+    assert held(shop, "bo") == held(shop, "nobody")
+    assert held(shop, "ada-lovelace")["purchases"]["count"] == 1
+
+
+@pytest.mark.parametrize("restricted", ["ada-lovelace", "bo"])
+def test_nothing_of_the_restricted_is_merged(shop: Shop, restricted: str) -> None:
+    shop.statuses(event("1"))
+    put(shop, "restriction", restricted)
+
+    assert merge(shop) == {"status": "restricted"}
+    assert held(shop, "ada-lovelace")["purchases"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"user_id": "ada"}, {"user_id": "", "into_user_id": "bo"}, {"user_id": "bo", "into_user_id": "bo"}]
+)
+def test_a_merge_of_another_form_is_refused(shop: Shop, body: dict[str, object]) -> None:
+    assert shop.send("POST", "/v1/subjects/merge", Scope.RIGHTS, **body).status_code == 422
 
 
 # Access and portability.

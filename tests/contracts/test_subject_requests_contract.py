@@ -175,8 +175,8 @@ def summed(ports: Workspace, customer: Customer) -> Workspace:
 
 def test_sums_and_terms_are_replaced_once(summed: Workspace, customer: Customer) -> None:
     subjects, sums = summed.subjects, summed.sums
-    subjects.apply("r", {"s": b"without"}, {"s": b""}, {"made_with": ["v"]})
-    subjects.apply("r", {"t": b"without"}, {"t": b""}, {"made_with": []})
+    subjects.apply("r", {"s": b"without"}, {customer(1): {"s": b""}}, {"made_with": ["v"]})
+    subjects.apply("r", {"t": b"without"}, {customer(1): {"t": b""}}, {"made_with": []})
     assert (sums.load_sum("s"), sums.load_sum("t")) == (b"without", b"both")
     assert sums.terms_of(customer(1)) == {"s": b"", "t": b"one"}
     assert sums.terms_of(customer(2)) == {"s": b"two", "t": b"two"}
@@ -196,7 +196,7 @@ def test_a_finished_request_keeps_its_details_and_is_pending_no_more(summed: Wor
 
 def test_what_was_taken_back_is_applied_no_more(summed: Workspace, customer: Customer) -> None:
     summed.subjects.lift(customer(1), SubjectKind.OBJECTION)
-    summed.subjects.apply("r", {"s": b"without"}, {"s": b""}, {})
+    summed.subjects.apply("r", {"s": b"without"}, {customer(1): {"s": b""}}, {})
     summed.subjects.finish("r", {})
     assert summed.sums.load_sum("s") == b"both"
     assert summed.subjects.of_customer(customer(1)) == ()
@@ -204,6 +204,6 @@ def test_what_was_taken_back_is_applied_no_more(summed: Workspace, customer: Cus
 
 def test_a_sum_that_is_not_there_is_refused_whole(summed: Workspace, customer: Customer) -> None:
     with pytest.raises(NotFoundError):
-        summed.subjects.apply("r", {"s": b"without", "u": b"without"}, {"s": b""}, {})
+        summed.subjects.apply("r", {"s": b"without", "u": b"without"}, {customer(1): {"s": b""}}, {})
     assert summed.sums.load_sum("s") == b"both"
     assert summed.sums.terms_of(customer(1))["s"] == b"one"

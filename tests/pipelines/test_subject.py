@@ -12,7 +12,7 @@ from recsys.errors import InputError
 from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
 from recsys.types import CatalogueItem, Purchase
-from tests.pipelines.shell import ADA, done
+from tests.pipelines.shell import ADA, BEN, assert_refused, done, privrec
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -81,3 +81,19 @@ def test_each_right_is_one_command(state_dir: Path, tmp_path: Path) -> None:
     done("subject", "erase", ADA, *at)
     nothing = done("subject", "show", ADA, "--json", *at).json
     assert nothing == done("subject", "show", "nobody", "--json", *at).json
+
+
+def test_two_accounts_become_one_and_a_dry_run_says_how_many_purchases(state_dir: Path) -> None:
+    at = ("--state-dir", str(state_dir))
+    counts = {"account": 1, "into": 0, "together": 1, "conflicts": 0, "counted": "internal, not private"}
+    assert done("subject", "merge", ADA, BEN, "--dry-run", "--json", *at).json == counts
+    assert "together" in done("subject", "merge", ADA, BEN, "--dry-run", *at).out
+    assert done("subject", "show", ADA, "--json", *at).json["purchases"]["count"] == 1
+
+    assert done("subject", "merge", ADA, BEN, "--json", *at).json == {"status": "acknowledged"}
+    assert "privrec worker" in done("subject", "merge", ADA, BEN, *at).out
+    assert done("subject", "show", BEN, "--json", *at).json["purchases"]["count"] == 1
+    assert done("subject", "show", ADA, "--json", *at).json == done("subject", "show", "nobody", "--json", *at).json
+    done("subject", "restrict", BEN, *at)
+    assert "restricted" in done("subject", "merge", ADA, BEN, *at).out
+    assert_refused(privrec("subject", "merge", BEN, BEN, *at), 3, "two accounts")

@@ -37,7 +37,7 @@ class SqlHistories:
             before = records_of(connection, [key for key in batch if key not in refused])
             merges = {key: None if key in refused else self._merged(before.get(key), new) for key, new in batch.items()}
             changed = {key: done.history for key, done in merges.items() if done and done.accepted}
-            self._write(connection, before, changed)
+            _write(connection, self._ring, before, changed)
         return merges
 
     def state(self, user_key: UserKey) -> CustomerState:
@@ -81,14 +81,28 @@ class SqlHistories:
     def _merged(self, before: Record | None, new: Purchases) -> Merge:
         return merge(open_record(self._ring, before) if before else EMPTY_HISTORY, new)
 
-    def _write(
-        self, connection: Connection, before: Mapping[UserKey, Record], changed: Mapping[UserKey, History]
-    ) -> None:
-        first = [new_record(self._ring, key, history) for key, history in changed.items() if key not in before]
-        later = [next_record(self._ring, before[key], history) for key, history in changed.items() if key in before]
-        insert_all(connection, customers, [_row(record) | {"user_key": record.user_key} for record in first])
-        if later:
-            connection.execute(_UPDATE, [_row(record) | {"key": record.user_key} for record in later])
+
+def join(connection: Connection, ring: KeyRing, account: UserKey, into: UserKey) -> bool:
+    """Whether the account had a record; its purchases are the other's now, and the record with its key is destroyed."""
+    before = records_of(connection, [account, into])
+    taken = before.pop(account, None)
+    if taken is None:
+        return False
+    own = open_record(ring, before[into]) if into in before else EMPTY_HISTORY
+    joined = merge(own, open_record(ring, taken).purchases)
+    _write(connection, ring, before, {into: joined.history} if joined.accepted else {})
+    connection.execute(customers.delete().where(customers.c.user_key == account))
+    return True
+
+
+def _write(
+    connection: Connection, ring: KeyRing, before: Mapping[UserKey, Record], changed: Mapping[UserKey, History]
+) -> None:
+    first = [new_record(ring, key, history) for key, history in changed.items() if key not in before]
+    later = [next_record(ring, before[key], history) for key, history in changed.items() if key in before]
+    insert_all(connection, customers, [_row(record) | {"user_key": record.user_key} for record in first])
+    if later:
+        connection.execute(_UPDATE, [_row(record) | {"key": record.user_key} for record in later])
 
 
 def _row(record: Record) -> dict[str, bytes | int]:

@@ -1,13 +1,23 @@
-"""Objections, restrictions and rectifications in SQL."""
+"""Objections, restrictions, rectifications and merges of accounts in SQL."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Row, exists, select
+from sqlalchemy import Connection, Engine, Row, bindparam, exists, select, union_all
 
 from recsys.clock import isoformat
+from recsys.data.account_merge import (
+    SUMS,
+    AccountMerge,
+    Accounts,
+    MergeStatus,
+    Standing,
+    accounts_of,
+    merge_status,
+)
 from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History
 from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest, SubjectState
@@ -16,7 +26,7 @@ from recsys.store.keys import KeyRing, Purpose
 from recsys.store.records import next_record, open_record
 from recsys.store.rules import no_sum, stepped
 from recsys.store.sql.engine import insert_all, next_sequence, writing
-from recsys.store.sql.histories import records_of
+from recsys.store.sql.histories import join, records_of
 from recsys.store.sql.sums import seal_sum, seal_term
 from recsys.store.sql.tables import customers, erasures, subject_requests, sums, suppressed, terms
 from recsys.types import ErasureState, Json, UserKey
@@ -68,10 +78,34 @@ class SqlSubjectRequests:
                 self._insert(connection, request, user_key, done.moves)
         return done
 
+    def merge(self, merge: AccountMerge) -> MergeStatus:
+        """What became of the merge; nothing changes where one of the two is erased, restricted or not settled.
+
+        Raises:
+            ArtifactError: a record does not open; nothing was changed.
+        """
+        with writing(self._engine) as connection:
+            account, into = (self._standing(connection, key) for key in (merge.account, merge.into))
+            status = merge_status([account, into])
+            if status is MergeStatus.ACKNOWLEDGED and not (account.erased or into.erased):
+                if account.has(SubjectKind.OBJECTION) and not into.has(SubjectKind.OBJECTION):
+                    self._insert(connection, merge.objection, merge.into)
+                self._take_along(connection, merge)
+        return status
+
+    def accounts(self, user_key: UserKey) -> Accounts:
+        """What merges made of the customer's terms in sums."""
+        with self._engine.connect() as connection:
+            return self._accounts(connection, user_key)
+
     def apply(
-        self, request_id: str, sums: Mapping[str, bytes], terms: Mapping[str, bytes], details: Mapping[str, Json]
+        self,
+        request_id: str,
+        sums: Mapping[str, bytes],
+        terms: Mapping[UserKey, Mapping[str, bytes]],
+        details: Mapping[str, Json],
     ) -> None:
-        """Replace these sums and the customer's terms, and set state APPLIED.
+        """Replace these sums and terms, and set state APPLIED.
 
         Raises:
             NotFoundError: one of the sums is not there; nothing was done.
@@ -80,7 +114,9 @@ class SqlSubjectRequests:
             row = _row(connection, request_id)
             if row is None or row.state != SubjectState.ACKNOWLEDGED:
                 return
-            self._replace(connection, UserKey(row.user_key), sums, terms)
+            self._replace_sums(connection, sums)
+            for user_key, own in terms.items():
+                self._replace_terms(connection, user_key, own)
             _set(connection, stepped(self._request(row), SubjectState.APPLIED, details))
 
     def finish(self, request_id: str, details: Mapping[str, Json]) -> None:
@@ -109,22 +145,42 @@ class SqlSubjectRequests:
             found = connection.scalars(keys.order_by(subject_requests.c.user_key)).all()
         yield from map(UserKey, found)
 
-    def _replace(
-        self, connection: Connection, user_key: UserKey, contents: Mapping[str, bytes], items: Mapping[str, bytes]
-    ) -> None:
+    def _standing(self, connection: Connection, user_key: UserKey) -> Standing:
+        rows = connection.execute(_OF.where(subject_requests.c.user_key == user_key))
+        return Standing(_is_erased(connection, user_key), tuple(map(self._request, rows)))
+
+    def _accounts(self, connection: Connection, user_key: UserKey) -> Accounts:
+        rows = connection.execute(_MERGES, {"key": user_key})
+        return accounts_of(user_key, ((self._request(row), UserKey(row.user_key)) for row in rows))
+
+    def _take_along(self, connection: Connection, merge: AccountMerge) -> None:
+        """Move what there is of the account, and record the merge; of somebody unknown nothing is recorded."""
+        before = self._accounts(connection, merge.into)
+        held = connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == merge.account)).all()
+        sums = before.taking(merge.account, self._accounts(connection, merge.account), held)
+        is_known = join(connection, self._ring, merge.account, merge.into)
+        if not is_known and sums <= before.merged.get(merge.account, frozenset()):
+            return
+        _move_requests(connection, merge.account, merge.into)
+        request = replace(merge.request, account=merge.account, details={SUMS: [*sorted(sums)]})
+        self._insert(connection, request, merge.into)
+
+    def _replace_sums(self, connection: Connection, contents: Mapping[str, bytes]) -> None:
         for sum_id, content in contents.items():
             values = {"content": seal_sum(self._ring, sum_id, content)}
             if connection.execute(sums.update().where(sums.c.sum_id == sum_id).values(values)).rowcount != 1:
                 raise no_sum()
+
+    def _replace_terms(self, connection: Connection, user_key: UserKey, items: Mapping[str, bytes]) -> None:
         for sum_id, term in items.items():
             own = (terms.c.user_key == user_key, terms.c.sum_id == sum_id)
             connection.execute(terms.update().where(*own).values(term=seal_term(self._ring, sum_id, user_key, term)))
 
     def _insert(self, connection: Connection, request: SubjectRequest, user_key: UserKey, moves: bytes = b"") -> None:
         sealed = self._ring.seal(Purpose.SUM, moves, _context(request.request_id)) if moves else None
-        row = _values(request) | {"request_id": request.request_id, "user_key": user_key, "moves": sealed}
-        sequence = next_sequence(connection, subject_requests.c.sequence)
-        insert_all(connection, subject_requests, [row | {"sequence": sequence}])
+        row = {"request_id": request.request_id, "user_key": user_key, "moves": sealed}
+        sequence, account = next_sequence(connection, subject_requests.c.sequence), request.account or None
+        insert_all(connection, subject_requests, [row | _values(request) | {"sequence": sequence, "account": account}])
 
     def _request(self, row: Row[Any]) -> SubjectRequest:
         moves = self._ring.open(Purpose.SUM, row.moves, _context(row.request_id)) if row.moves else b""
@@ -134,6 +190,7 @@ class SqlSubjectRequests:
             received_at=datetime.fromisoformat(row.received_at),
             state=SubjectState(row.state),
             moves=moves,
+            account=bytes(row.account or b""),
             details=cast("dict[str, Json]", json.loads(row.details)),
         )
 
@@ -146,6 +203,15 @@ def _is_destroyed(connection: Connection, user_key: UserKey) -> bool:
     """Whether the erasure that keeps the customer out has destroyed something; until then it can be cancelled."""
     held = (erasures.c.user_key == user_key, erasures.c.holds, erasures.c.state != ErasureState.SUPPRESSED)
     return bool(connection.scalar(select(exists().where(*held))))
+
+
+def _move_requests(connection: Connection, account: UserKey, into: UserKey) -> None:
+    """Make what the account asked for the other's, but for its limits; of merges the last of each account is kept."""
+    of_into = subject_requests.c.user_key == into
+    connection.execute(subject_requests.delete().where(of_into, subject_requests.c.account == account))
+    follow = (subject_requests.c.user_key == account, subject_requests.c.kind.in_(_FOLLOW))
+    connection.execute(subject_requests.update().where(*follow).values(user_key=into))
+    connection.execute(subject_requests.delete().where(of_into, subject_requests.c.account == into))
 
 
 def _row(connection: Connection, request_id: str) -> Row[Any] | None:
@@ -171,3 +237,11 @@ def _context(request_id: str) -> bytes:
 
 
 _OF = select(subject_requests).order_by(subject_requests.c.sequence)
+# Two indexed reads: an OR over both columns would go through the table.
+_MERGES = union_all(
+    select(subject_requests).where(
+        subject_requests.c.user_key == bindparam("key"), subject_requests.c.kind == SubjectKind.MERGE.value
+    ),
+    select(subject_requests).where(subject_requests.c.account == bindparam("key")),
+)
+_FOLLOW = sorted(set(SubjectKind) - LIMITS)

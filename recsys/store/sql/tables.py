@@ -230,10 +230,14 @@ subject_requests = Table(
     Column("received_at", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("moves", LargeBinary),
+    Column("account", LargeBinary),
     Column("details", Text, nullable=False),
     Index("ix_subject_requests_user_key", "user_key", "kind"),
+    Index("ix_subject_requests_account", "account"),
 )
-"""Objections, restrictions and rectifications; `moves` is sealed, and there until a rectification is applied."""
+"""Objections, restrictions, rectifications and merges; `moves` is sealed, and there until a rectification is applied.
+
+`account` is the key of what a merge took in."""
 
 opendsr_requests = Table(
     "opendsr_requests",

@@ -30,7 +30,7 @@ def compared(shop: Shop, version: str, share: int = 50) -> Experiment:
     experiment = Experiment(name="more", version=version, share=share, salt="5a" * 8)
     shop.workspace.registry.warm(version)
     stores = shop.workspace
-    begin(experiment, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: 1.0)
+    begin(experiment, stores, published=lambda: 1.0)
     return experiment
 
 
@@ -118,12 +118,12 @@ def test_an_erasure_while_an_experiment_is_started_wins(shop: Shop) -> None:
         return 1.0
 
     with pytest.raises(VersionConflictError, match="train again"):
-        begin(experiment, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=published)
+        begin(experiment, stores, published=published)
     assert (live(shop), running(shop)) == (first, None)
 
 
 def test_an_experiment_that_runs_already_is_not_looked_at_again(shop: Shop) -> None:
     experiment = compared(shop, second(shop))
     stores = shop.workspace
-    begin(experiment, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: 0.0)
+    begin(experiment, stores, published=lambda: 0.0)
     assert running(shop) == experiment

@@ -9,11 +9,11 @@ from tests.recsys.erasure.shop import ADA, Shop, live
 
 
 def promote_in(shop: Shop, version: str) -> None:
-    promote(version, registry=shop.workspace.registry, erasures=shop.workspace.erasures, sums=shop.workspace.sums)
+    promote(version, shop.workspace)
 
 
 def warm_in(shop: Shop, version: str) -> None:
-    warm(version, registry=shop.workspace.registry, erasures=shop.workspace.erasures, sums=shop.workspace.sums)
+    warm(version, shop.workspace)
 
 
 def two_versions(shop: Shop) -> tuple[str, str]:
@@ -48,11 +48,9 @@ def test_a_version_is_made_live_once_enough_lists_are_ready(memory_shop: Shop) -
     first, second = two_versions(memory_shop)
     stores = memory_shop.workspace
     with pytest.raises(VersionConflictError, match="got 50%"):
-        promote(
-            first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: WARM - 0.45
-        )
+        promote(first, stores, published=lambda: WARM - 0.45)
     assert live(memory_shop) == second
-    promote(first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=lambda: WARM)
+    promote(first, stores, published=lambda: WARM)
     assert live(memory_shop) == first
 
 
@@ -65,7 +63,7 @@ def test_an_erasure_while_lists_are_counted_wins(memory_shop: Shop) -> None:
         return 1.0
 
     with pytest.raises(VersionConflictError, match="train again"):
-        promote(first, registry=stores.registry, erasures=stores.erasures, sums=stores.sums, published=published)
+        promote(first, stores, published=published)
     assert live(memory_shop) == second
 
 

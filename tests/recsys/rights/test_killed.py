@@ -1,6 +1,7 @@
-"""A worker that dies while it works on objections and rectifications is followed by one that finishes."""
+"""Who dies while working on objections, rectifications or merges is followed by somebody who finishes."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from recsys.types import ModelStatus, Purchase
 from tests.pipelines.test_imports import run_in_a_process
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
 from tests.recsys.erasure.shop import ADA, BEN, LOG, Shop, content, open_sqlite, stock, sum_without, with_cache
+from tests.recsys.rights.test_merge import sum_as_one
 from tests.recsys.rights.test_worker import EXACT, work
 from tests.recsys.training.shop import OPENING, seeded
 
@@ -61,3 +63,46 @@ def test_killed_at_any_moment_the_sum_is_right_and_one_model_is_live(tmp_path: P
         [request] = workspace.subjects.of_customer(shop.key(ADA))
         assert request.state is SubjectState.DONE
         assert shop.recommender.recommend(BEN).personalized
+
+
+def merge(state_dir: Path, moment: Moment | None) -> None:
+    """The desk takes the merge, to the moment or to the end."""
+    with open_sqlite(state_dir, day=1) as opened:
+        workspace = with_cache(opened)
+        if moment is not None:
+            arm(workspace, moment)
+        subject_desk(workspace).merge(ADA, BEN)
+
+
+MERGING = [
+    (merge, Moment("subjects", "merge", WITHIN)),
+    (merge, Moment("subjects", "merge", AFTER)),
+    (merge, Moment("cache", "forget", AFTER)),
+    (run, Moment("subjects", "apply", BEFORE)),
+    (run, Moment("subjects", "apply", WITHIN)),
+    (run, Moment("subjects", "apply", AFTER)),
+    (run, Moment("registry", "promote", AFTER)),
+    (run, Moment("subjects", "finish", WITHIN)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "moment"), MERGING, ids=[f"{job.__name__} {moment}" for job, moment in MERGING])
+def test_a_merge_that_was_killed_at_any_moment_is_made_by_making_it_again(
+    tmp_path: Path, job: Callable[[Path, Moment | None], None], moment: Moment
+) -> None:
+    with open_sqlite(tmp_path / "s") as opened:
+        shop = stock(with_cache(opened), EXACT)
+        whole = content(shop)
+    if job is run:
+        merge(tmp_path / "s", None)
+    assert run_in_a_process(job, tmp_path / "s", moment) == -signal.SIGKILL
+    for again in (merge, run):
+        assert run_in_a_process(again, tmp_path / "s", None) == 0
+
+    with open_sqlite(tmp_path / "s", day=2) as workspace:
+        shop = Shop(workspace, seeded(2))
+        assert workspace.subjects.pending() == ()
+        assert content(shop).to_bytes() == sum_as_one(whole, BEN, ADA).to_bytes()
+        assert not workspace.histories.state(shop.key(ADA)).known
+        assert sorted(shop.statuses().values()) == [ModelStatus.LIVE, ModelStatus.WITHDRAWN]
