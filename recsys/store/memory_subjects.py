@@ -123,10 +123,10 @@ class MemorySubjectRequests:
         return Standing(user_key in self._state.suppressed, self.of_customer(user_key))
 
     def _take_along(self, merge: AccountMerge) -> None:
-        before, held = self.accounts(merge.into), self._state.holding(merge.account)
-        sums = before.taking(merge.account, self.accounts(merge.account), held)
+        account, into = self.accounts(merge.account), self.accounts(merge.into)
+        sums = into.taking(merge.account, account, self._state.holding(merge.account))
         is_known = self._join(merge.account, merge.into)
-        if not is_known and sums <= before.merged.get(merge.account, frozenset()):
+        if not (is_known or account.merged or sums - into.merged.get(merge.account, frozenset())):
             return
         requests = {
             request_id: (request, merge.into if key == merge.account and request.kind not in LIMITS else key)

@@ -220,6 +220,13 @@ def test_accounts_of_an_account_come_along_and_none_is_its_own(known: Workspace,
     assert len(known.histories.history(customer(OLD))) == 5
 
 
+def test_an_account_without_purchases_hands_on_what_was_merged_into_it(known: Workspace, customer: Customer) -> None:
+    known.sums.create_sum("s", b"one", [(customer(9), b"nine")])
+    merge(known, customer, old=9, into=8, name="m")
+    merge(known, customer, old=8, name="n")
+    assert known.subjects.accounts(customer(INTO)).merged == {customer(9): frozenset({"s"}), customer(8): frozenset()}
+
+
 def test_an_erasure_destroys_the_merge_and_leaves_those_of_others(
     known: Workspace, customer: Customer, erasure_request: Ask
 ) -> None:

@@ -155,11 +155,11 @@ class SqlSubjectRequests:
 
     def _take_along(self, connection: Connection, merge: AccountMerge) -> None:
         """Move what there is of the account, and record the merge; of somebody unknown nothing is recorded."""
-        before = self._accounts(connection, merge.into)
+        account, into = (self._accounts(connection, key) for key in (merge.account, merge.into))
         held = connection.scalars(select(terms.c.sum_id).where(terms.c.user_key == merge.account)).all()
-        sums = before.taking(merge.account, self._accounts(connection, merge.account), held)
+        sums = into.taking(merge.account, account, held)
         is_known = join(connection, self._ring, merge.account, merge.into)
-        if not is_known and sums <= before.merged.get(merge.account, frozenset()):
+        if not (is_known or account.merged or sums - into.merged.get(merge.account, frozenset())):
             return
         _move_requests(connection, merge.account, merge.into)
         request = replace(merge.request, account=merge.account, details={SUMS: [*sorted(sums)]})

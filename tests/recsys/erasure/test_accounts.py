@@ -81,6 +81,16 @@ def test_accounts_of_accounts_go_along(shop: Shop) -> None:
     assert content(shop).to_bytes() == sum_without(whole, [ADA, BEN, EVE]).to_bytes()
 
 
+def test_accounts_that_went_into_an_id_which_was_used_anew_go_along(shop: Shop) -> None:
+    whole = content(shop)
+    merge(shop, ADA, BEN)
+    merge(shop, EVE, ADA)
+    shop.erase(BEN)
+    for user in (ADA, BEN, EVE):
+        assert_forgotten(shop, user)
+    assert content(shop).to_bytes() == sum_without(whole, [ADA, BEN, EVE]).to_bytes()
+
+
 def test_what_came_late_under_the_old_id_goes_too_and_files_with_it(memory_shop: Shop) -> None:
     shop, workspace = memory_shop, memory_shop.workspace
     merge(shop)
