@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -14,9 +13,9 @@ from pipelines.subject_file import Controller, packed
 from recsys.data.export_job import ExportJob, ExportKind, ExportState
 from recsys.data.subject_file import SubjectAsked
 from recsys.errors import ArtifactError
-from recsys.rights.holding import USER_KEY_BYTES, gather
+from recsys.identifiers import nobodys_key
+from recsys.rights.holding import gather
 from recsys.store.workspace import Workspace
-from recsys.types import UserKey
 
 KEPT_HOURS = 24
 """How long a file may lie there."""
@@ -76,7 +75,7 @@ class Exporter:
         """The file of one customer; that of a stranger where the customer had been erased before."""
         workspace = self._workspace
         asked = SubjectAsked.from_bytes(self._exports.asked(job.export_id))
-        held = gather(workspace, workspace.keys, asked.user_key or UserKey(secrets.token_bytes(USER_KEY_BYTES)))
+        held = gather(workspace, workspace.keys, asked.user_key or nobodys_key())
         return packed(held, asked.user_id, at=workspace.clock(), controller=Controller.of(workspace.settings))
 
     def _catalogue(self, job: ExportJob) -> bytes:

@@ -1,9 +1,11 @@
 """What an id or a text from outside may look like: one rule wherever it comes in. Standard library only."""
 
 import re
+import secrets
 import unicodedata
 
 from recsys.errors import InputError
+from recsys.types import UserKey
 
 MAX_ID_BYTES = 256
 """Long enough for every id in use (an e-mail address has at most 254 bytes), short enough for every index and log."""
@@ -13,6 +15,11 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 """Half a pair: no UTF-8 holds it."""
+
+
+def nobodys_key() -> UserKey:
+    """A key that no customer has: what is looked up under it takes the time that a stranger's takes."""
+    return UserKey(secrets.token_bytes(16))
 
 
 def is_line(text: str) -> bool:

@@ -9,11 +9,12 @@ Of who was erased nothing is taken along, and nothing is taken in: nothing chang
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast
 
 from recsys.data.subject_request import SubjectKind, SubjectRequest, SubjectState
+from recsys.identifiers import nobodys_key
 from recsys.types import UserKey
 
 SUMS = "terms"
@@ -41,6 +42,10 @@ class AccountMerge:
     objection: SubjectRequest
     """Recorded if the account objected and `into` did not."""
 
+    def between(self, account: "Standing", into: "Standing") -> "AccountMerge":
+        """What is merged when they stand like this: of who was erased nobody's, which takes as long as a stranger's."""
+        return replace(self, account=nobodys_key()) if account.erased or into.erased else self
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -61,6 +66,12 @@ class Standing:
             for request in self.requests
             if request.kind is SubjectKind.RECTIFICATION
         )
+
+
+def takes_objection(account: Standing, into: Standing) -> bool:
+    """Whether an objection of the account has to be recorded for the other."""
+    objects = account.has(SubjectKind.OBJECTION) and not into.has(SubjectKind.OBJECTION)
+    return objects and not into.erased
 
 
 def merge_status(both: Iterable[Standing]) -> MergeStatus:

@@ -1,6 +1,5 @@
 """Everything that is held of one customer, gathered: for who asks what it is, and for the file that they are given."""
 
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +10,13 @@ import numpy as np
 from recsys.clock import EPOCH, isoformat
 from recsys.data.history import History
 from recsys.data.subject_request import SubjectRequest
+from recsys.identifiers import nobodys_key
 from recsys.ports import Cache, Catalogue, Histories, Registry, Seals, SubjectRequests, Sums
 from recsys.rights.purposes import PROCESSINGS
 from recsys.rights.terms import terms_of_customer
 from recsys.serving.sealed_lists import open_lists
 from recsys.types import SLOTS, CatalogueItem, Json, UserKey
 
-USER_KEY_BYTES = 16
 INTERNAL = "internal, not private: exact, for the operator and the customer alone"
 NOT_HELD = (
     "an erasure's receipt names nobody: the salted commitment in it is opened by the salt that only the customer has",
@@ -151,7 +150,7 @@ def gather(stores: HoldingStores, seals: Seals, user_key: UserKey) -> Held:
     Tested by: tests/recsys/rights/test_holding.py::test_nothing_of_anybody_else_is_in_it
     """
     if stores.histories.state(user_key).erased:
-        user_key = UserKey(secrets.token_bytes(USER_KEY_BYTES))
+        user_key = nobodys_key()
     history, terms = stores.histories.history(user_key), _terms_of(stores, user_key)
     versions = stores.registry.versions()
     served = stores.registry.served().slots

@@ -12,6 +12,7 @@ from recsys.data.account_merge import (
     Standing,
     accounts_of,
     merge_status,
+    takes_objection,
 )
 from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History, merge
@@ -69,10 +70,10 @@ class MemorySubjectRequests:
         with self._state.writing:
             account, into = (self._standing(key) for key in (merge.account, merge.into))
             status = merge_status([account, into])
-            if status is MergeStatus.ACKNOWLEDGED and not (account.erased or into.erased):
-                if account.has(SubjectKind.OBJECTION) and not into.has(SubjectKind.OBJECTION):
+            if status is MergeStatus.ACKNOWLEDGED:
+                if takes_objection(account, into):
                     self._state.subject_requests[merge.objection.request_id] = (merge.objection, merge.into)
-                self._take_along(merge)
+                self._take_along(merge.between(account, into))
         return status
 
     def accounts(self, user_key: UserKey) -> Accounts:

@@ -17,6 +17,7 @@ from recsys.data.account_merge import (
     Standing,
     accounts_of,
     merge_status,
+    takes_objection,
 )
 from recsys.data.corrections import Corrected
 from recsys.data.history import EMPTY_HISTORY, History
@@ -87,10 +88,10 @@ class SqlSubjectRequests:
         with writing(self._engine) as connection:
             account, into = (self._standing(connection, key) for key in (merge.account, merge.into))
             status = merge_status([account, into])
-            if status is MergeStatus.ACKNOWLEDGED and not (account.erased or into.erased):
-                if account.has(SubjectKind.OBJECTION) and not into.has(SubjectKind.OBJECTION):
+            if status is MergeStatus.ACKNOWLEDGED:
+                if takes_objection(account, into):
                     self._insert(connection, merge.objection, merge.into)
-                self._take_along(connection, merge)
+                self._take_along(connection, merge.between(account, into))
         return status
 
     def accounts(self, user_key: UserKey) -> Accounts:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sqlalchemy import Engine, event
 
 from pipelines.erase import preview_merge, subject_desk
 from pipelines.exports import Exporter
@@ -232,6 +233,20 @@ def test_nothing_tells_an_unknown_account_from_one_that_was_erased(memory_shop: 
     assert previews[0] == previews[1]
     assert shop.workspace.subjects.of_customer(shop.key(BEN)) == ()
     assert len(shop.workspace.histories.history(shop.key(BEN))) == len(LOG.history(LOG.users.index(BEN)))
+
+
+def test_an_erased_account_is_looked_up_with_the_statements_of_an_unknown_one(tmp_path: Path) -> None:
+    """So that time does not tell either."""
+    with open_sqlite(tmp_path / "shop") as workspace:
+        shop = stock(with_cache(workspace), None)
+        shop.ask(ADA)
+        asked: list[str] = []
+        engine: Engine = workspace.subjects._engine  # type: ignore[attr-defined]
+        event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
+        merge(shop, ADA)
+        of_erased, asked[:] = [*asked], []
+        merge(shop, NOBODY)
+    assert of_erased == asked
 
 
 def test_a_preview_counts_and_changes_nothing(memory_shop: Shop) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from recsys.data.account_merge import AccountMerge
 from recsys.data.history import EMPTY_HISTORY, Purchases
+from recsys.data.subject_request import SubjectKind, SubjectRequest
 from recsys.errors import StorageError
 from recsys.serving.feedback import FeedbackDesk
 from recsys.serving.recommendation_ids import make_id, model_mark, new_serial
@@ -15,6 +17,7 @@ from recsys.store.keys import KeyRing, Purpose
 from recsys.store.settings import Settings
 from recsys.store.sql.erasures import SqlErasures
 from recsys.store.sql.histories import SqlHistories
+from recsys.store.sql.subject_requests import SqlSubjectRequests
 from recsys.store.sql.sums import SqlSums
 from recsys.store.sql.tables import customers, sums, terms
 from recsys.store.workspace import open_workspace
@@ -90,6 +93,23 @@ def test_an_erased_customers_bytes_are_in_no_file(shop: Shop, state_dir: Path) -
     after = everything_in(state_dir)
     assert [window for pieces in stored for window in pieces if window in after] == []
     assert [secret for secret in plain if secret in before or secret in after] == []
+
+
+def test_a_merged_accounts_bytes_are_in_no_file_once_somebody_is_erased(shop: Shop, state_dir: Path) -> None:
+    account, into = (shop.ring.user_key(name) for name in ("other-1", "other-2"))
+    with shop.engine.connect() as connection:
+        row = connection.execute(customers.select().where(customers.c.user_key == account)).one()
+    merge, objection = (
+        SubjectRequest(request_id=kind.value, kind=kind, received_at=shop.request.received_at)
+        for kind in (SubjectKind.MERGE, SubjectKind.OBJECTION)
+    )
+    SqlSubjectRequests(shop.engine, shop.ring).merge(
+        AccountMerge(account=account, into=into, request=merge, objection=objection)
+    )
+    assert len(shop.histories.history(into)) == 100
+    shop.erase()
+    after = everything_in(state_dir)
+    assert [piece for blob in (row.record, row.data_key) for piece in windows(blob) if piece in after] == []
 
 
 def test_the_search_would_find_bytes_that_are_left_in_free_pages(shop: Shop, state_dir: Path) -> None:
