@@ -21,6 +21,11 @@ def suppress_accounts(
     """The request that each account has from now on, and its key; the earlier one where one holds.
 
     As at the desk, nothing personal of an account is served when its request comes back. Doing it again finds the same.
+
+    Guarantees:
+        - Done before anything of the customer is destroyed, it leaves no account behind, though the worker dies.
+
+    Tested by: tests/recsys/erasure/test_accounts.py::test_killed_at_any_moment_the_next_worker_leaves_nothing
     """
     accounts = stores.subjects.accounts(user_key).merged
     if accounts and stores.erasures.request(request.request_id).state is not ErasureState.SUPPRESSED:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from pipelines.audit_export import export_audit
 from pipelines.erase import desk, preview, prove_roster, subject_desk
 from pipelines.exports import Exporter
 from recsys.data.account_merge import MergeStatus
 from recsys.data.export_job import ExportState
 from recsys.erasure.lineage import lineage, roster_of
 from recsys.erasure.promotion import warm
-from recsys.errors import VersionConflictError
+from recsys.errors import StateError, VersionConflictError
 from recsys.evidence.roster import verify_roster_proof
 from recsys.rights.files import SubjectFiles
 from recsys.types import ErasureRequest, ErasureState, EventStatus, Purchase
@@ -203,6 +204,15 @@ def test_a_version_with_the_account_is_not_promoted_once_the_erasure_is_acknowle
         warm(first, memory_shop.workspace)
 
 
+def test_an_audit_export_waits_for_the_erasure_of_who_is_in_it_under_a_merged_account(
+    memory_shop: Shop, tmp_path: Path
+) -> None:
+    merge(memory_shop, into=NOBODY)
+    memory_shop.ask(NOBODY)
+    with pytest.raises(StateError, match="wait for their erasure"):
+        export_audit(memory_shop.workspace, live(memory_shop), tmp_path / "export")
+
+
 def test_a_database_of_before_the_merge_brings_back_neither(state_dir: Path, tmp_path: Path) -> None:
     backup = Path(shutil.copy(state_dir / DATABASE, tmp_path / "backup"))
     with open_sqlite(state_dir, day=1) as workspace:
@@ -231,7 +241,7 @@ MOMENTS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS, ids=str)
-def test_a_worker_that_was_killed_is_followed_by_one_that_leaves_nothing(state_dir: Path, moment: Moment) -> None:
+def test_killed_at_any_moment_the_next_worker_leaves_nothing(state_dir: Path, moment: Moment) -> None:
     with open_sqlite(state_dir, day=1) as workspace:
         shop = Shop(with_cache(workspace), seeded(1))
         whole = content(shop)

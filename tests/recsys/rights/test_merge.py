@@ -197,12 +197,14 @@ def test_a_correction_after_the_merge_reaches_the_sums_of_both(shop: Shop) -> No
 
 def test_what_is_held_is_that_of_both(shop: Shop) -> None:
     expected = {LOG.items[item] for user in (ADA, BEN) for item in LOG.history(LOG.users.index(user)).items}
+    nothing = gather(shop.workspace, shop.workspace.keys, shop.key(NOBODY)).summary()
     merge(shop, into=NOBODY)
     merge(shop, BEN, NOBODY)
     for _ in range(2):
         held = gather(shop.workspace, shop.workspace.keys, shop.key(NOBODY))
         assert {purchase.item_id for purchase in held.purchases} == expected
         work(shop)
+    assert gather(shop.workspace, shop.workspace.keys, shop.key(ADA)).summary() == nothing
     [term] = held.terms
     assert set(term.item_ids) == expected
     assert [request.kind for request in held.requests] == [SubjectKind.MERGE] * 2
