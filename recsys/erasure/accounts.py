@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from recsys.erasure.stores import ErasureStores
-from recsys.types import ErasureRequest, ErasureState, JournalEntry, Json, UserKey
+from recsys.types import ErasureRequest, JournalEntry, Json, UserKey
 
 MERGED = "merged"
 """The detail of an account's request that names the customer's."""
@@ -27,10 +27,7 @@ def suppress_accounts(
 
     Tested by: tests/recsys/erasure/test_accounts.py::test_killed_at_any_moment_the_next_worker_leaves_nothing
     """
-    accounts = stores.subjects.accounts(user_key).merged
-    if accounts and stores.erasures.request(request.request_id).state is not ErasureState.SUPPRESSED:
-        return  # cancelled a moment ago
-    for account in accounts:
+    for account in stores.subjects.accounts(user_key).merged:
         held = stores.erasures.suppress(_beside(request), account)
         if held.is_open:  # also one that came before: whoever made it may have died before it was in the journal
             stores.journal.note(JournalEntry(user_key=account, request=held))

@@ -15,6 +15,7 @@ fails is tried again later and later, and at last the request is stuck until an 
 recsys/erasure/rules.py.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -103,7 +104,7 @@ class ErasureWorker:
     def _run(self, tell: Callable[[ErasureRequest], None], *, waiting: bool) -> tuple[ErasureRequest, ...]:
         now = self._stores.clock()
         pending = self._stores.erasures.pending()
-        ready = self._with_accounts([each for each in pending if is_ready(each[0], now, waiting=waiting)])
+        ready, refused = self._with_accounts([each for each in pending if is_ready(each[0], now, waiting=waiting)])
         # Everybody is out of every sum before the first model is made, so that one model serves all of them.
         self._begin_all(ready)
         refusals = [self._attempt(request_id, partial(self._begin, key)) for request_id, key in ready]
@@ -115,22 +116,35 @@ class ErasureWorker:
             if request.state is ErasureState.RECEIPTED:
                 finished.append(request)
                 tell(request)
-        for refusal in filter(None, refusals):
+        for refusal in filter(None, [*refused, *refusals]):
             raise refusal
         return tuple(finished)
 
-    def _with_accounts(self, ready: Sequence[tuple[ErasureRequest, UserKey]]) -> list[tuple[str, UserKey]]:
-        """These requests, and those of accounts that were merged into customers of whom nothing is destroyed yet."""
+    def _with_accounts(
+        self, ready: Iterable[tuple[ErasureRequest, UserKey]]
+    ) -> tuple[list[tuple[str, UserKey]], list[PrivrecError]]:
+        """These requests, and those of accounts that were merged into their customers; and what is in the way.
+
+        Where an account cannot be suppressed, nothing of its customer is destroyed either.
+        """
         found = {request.request_id: key for request, key in ready}
-        waiting = list(ready)
+        refused: dict[str, PrivrecError] = {}
+        waiting = deque(found.items())
         while waiting:
-            request, user_key = waiting.pop()
-            if request.state is ErasureState.SUPPRESSED:
-                beside = suppress_accounts(self._stores, request, user_key)
-                new = [each for each in beside if each[0].is_open and each[0].request_id not in found]
-                found |= {held.request_id: key for held, key in new}
-                waiting += new
-        return list(found.items())
+            request_id, user_key = waiting.popleft()
+            beside: dict[str, UserKey] = {}
+            refusal = self._attempt(request_id, partial(self._suppress_accounts, user_key, beside))
+            if refusal is not None:
+                refused[request_id] = refusal
+            waiting += [each for each in beside.items() if each[0] not in found]
+            found |= beside
+        return [each for each in found.items() if each[0] not in refused], list(refused.values())
+
+    def _suppress_accounts(self, user_key: UserKey, beside: dict[str, UserKey], request: ErasureRequest) -> None:
+        """Add the requests of the customer's accounts; one that had days of grace has none any more."""
+        if request.state is ErasureState.SUPPRESSED:
+            accounts = suppress_accounts(self._stores, request, user_key)
+            beside |= {held.request_id: key for held, key in accounts if held.is_open and not held.stuck}
 
     def _attempt(self, request_id: str, steps: Callable[[ErasureRequest], None]) -> PrivrecError | None:
         """What is in the way of these steps, if anything is; then the request is put off."""

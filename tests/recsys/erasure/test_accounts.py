@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from recsys.data.account_merge import MergeStatus
 from recsys.data.export_job import ExportState
 from recsys.erasure.lineage import lineage, roster_of
 from recsys.erasure.promotion import warm
-from recsys.errors import StateError, VersionConflictError
+from recsys.errors import StateError, StorageError, VersionConflictError
 from recsys.evidence.roster import verify_roster_proof
 from recsys.rights.files import SubjectFiles
-from recsys.types import ErasureRequest, ErasureState, EventStatus, Purchase
+from recsys.store.memory_journal import MemoryJournal
+from recsys.store.settings import Settings
+from recsys.types import ErasureRequest, ErasureState, EventStatus, JournalEntry, Purchase
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, work_in_a_process
 from tests.recsys.erasure.shop import (
     ADA,
@@ -143,6 +146,40 @@ def test_what_is_cancelled_in_time_leaves_the_account_alone(memory_shop: Shop) -
     assert requests_of(memory_shop, ADA) == []
     assert memory_shop.recommender.recommend(BEN).personalized
     assert memory_shop.recommender.record({ADA: bought()}) == {ADA: [EventStatus.ACCEPTED]}
+
+
+def test_what_is_in_the_way_of_an_account_holds_up_its_customer_and_nobody_else(memory_shop: Shop) -> None:
+    class Refusing(MemoryJournal):
+        def note(self, *entries: JournalEntry) -> None:
+            if any(entry.user_key == memory_shop.key(ADA) for entry in entries):
+                msg = "expected room on the disk, got none; make some"
+                raise StorageError(msg)
+            super().note(*entries)
+
+    shop = memory_shop
+    merge(shop)
+    for user in (BEN, EVE):
+        shop.ask(user)
+    full = Shop(replace(shop.workspace, journal=Refusing()), shop.entropy)
+    with pytest.raises(StorageError):
+        full.work()
+    assert_forgotten(shop, EVE)
+    [held] = requests_of(shop, BEN)
+    assert (held.state, held.attempts) == (ErasureState.SUPPRESSED, 1)
+    assert len(shop.workspace.histories.history(shop.key(BEN))) > 0
+    shop.work()
+    assert_forgotten(shop, BEN)
+    assert_forgotten(shop, ADA)
+
+
+def test_an_account_whose_own_erasure_waits_out_its_days_of_grace_waits_no_longer(memory_shop: Shop) -> None:
+    """Cancelled later, it would leave the customer's terms in sums."""
+    shop = memory_shop
+    merge(shop)
+    late = replace(shop.workspace, settings=Settings(erasure_grace_hours=48))
+    waiting, _ = desk(late).request(ADA)
+    request, _ = shop.ask(BEN)
+    assert {done.request_id for done in shop.work()} == {request.request_id, waiting.request_id}
 
 
 def test_an_account_that_was_erased_before_the_merge_brings_nothing(shop: Shop) -> None:
