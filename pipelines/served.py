@@ -91,7 +91,8 @@ def check_served(client: Client, version: str, model: ItemFactors, known: Sequen
 
 def _baskets(model: ItemFactors) -> Iterator[list[str]]:
     """Baskets that nobody can foresee, of items that the model knows something of."""
-    telling = [item for item, row in zip(model.item_ids, model.encoder, strict=True) if row.any()]
+    table = model.factors if model.regularization else model.encoder
+    telling = [item for item, row in zip(model.item_ids, table, strict=True) if row.any()]
     draw = secrets.SystemRandom()
     for _ in range(BASKETS if telling else 0):
         yield draw.sample(telling, min(BASKET_ITEMS, len(telling)))

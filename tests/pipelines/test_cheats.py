@@ -39,7 +39,7 @@ from recsys.training.audit_export import EXPORT_DIGEST
 from recsys.training.release import spends_of
 from recsys.training.report import DataDigest, signed_report
 from recsys.training.terms import Terms, TrainConfig
-from recsys.types import Json, ModelVersion, Scope
+from recsys.types import Json, ModelVersion, Scope, Trainer
 from tests.recsys.erasure.shop import ADA, BEN, EVE, LOG, Shop, live, stock
 from tests.recsys.training.shop import TickingClock
 
@@ -289,6 +289,14 @@ def server(shop: Shop, said: str | None = None) -> Client:
 
 
 TEST_CUSTOMERS = [Known(user_id=user, items=tuple(bought_by(user))) for user in (BEN, EVE)]
+
+
+def test_a_model_that_folds_customers_in_by_ridge_is_asked_about_too() -> None:
+    found = stock(memory_workspace(clock=TickingClock(), wait=lambda _: None), TrainConfig(trainer=Trainer.ALS))
+    found.recommender.publish()
+    model, version = found.workspace.registry.load(live(found))
+    assert not model.encoder.any()
+    assert check_served(server(found), version.version, model, TEST_CUSTOMERS) == Served(baskets=BASKETS, customers=2)
 
 
 def test_an_honest_server_gives_no_false_alarm(shop: Shop, auditor: Auditor) -> None:
