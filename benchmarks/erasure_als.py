@@ -38,7 +38,7 @@ SMALL_BATCHES = 25
 QUICK_ITEMS = 60
 PLAIN_SWEEPS = 300
 """The last third of them tells how much one gains."""
-SEQUENCE, LOOKED_AT = 100, 25
+SEQUENCE, LOOKED_AT = 1000, 100
 """Customers erased one by one, and how often the digest is compared."""
 
 

@@ -36,14 +36,24 @@ class Outside:
 
     def by_items(self, vector: Vector) -> Vector:
         """(n,): its product with a vector over the items."""
-        scaled = _without(self.spaces.items, vector) / np.sqrt(self.problem.item_penalties)
+        return self._by_items(_without(self.spaces.items, vector))
+
+    def by_customers(self, vector: Vector) -> Vector:
+        """(m,): the product of its transpose with a vector over the customers."""
+        return self._by_customers(_without(self.spaces.customers, vector))
+
+    def squared(self, vector: Vector) -> Vector:
+        """(m,): the product of its transpose and itself with a vector over the items that is outside of their space."""
+        return self._by_customers(self._by_items(vector))
+
+    def _by_items(self, vector: Vector) -> Vector:
+        scaled = vector / np.sqrt(self.problem.item_penalties)
         everywhere = self.problem.weights.unobserved * self.customers @ (self.items.T @ scaled)
         slope = self.problem.table(self.missing) @ scaled + everywhere
         return _without(self.spaces.customers, slope / np.sqrt(self.problem.customer_penalties))
 
-    def by_customers(self, vector: Vector) -> Vector:
-        """(m,): the product of its transpose with a vector over the customers."""
-        scaled = _without(self.spaces.customers, vector) / np.sqrt(self.problem.customer_penalties)
+    def _by_customers(self, vector: Vector) -> Vector:
+        scaled = vector / np.sqrt(self.problem.customer_penalties)
         everywhere = self.problem.weights.unobserved * self.items @ (self.customers.T @ scaled)
         slope = self.problem.table(self.missing).T @ scaled + everywhere
         return _without(self.spaces.items, slope / np.sqrt(self.problem.item_penalties))
@@ -78,30 +88,32 @@ class _Space:
 
     def __init__(self, outside: Outside) -> None:
         drawn = np.random.default_rng(0).standard_normal(len(outside.problem.item_penalties))
+        drawn = _without(outside.spaces.items, drawn)
         self.outside = outside
-        self.next: Vector = drawn / np.linalg.norm(drawn)
-        self.basis: list[Vector] = []
+        self.next: Vector = drawn / max(float(np.linalg.norm(drawn)), NOTHING)
+        self.basis: Matrix = np.empty((0, len(drawn)))
         self.diagonal: list[float] = []
         self.beside: list[float] = []
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left to be seen."""
-        return bool(self.beside) and (self.beside[-1] < NOTHING or len(self.basis) == len(self.next))
+        return bool(self.beside) and (self.beside[-1] < NOTHING or len(self.diagonal) == len(self.next))
 
     def grow(self) -> None:
         """A few rounds."""
-        for _ in range(ROUNDS):
-            if self.whole:
-                return
-            self.basis.append(self.next)
-            rest = self.outside.by_customers(self.outside.by_items(self.next))
+        begin = len(self.diagonal)
+        basis = np.vstack([self.basis, np.empty((ROUNDS, len(self.next)))])
+        while len(self.diagonal) < begin + ROUNDS and not self.whole:
+            basis[len(self.diagonal)] = self.next
+            rest = self.outside.squared(self.next)
             self.diagonal.append(float(self.next @ rest))
-            seen = np.array(self.basis)
+            seen = basis[: len(self.diagonal)]
             for _ in range(2):
                 rest -= (seen @ rest) @ seen
             self.beside.append(float(np.linalg.norm(rest)))
             self.next = rest / max(self.beside[-1], NOTHING)
+        self.basis = basis[: len(self.diagonal)]
 
     def known(self) -> Norm:
         """What so many rounds say."""
@@ -111,7 +123,7 @@ class _Space:
         above = np.flatnonzero(roots > 1)[:MOST_COLUMNS]
         part = 0.0 if self.whole else (np.log(1.648 * np.sqrt(len(self.next)) / CHANCE) / (2 * len(roots) - 1)) ** 2
         bound = float(roots[0] / np.sqrt(1 - part)) if part < 1 else np.inf
-        return Norm(float(roots[0]), bound, roots[above], np.array(self.basis).T @ vectors[:, ::-1][:, above])
+        return Norm(float(roots[0]), bound, roots[above], self.basis.T @ vectors[:, ::-1][:, above])
 
 
 def widened(outside: Outside, found: Norm) -> tuple[Matrix, Matrix]:
