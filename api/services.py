@@ -61,6 +61,7 @@ def make_services(workspace: Workspace, *, due_days: int) -> Services:
     subject_desk = SubjectDesk(
         pseudonyms=workspace.keys,
         subjects=workspace.subjects,
+        journal=workspace.journal,
         catalogue=workspace.catalogue,
         exports=workspace.exports,
         fence=workspace.fence,

@@ -62,6 +62,7 @@ def subject_desk(workspace: Workspace) -> SubjectDesk:
     return SubjectDesk(
         pseudonyms=workspace.pseudonyms,
         subjects=workspace.subjects,
+        journal=workspace.journal,
         catalogue=workspace.catalogue,
         exports=workspace.exports,
         fence=workspace.fence,

@@ -8,7 +8,6 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -16,16 +15,14 @@ from typing import TypeAlias, TypeVar
 
 from pipelines.background import Stop
 from pipelines.erase import recommender
-from recsys.data.history import History, Merge, Purchases, merge
+from pipelines.rehearsal import rehearsing
 from recsys.data.import_job import ImportJob, ImportKind, ImportReport, ImportState
 from recsys.data.imported import Row, item_of, purchase_of
 from recsys.errors import ArtifactError, ImportConflictError, InputError
-from recsys.ports import Catalogue, Histories
+from recsys.ports import Catalogue
 from recsys.serving.recommender import Recommender
-from recsys.store.cache import NoCache
-from recsys.store.memory import MemoryCatalogue, MemoryFences
 from recsys.store.workspace import Workspace
-from recsys.types import CatalogueItem, CustomerState, EventStatus, Purchase, UserKey
+from recsys.types import CatalogueItem, EventStatus, Purchase
 
 BATCH = 250
 """Rows between two checkpoints: one transaction, for which everybody else who writes has to wait."""
@@ -184,40 +181,3 @@ def _checked(row: Row | str, read: Callable[[Row], Found]) -> Found | str:
         return read(row)
     except InputError as error:
         return str(error)
-
-
-def rehearsing(workspace: Workspace) -> Workspace:
-    """A workspace in which purchases and items can be taken as in the other, which stays as it is."""
-    catalogue = MemoryCatalogue()
-    catalogue.put_items(workspace.catalogue.items())
-    histories = RehearsedHistories(workspace.histories)
-    return replace(workspace, catalogue=catalogue, histories=histories, cache=NoCache(), fences=MemoryFences())
-
-
-class RehearsedHistories:
-    """Histories that take purchases in memory alone, over others that are read. Satisfies `ports.Histories`."""
-
-    def __init__(self, histories: Histories) -> None:
-        """Begin with what is in the others."""
-        self._histories = histories
-        self._after: dict[UserKey, History] = {}
-
-    def append(self, batch: Mapping[UserKey, Purchases]) -> dict[UserKey, Merge | None]:
-        """What would become of the purchases; None for a suppressed customer."""
-        merges = {
-            key: None if self.state(key).suppressed else merge(self.history(key), new) for key, new in batch.items()
-        }
-        self._after.update({key: merged.history for key, merged in merges.items() if merged})
-        return merges
-
-    def state(self, user_key: UserKey) -> CustomerState:
-        """As the store has it."""
-        return self._histories.state(user_key)
-
-    def history(self, user_key: UserKey) -> History:
-        """With what was taken in memory."""
-        return self._after[user_key] if user_key in self._after else self._histories.history(user_key)
-
-    def scan(self, after: UserKey | None = None) -> Iterator[tuple[UserKey, int, History]]:
-        """As the store has it."""
-        return self._histories.scan(after)

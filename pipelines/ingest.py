@@ -7,7 +7,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.history import Merge, Purchases, merge
+from pipelines.rehearsal import rehearsing
+from recsys.data.history import Merge, Purchases
 from recsys.data.interactions import PurchaseLog
 from recsys.data.readers import ReadResult
 from recsys.store.workspace import Workspace
@@ -47,20 +48,7 @@ def rehearse(workspace: Workspace, read: ReadResult, progress: Progress = lambda
 
     Tested by: tests/pipelines/test_purchases.py::test_a_dry_run_says_what_an_ingestion_will_do_and_stores_nothing
     """
-    known = {item.item_id: position for position, item in enumerate(workspace.catalogue.items())}
-    # An item that is new to the store gets a position that no purchase there has.
-    positions = [known.get(item, len(known) + index) for index, item in enumerate(read.log.items)]
-    report = replace(read.report, accepted=0)
-    for user_key, purchases in _customers(workspace, read.log, np.array(positions, dtype=np.int32)):
-        report += _counted(_merged(workspace, user_key, purchases), len(purchases))
-        progress(1)
-    return report
-
-
-def _merged(workspace: Workspace, user_key: UserKey, purchases: Purchases) -> Merge | None:
-    if workspace.histories.state(user_key).suppressed:
-        return None
-    return merge(workspace.histories.history(user_key), purchases)
+    return ingest(rehearsing(workspace), read, progress)
 
 
 def _customers(

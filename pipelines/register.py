@@ -74,6 +74,7 @@ def _retention(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "files with lists", f"{KEPT_HOURS} hours at most, and until the next erasure"
     yield "files of one customer", f"{SUBJECT_KEPT_HOURS} hours at most, and until that customer's erasure"
     yield "digests of feedback", f"{LIFETIME.days} days"
+    yield "the journal of suppressions", "for good, sealed: who was erased, objected or was restricted, by pseudonym"
     yield "erasures", f"due within {settings.erasure_due_days} days; the receipt stays, without an id"
 
 

@@ -21,7 +21,8 @@ from recsys.types import Delivery, WebhookEvent
 Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], None]
 """Posts a body with headers to a URL; DeliveryError where it is not taken."""
 
-BATCH = 100
+SHARE = 20
+"""Messages to each receiver in a round: what is new waits for one who takes 10 seconds for each about three minutes."""
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=6)
 MAX_ATTEMPTS = 14
@@ -33,8 +34,10 @@ class Sender:
 
     Guarantees:
         - A message is forgotten only after a receiver took it: it arrives at least once, always under the same id.
+        - However many messages wait for one receiver, the others get theirs in between.
 
-    Tested by: tests/pipelines/test_webhooks.py::test_killed_between_sending_and_marking_it_sends_again
+    Tested by: tests/pipelines/test_webhooks.py::test_killed_between_sending_and_marking_it_sends_again,
+        ::test_a_receiver_with_many_messages_does_not_hold_up_the_others
     """
 
     def __init__(self, workspace: Workspace, post: Post, spread: Callable[[], float] | None = None) -> None:
@@ -57,7 +60,7 @@ class Sender:
         settings = self._workspace.settings
         dsr_desk(self._workspace).tell(settings.controller_name or settings.opendsr_domain)
         failing: set[str] = set()
-        due = self._workspace.webhooks.due(self._workspace.clock(), BATCH)
+        due = self._workspace.webhooks.due(self._workspace.clock(), SHARE)
         return sum(self._sent(each, failing) for each in takewhile(lambda _: not stop(), due))
 
     def _sent(self, delivery: Delivery, failing: set[str]) -> bool:

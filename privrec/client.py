@@ -451,7 +451,7 @@ class Client:
         return cast("ModelList", self._ask("/v1/models"))
 
     def create_webhook(self, url: str, events: Sequence[WebhookEvent]) -> Webhook:
-        """A new webhook; it is told of these events from now on."""
+        """The webhook, which is told of these events from now on; the same again finds the first."""
         return cast("Webhook", self._send("POST", "/v1/webhooks", {"url": url, "events": list(events)}))
 
     def webhooks(self) -> WebhookList:

@@ -456,6 +456,11 @@ class JournalEntry:
     lifted: bool = False
     """Whether the customer is let in again: the request was cancelled, or a fresh consent came."""
 
+    @property
+    def about(self) -> bytes:
+        """What one entry is enough for: the customer, who has one erasure that holds at a time."""
+        return self.user_key
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backlog:

@@ -28,7 +28,7 @@ ERRORS: dict[int | str, dict[str, Any]] = documented(KNOWN)
     responses=documented([400, 401, 403, 413, 422, 500, 503]),
 )
 def create_webhook(serving: Serving, body: WebhookBody) -> ShownWebhook:
-    """The webhook under its new id; it is told of what happens from now on.
+    """The webhook under its id; it is told of what happens from now on. The same URL and events again find the first.
 
     Messages are signed in the form of Standard Webhooks with Ed25519 (`v1a`); `privrec keys public` prints the key. A
     message may come more than once, always under the same `webhook-id`. None names a customer.
@@ -36,8 +36,7 @@ def create_webhook(serving: Serving, body: WebhookBody) -> ShownWebhook:
     workspace = serving.workspace
     local = workspace.settings.webhooks_local
     webhook = new_webhook(body.url, body.events, workspace.clock(), local=local)
-    workspace.webhooks.create(webhook)
-    return shown(webhook)
+    return shown(workspace.webhooks.create(webhook))
 
 
 @router.get("/v1/webhooks", summary="List the webhooks", responses=documented([401, 403, 500, 503]))

@@ -24,7 +24,7 @@ def create(
     state_dir: options.StateDir = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tell the receiver at URL of what happens from now on.
+    """Tell the receiver at URL of what happens from now on. The same URL and events again find the first.
 
     Messages are signed in the form of Standard Webhooks with Ed25519 (v1a): privrec keys public prints the key.
     """
@@ -32,8 +32,8 @@ def create(
     from recsys.store.workspace import open_workspace
 
     with open_workspace(options.settings(state_dir), lock=False, start_cache=False) as workspace:
-        webhook = new_webhook(url, event, workspace.clock(), local=workspace.settings.webhooks_local)
-        workspace.webhooks.create(webhook)
+        wanted = new_webhook(url, event, workspace.clock(), local=workspace.settings.webhooks_local)
+        webhook = workspace.webhooks.create(wanted)
     if as_json:
         print_json({"webhook_id": webhook.webhook_id, "events": [each.value for each in sorted(webhook.events)]})
     else:

@@ -1,11 +1,12 @@
 """What a customer may ask for beside erasure: not to be profiled, to be left alone, to be put right, to be one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 
-from recsys.types import Json
+from recsys.types import JournalEntry, Json, UserKey
 
 
 class SubjectKind(StrEnum):
@@ -53,3 +54,28 @@ class SubjectRequest:
     """The key of the account that a merge took in (see `recsys.data.account_merge`)."""
     details: Mapping[str, Json] = field(default_factory=dict)
     """What the finished steps found and did; no customer id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitEntry:
+    """That an objection or a restriction holds from now on; or was taken back. A line of the journal."""
+
+    user_key: UserKey
+    request: SubjectRequest
+    """As it came: what was done about it is the record's to know."""
+    lifted: bool = False
+    """Whether it holds no longer: it was taken back, or a fresh consent followed the erasure that destroyed it."""
+
+    @property
+    def about(self) -> str:
+        """What one entry is enough for: the request, for a customer may object again and again."""
+        return self.request.request_id
+
+
+Noted: TypeAlias = JournalEntry | LimitEntry
+"""A line of the journal of suppressions."""
+
+
+def last_limits(entries: Iterable[Noted]) -> dict[str, LimitEntry]:
+    """The last word of these entries on each objection and restriction, by request."""
+    return {entry.about: entry for entry in entries if isinstance(entry, LimitEntry)}

@@ -2,9 +2,11 @@
 
 import secrets
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 from recsys.clock import Clock
+from recsys.data.subject_request import LimitEntry, last_limits
 from recsys.erasure.rules import cancelled, check_finished, check_reason, extended, tried_again
 from recsys.errors import PrivrecError
 from recsys.evidence.receipt import subject_commitment
@@ -110,13 +112,20 @@ class ErasureDesk:
         Raises:
             InputError: the id cannot be one.
             ErasureConflictError: the request is still worked on; nothing changed.
+            ArtifactError: the journal was changed.
+
+        Guarantees:
+            - Nothing that they asked for before the erasure holds again, in no restored database either.
+
+        Tested by: tests/recsys/rights/test_restored.py::test_who_comes_back_after_an_erasure_is_limited_no_more
         """
         user_key = self._pseudonyms.user_key(user_id)
         request = self._erasures.holding(user_key)
         if request is None:
             return None
         check_finished(request)
-        self._journal.note(JournalEntry(user_key=user_key, request=request, lifted=True))
+        let_in = JournalEntry(user_key=user_key, request=request, lifted=True)
+        self._journal.note(let_in, *self._limits_ended(user_key))
         self._erasures.lift(user_key)
         self._fence.unbury(user_key)
         return request
@@ -139,6 +148,12 @@ class ErasureDesk:
             ErasureConflictError: it is finished or cancelled.
         """
         return self._erasures.change(request_id, tried_again)
+
+    def _limits_ended(self, user_key: UserKey) -> list[LimitEntry]:
+        """That nothing holds any more of what the customer asked for before: the erasure destroyed it in the record."""
+        entries, _ = self._journal.entries()
+        held = [entry for entry in last_limits(entries).values() if entry.user_key == user_key and not entry.lifted]
+        return [replace(entry, lifted=True) for entry in held]
 
     def _cancelled(self, request_id: str) -> UserKey:
         """The customer of the request, which is cancelled in the journal and the record, or in neither."""

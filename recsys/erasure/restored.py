@@ -5,18 +5,23 @@ with a request of their own, which a worker takes the same way as the first one:
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from recsys.clock import isoformat
+from recsys.data.subject_request import Noted
+from recsys.fence import CacheFence
 from recsys.ports import Erasures, Journal
 from recsys.types import ErasureRequest, JournalEntry, Json, UserKey
 
 WHY = "the record was restored from a backup of before the erasure"
 
 
-def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str = "") -> str:
-    """The place in the journal up to which the queue knows everybody who is kept out, from now on.
+def keep_out(
+    erasures: Erasures, journal: Journal, fence: CacheFence, *, now: datetime, after: str = ""
+) -> tuple[str, int]:
+    """The place in the journal up to which the queue knows everybody who is kept out, and how many it did not know.
 
     Guarantees:
         - Whoever is kept out by an entry behind `after`, and was not let in by a later one, is suppressed on return.
@@ -28,6 +33,7 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str 
     Args:
         erasures: the queue
         journal: who is kept out
+        fence: what is told of them
         now: the time
         after: the place up to which they were compared before
 
@@ -35,20 +41,19 @@ def keep_out(erasures: Erasures, journal: Journal, *, now: datetime, after: str 
         ArtifactError: the journal was changed.
     """
     entries, end = journal.entries(after)
-    last = {entry.user_key: entry for entry in entries}
     since: dict[UserKey, JournalEntry] = {}
-    read = end
-    for user_key, entry in last.items():
+    read, again = end, 0
+    for user_key, entry in _last(entries).items():
         if entry.lifted or erasures.holding(user_key) is not None:
             continue
         # Nobody holds them: their cancel, or consent, came after the first look, and was noted before it took effect.
         news, read = journal.entries(read)
-        since |= {each.user_key: each for each in news}
+        since |= _last(news)
         if not since.get(user_key, entry).lifted:
-            again = _again(entry.request, now)
-            journal.note(JournalEntry(user_key=user_key, request=again))
-            erasures.suppress(again, user_key)
-    return end
+            _suppress(erasures, journal, JournalEntry(user_key=user_key, request=_again(entry.request, now)))
+            fence.bury(user_key)
+            again += 1
+    return end, again
 
 
 def begin_journal(erasures: Erasures, journal: Journal) -> None:
@@ -62,6 +67,16 @@ def begin_journal(erasures: Erasures, journal: Journal) -> None:
     latest = {user_key: request for request, user_key in erasures.customers()}
     kept_out = [key for key in erasures.suppressed() if key in latest]
     journal.begin(*(JournalEntry(user_key=key, request=latest[key]) for key in kept_out))
+
+
+def _last(entries: Iterable[Noted]) -> dict[UserKey, JournalEntry]:
+    """The last word of these entries on each customer's erasure."""
+    return {entry.user_key: entry for entry in entries if isinstance(entry, JournalEntry)}
+
+
+def _suppress(erasures: Erasures, journal: Journal, entry: JournalEntry) -> None:
+    journal.note(entry)
+    erasures.suppress(entry.request, entry.user_key)
 
 
 def _again(request: ErasureRequest, now: datetime) -> ErasureRequest:

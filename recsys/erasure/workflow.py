@@ -208,7 +208,7 @@ class ErasureWorker:
             "history": "destroyed",
             "data_key": "destroyed",
             "feedback": "none is kept by customer",
-            "requests": "destroyed",
+            "requests": "destroyed, but for sealed notes in the journal",
             "sums": [{"sum_id": sum_id, "subtracted": done} for sum_id, done in sorted(subtracted.items())],
             "versions": [version.version for version in versions if version.sum_id in subtracted],
         }

@@ -13,8 +13,8 @@ class Webhooks(Protocol):
     the other. None names a customer.
     """
 
-    def create(self, webhook: Webhook) -> None:
-        """Tell this webhook from now on."""
+    def create(self, webhook: Webhook) -> Webhook:
+        """The webhook, which is told from now on; the earlier one of this URL and these events if there is one."""
 
     def list(self) -> tuple[Webhook, ...]:
         """Every webhook, oldest first."""
@@ -35,8 +35,12 @@ class Webhooks(Protocol):
         Promotions are noted in files: to compare afterwards misses none that lasts, whoever made it and died.
         """
 
-    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
-        """Messages whose time has come, those that wait longest first; none that was given up."""
+    def due(self, now: datetime, share: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, at most so many to each webhook; none that was given up.
+
+        The one that waits longest to each of them, then the second to each, and so on: however many there are to one,
+        no other waits behind them.
+        """
 
     def delivered(self, delivery_id: str) -> None:
         """Forget a message that was taken; doing it again changes nothing.

@@ -8,10 +8,10 @@ from typing import Protocol
 from recsys.data.account_merge import AccountMerge, Accounts, MergeStatus
 from recsys.data.corrections import Corrected
 from recsys.data.history import History
-from recsys.data.subject_request import SubjectKind, SubjectRequest
+from recsys.data.subject_request import Noted, SubjectKind, SubjectRequest
 from recsys.evidence.log import Enter
 from recsys.evidence.merkle import Node
-from recsys.types import Backlog, ErasureRequest, ErasureState, JournalEntry, Json, UserKey
+from recsys.types import Backlog, ErasureRequest, ErasureState, Json, UserKey
 
 
 class Erasures(Protocol):
@@ -115,17 +115,20 @@ class Erasures(Protocol):
 
 
 class Journal(Protocol):
-    """Who is kept out, noted outside of the database, so that it outlives a backup of that. Nothing is taken out."""
+    """Who is kept out or limited, noted outside of the database, so that it outlives a backup of that.
 
-    def note(self, *entries: JournalEntry) -> None:
+    Nothing is taken out.
+    """
+
+    def note(self, *entries: Noted) -> None:
         """Append the entries durably.
 
         Raises:
             StorageError: the disk refused; none of them is there.
         """
 
-    def begin(self, *entries: JournalEntry) -> None:
-        """Append those of customers who have no entry yet, as one step: whoever was let in already stays so.
+    def begin(self, *entries: Noted) -> None:
+        """Append those about which nothing is noted yet, as one step: whoever was let in already stays so.
 
         Raises:
             StorageError: the disk refused; none of them is there.
@@ -135,7 +138,7 @@ class Journal(Protocol):
     def has(self, place: str) -> bool:
         """Whether this is a place of this journal, and not of one that was lost; an empty one has none."""
 
-    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
+    def entries(self, after: str = "") -> tuple[tuple[Noted, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last: all, if there is no such place.
 
         A place is one of this journal only: another one, be it made anew in its stead, has it not. Of an empty journal

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -10,15 +10,16 @@ import numpy as np
 from recsys.clock import Clock, milliseconds
 from recsys.data.account_merge import AccountMerge, MergeStatus
 from recsys.data.corrections import Corrected, Correction, CorrectionStatus, corrected
-from recsys.data.export_job import ExportKind, ExportState
+from recsys.data.export_job import ExportState
 from recsys.data.history import History
-from recsys.data.subject_request import LIMITS, SubjectKind, SubjectRequest
+from recsys.data.subject_request import LIMITS, LimitEntry, SubjectKind, SubjectRequest
 from recsys.erasure.verification import is_file_of
-from recsys.errors import InputError
+from recsys.errors import InputError, PrivrecError
 from recsys.fence import CacheFence
 from recsys.identifiers import check_event_id
 from recsys.intake import Exports
-from recsys.ports import Catalogue, Pseudonyms, SubjectRequests
+from recsys.ports import Catalogue, Journal, Pseudonyms, SubjectRequests
+from recsys.rights.files import withdraw_lists
 from recsys.types import UserKey
 
 LARGEST_QUANTITY = float(np.finfo(np.float32).max)
@@ -37,13 +38,17 @@ class Wanted:
 
 
 class SubjectDesk:
-    """Takes objections, restrictions, rectifications and merges of accounts. Safe to share between threads."""
+    """Takes objections, restrictions, rectifications and merges of accounts. Safe to share between threads.
+
+    The journal is written after the record when somebody is limited, and before it when that is taken back.
+    """
 
     def __init__(
         self,
         *,
         pseudonyms: Pseudonyms,
         subjects: SubjectRequests,
+        journal: Journal,
         catalogue: Catalogue,
         exports: Exports,
         fence: CacheFence,
@@ -52,6 +57,7 @@ class SubjectDesk:
         """A desk over these stores."""
         self._pseudonyms = pseudonyms
         self._subjects = subjects
+        self._journal = journal
         self._catalogue = catalogue
         self._exports = exports
         self._fence = fence
@@ -62,19 +68,22 @@ class SubjectDesk:
 
         Raises:
             InputError: the id cannot be one.
-            StorageError: it could not be written; nothing changed.
+            StorageError: it could not be written whole; ask again.
 
         Guarantees:
             - When it returns, no process serves a list of the customer, whatever becomes of the cache, and no file with
-              one is given out.
+              one is given out; nor does a database that is restored from a backup (recsys/rights/restored.py).
 
         Tested by: tests/recsys/rights/test_desk.py::test_an_objection_holds_whatever_becomes_of_the_cache,
-            tests/api/test_subjects.py::test_files_with_lists_are_given_out_no_more_once_somebody_objects
+            tests/api/test_subjects.py::test_files_with_lists_are_given_out_no_more_once_somebody_objects,
+            tests/recsys/rights/test_restored.py::test_an_old_database_serves_and_trains_nobody_who_objected_since
         """
         user_key = self._pseudonyms.user_key(user_id)
         request = self._subjects.limit(self._new(kind), user_key)
+        # Also one that came before: whoever took it may have died before it was noted. Of the erased nothing is there.
+        self._journal.note(*(LimitEntry(user_key=user_key, request=each) for each in self._held(user_key, kind)))
         self._fence.bury(user_key)
-        self._withdraw_lists()
+        withdraw_lists(self._exports)
         return request
 
     def lift(self, user_id: str, kind: SubjectKind) -> None:
@@ -82,9 +91,16 @@ class SubjectDesk:
 
         Raises:
             InputError: the id cannot be one.
+            StorageError: it could not be written whole; it holds on.
         """
         user_key = self._pseudonyms.user_key(user_id)
-        self._subjects.lift(user_key, kind)
+        held = [LimitEntry(user_key=user_key, request=each) for each in self._held(user_key, kind)]
+        self._journal.note(*(replace(entry, lifted=True) for entry in held))
+        try:
+            self._subjects.lift(user_key, kind)
+        except PrivrecError:
+            self._journal.note(*held)
+            raise
         self._fence.unbury(user_key)
 
     def rectify(self, user_id: str, wanted: Sequence[Wanted]) -> tuple[CorrectionStatus, ...]:
@@ -114,7 +130,7 @@ class SubjectDesk:
 
         Raises:
             InputError: an id cannot be one, or both are one.
-            StorageError: it could not be written; nothing changed.
+            StorageError: it could not be written whole; ask again.
 
         Guarantees:
             - When it returns, no process serves a list of before of either, and where one of them objected none at all.
@@ -133,18 +149,18 @@ class SubjectDesk:
     def _let_go(self, account: UserKey, into: UserKey) -> None:
         """End lists and files of before; also where nothing changed: whoever changed it may have died before this."""
         self._fence.forget([account, into])
-        if any(request.kind in LIMITS for request in self._subjects.of_customer(into)):
+        limits = [each for each in self._subjects.of_customer(into) if each.kind in LIMITS]
+        if limits:
+            self._journal.note(*(LimitEntry(user_key=into, request=each) for each in limits))
             self._fence.bury(into)
-            self._withdraw_lists()
+            withdraw_lists(self._exports)
         for job in self._exports.lying():
             if is_file_of(self._exports, job, account):
                 self._exports.close(job.export_id, ExportState.WITHDRAWN)
 
-    def _withdraw_lists(self) -> None:
-        """End every file with lists that lies there, or is being made: the customer's may be among them."""
-        for job in self._exports.lying():
-            if job.kind is ExportKind.RECOMMENDATIONS:
-                self._exports.close(job.export_id, ExportState.WITHDRAWN)
+    def _held(self, user_key: UserKey, kind: SubjectKind) -> list[SubjectRequest]:
+        """What the record has of this kind: one request or none."""
+        return [each for each in self._subjects.of_customer(user_key) if each.kind is kind]
 
     def _rectified(self, user_key: UserKey, corrections: Sequence[Correction]) -> Corrected | None:
         def change(history: History) -> Corrected:

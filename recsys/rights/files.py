@@ -1,4 +1,4 @@
-"""Files with everything held of one customer: asked for, and given out to nobody once that customer is erased."""
+"""Files with everything held of one customer, given out to nobody once they are erased; and the end of other files."""
 
 import secrets
 from dataclasses import replace
@@ -12,6 +12,13 @@ from recsys.ports import Histories, Pseudonyms
 from recsys.types import FileFormat
 
 ID_BYTES = 16
+
+
+def withdraw_lists(exports: Exports) -> None:
+    """End every file with lists that lies there, or is being made: those of somebody who objected may be among them."""
+    for job in exports.lying():
+        if job.kind is ExportKind.RECOMMENDATIONS:
+            exports.close(job.export_id, ExportState.WITHDRAWN)
 
 
 class SubjectFiles:

@@ -32,7 +32,8 @@ PROCESSINGS = (
     Processing(
         purpose="meeting the customer's requests and proving it",
         data="objections, restrictions, rectifications, merges by pseudonym; of an erasure a commitment and a receipt",
-        kept="objections and restrictions until taken back, all until erased; receipts for good, without an id",
+        kept="objections and restrictions until taken back or erased, and for good that they were asked for, as "
+        "a sealed note outside of the database that outlives a backup of it; receipts for good, without an id",
         article="a legal obligation (Art. 6(1)(c)): it does not end with an objection",
     ),
     Processing(

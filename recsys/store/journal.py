@@ -13,13 +13,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from recsys.clock import isoformat
+from recsys.data.subject_request import LimitEntry, Noted, SubjectKind, SubjectRequest
 from recsys.errors import ArtifactError
 from recsys.evidence.canonical import canonical_json
 from recsys.store.files import file_errors, sync_directory
 from recsys.store.keys import KeyRing, Purpose
-from recsys.types import ErasureRequest, ErasureState, JournalEntry, UserKey
+from recsys.types import ErasureRequest, ErasureState, JournalEntry, Json, UserKey
 
 CONTEXT = b"journal of suppressions"
 
@@ -37,7 +39,7 @@ class FileJournal:
         """The journal in this file, which is made with the first entry."""
         self._path, self._ring = path, ring
 
-    def note(self, *entries: JournalEntry) -> None:
+    def note(self, *entries: Noted) -> None:
         """Append the entries durably: all of them or none.
 
         Tested by: tests/recsys/store/test_journal.py::test_entries_that_did_not_fit_on_the_disk_are_not_there
@@ -48,13 +50,13 @@ class FileJournal:
         with file_errors("the journal of suppressions"), _locked(self._path) as file:
             _append(file, lines)
 
-    def begin(self, *entries: JournalEntry) -> None:
-        """Append those of customers who have no entry yet, while nobody else can write."""
+    def begin(self, *entries: Noted) -> None:
+        """Append those about which nothing is noted yet, while nobody else can write."""
         if not entries:
             return
         with file_errors("the journal of suppressions"), _locked(self._path) as file:
-            there = {entry.user_key for entry in self.entries()[0]}
-            missing = [entry for entry in entries if entry.user_key not in there]
+            there = {entry.about for entry in self.entries()[0]}
+            missing = [entry for entry in entries if entry.about not in there]
             if missing:
                 _append(file, self._lines(missing))
 
@@ -63,7 +65,7 @@ class FileJournal:
         with file_errors("the journal of suppressions"):
             return self._path.exists() and _content(self._path, place)[0] > 0
 
-    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
+    def entries(self, after: str = "") -> tuple[tuple[Noted, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last.
 
         Guarantees:
@@ -77,17 +79,17 @@ class FileJournal:
         place = _place(begin + sum(map(len, lines[:-1])), lines[-1]) if lines else after if begin else ""
         return tuple(self._read(line) for line in lines), place
 
-    def _lines(self, entries: Iterable[JournalEntry]) -> bytes:
+    def _lines(self, entries: Iterable[Noted]) -> bytes:
         sealed = (self._ring.seal(Purpose.JOURNAL, _written(entry), CONTEXT) for entry in entries)
         return b"".join(base64.b64encode(each) + b"\n" for each in sealed)
 
-    def _read(self, line: bytes) -> JournalEntry:
+    def _read(self, line: bytes) -> Noted:
         try:
             return _entry(self._ring.open(Purpose.JOURNAL, base64.b64decode(line), CONTEXT))
         except (ArtifactError, ValueError, KeyError) as error:
             msg = (
                 "expected the journal of suppressions as it was written, got a line that does not open; restore it "
-                "from its latest copy: without it a backup of the database could bring back who was erased"
+                "from its latest copy: without it a backup of the database could bring back who was erased or objected"
             )
             raise ArtifactError(msg) from error
 
@@ -152,25 +154,51 @@ def _end(file: int) -> int:
     return 0
 
 
-def _written(entry: JournalEntry) -> bytes:
+def _written(entry: Noted) -> bytes:
     request = entry.request
+    own = _erasure(request) if isinstance(request, ErasureRequest) else _limit(request)
     return canonical_json(
         {
             "user_key": entry.user_key.hex(),
             "lifted": entry.lifted,
             "request_id": request.request_id,
-            "subject": request.subject,
-            "reason": request.reason,
             "received_at": isoformat(request.received_at),
-            "due_at": isoformat(request.due_at),
-            "release": request.release,
+            **own,
         }
     )
 
 
-def _entry(data: bytes) -> JournalEntry:
+def _erasure(request: ErasureRequest) -> dict[str, Json]:
+    return {
+        "subject": request.subject,
+        "reason": request.reason,
+        "due_at": isoformat(request.due_at),
+        "release": request.release,
+    }
+
+
+def _limit(request: SubjectRequest) -> dict[str, Json]:
+    return {"limit": request.kind.value}
+
+
+def _entry(data: bytes) -> Noted:
     found = json.loads(data)
-    request = ErasureRequest(
+    user_key, lifted = UserKey(bytes.fromhex(found["user_key"])), found["lifted"]
+    if "limit" in found:
+        return LimitEntry(user_key=user_key, request=_limit_of(found), lifted=lifted)
+    return JournalEntry(user_key=user_key, request=_erasure_of(found), lifted=lifted)
+
+
+def _limit_of(found: dict[str, Any]) -> SubjectRequest:
+    return SubjectRequest(
+        request_id=found["request_id"],
+        kind=SubjectKind(found["limit"]),
+        received_at=datetime.fromisoformat(found["received_at"]),
+    )
+
+
+def _erasure_of(found: dict[str, Any]) -> ErasureRequest:
+    return ErasureRequest(
         request_id=found["request_id"],
         subject=found["subject"],
         reason=found["reason"],
@@ -179,4 +207,3 @@ def _entry(data: bytes) -> JournalEntry:
         state=ErasureState.SUPPRESSED,
         release=found["release"],
     )
-    return JournalEntry(user_key=UserKey(bytes.fromhex(found["user_key"])), request=request, lifted=found["lifted"])

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from recsys.types import ErasureRequest, ErasureState, JournalEntry
+from recsys.data.subject_request import LimitEntry, Noted, SubjectRequest
+from recsys.types import ErasureRequest, ErasureState
 
 
 class MemoryJournal:
@@ -10,22 +11,22 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._entries: list[JournalEntry] = []
+        self._entries: list[Noted] = []
 
-    def note(self, *entries: JournalEntry) -> None:
+    def note(self, *entries: Noted) -> None:
         """Append the entries, each with the request as it came."""
-        self._entries += [replace(entry, request=_as_it_came(entry.request)) for entry in entries]
+        self._entries += map(_as_it_came, entries)
 
-    def begin(self, *entries: JournalEntry) -> None:
-        """Append those of customers who have no entry yet."""
-        there = {entry.user_key for entry in self._entries}
-        self.note(*(entry for entry in entries if entry.user_key not in there))
+    def begin(self, *entries: Noted) -> None:
+        """Append those about which nothing is noted yet."""
+        there = {entry.about for entry in self._entries}
+        self.note(*(entry for entry in entries if entry.about not in there))
 
     def has(self, place: str) -> bool:
         """Whether this is a place of this journal."""
         return place in self._places[1:]
 
-    def entries(self, after: str = "") -> tuple[tuple[JournalEntry, ...], str]:
+    def entries(self, after: str = "") -> tuple[tuple[Noted, ...], str]:
         """The entries behind this place, oldest first, and the place behind the last."""
         places = self._places
         return tuple(self._entries[places.index(after) if after in places else 0 :]), places[-1]
@@ -35,8 +36,13 @@ class MemoryJournal:
         return ["", *(f"{number}:{id(self)}" for number in range(1, len(self._entries) + 1))]
 
 
-def _as_it_came(request: ErasureRequest) -> ErasureRequest:
-    return ErasureRequest(
+def _as_it_came(entry: Noted) -> Noted:
+    if isinstance(entry, LimitEntry):
+        came = entry.request
+        limit = SubjectRequest(request_id=came.request_id, kind=came.kind, received_at=came.received_at)
+        return replace(entry, request=limit)
+    request = entry.request
+    erasure = ErasureRequest(
         request_id=request.request_id,
         subject=request.subject,
         reason=request.reason,
@@ -45,3 +51,4 @@ def _as_it_came(request: ErasureRequest) -> ErasureRequest:
         state=ErasureState.SUPPRESSED,
         release=request.release,
     )
+    return replace(entry, request=erasure)

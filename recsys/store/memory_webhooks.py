@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,10 +34,14 @@ class Outbox:
 
     def write_callback(self, url: str, body: bytes, now: datetime) -> None:
         """Write a message to this URL, which need not be a webhook that somebody made."""
-        known = next((each for each in self.webhooks.values() if (each.url, each.events) == (url, CALLBACK)), None)
-        webhook = known or Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
-        self.webhooks[webhook.webhook_id] = webhook
-        self._add(webhook, WebhookEvent.OPENDSR_STATUS, body, now)
+        webhook = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
+        self._add(self.kept(webhook), WebhookEvent.OPENDSR_STATUS, body, now)
+
+    def kept(self, webhook: Webhook) -> Webhook:
+        """The webhook, kept; the earlier one of this URL and these events if there is one."""
+        equal = (each for each in self.webhooks.values() if (each.url, each.events) == (webhook.url, webhook.events))
+        first = next(equal, webhook)
+        return self.webhooks.setdefault(first.webhook_id, first)
 
     def forget_callback(self, webhook_id: str) -> None:
         """Delete this webhook if it is a callback's, and nothing more is told there."""
@@ -70,9 +75,9 @@ class MemoryWebhooks:
         """Work on this outbox."""
         self._outbox, self._clock = outbox or Outbox(), clock
 
-    def create(self, webhook: Webhook) -> None:
-        """Tell this webhook from now on."""
-        self._outbox.webhooks[webhook.webhook_id] = webhook
+    def create(self, webhook: Webhook) -> Webhook:
+        """The webhook, which is told from now on; the earlier one of this URL and these events if there is one."""
+        return self._outbox.kept(webhook)
 
     def list(self) -> tuple[Webhook, ...]:
         """Every webhook, oldest first."""
@@ -97,10 +102,15 @@ class MemoryWebhooks:
         self._outbox.write(WebhookEvent.MODEL_PROMOTED, promoted(version), self._clock())
         return True
 
-    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
-        """Messages whose time has come, those that wait longest first."""
+    def due(self, now: datetime, share: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, each webhook's in turn."""
         found = [each for each in self._outbox.deliveries.values() if not each.dead and each.next_at <= now]
-        return tuple(sorted(found, key=lambda each: each.next_at)[:limit])
+        turns: Counter[str] = Counter()
+        in_turn = []
+        for each in sorted(found, key=lambda each: each.next_at):
+            turns[each.webhook_id] += 1
+            in_turn.append((turns[each.webhook_id], each))
+        return tuple(each for turn, each in sorted(in_turn, key=lambda pair: pair[0]) if turn <= share)
 
     def delivered(self, delivery_id: str) -> None:
         """Forget a message that was taken, and a callback's URL with the last that was to go there."""

@@ -32,12 +32,14 @@ from recsys.ports import (
     Sums,
     Webhooks,
 )
+from recsys.rights.restored import Kept, begin_limits, keep_limits
 from recsys.store.cache import NoCache, RedisCache
 from recsys.store.embedded import EmbeddedValkey
 from recsys.store.files import sweep
 from recsys.store.journal import FileJournal
 from recsys.store.keys import KeyRing
 from recsys.store.lock import StateLock
+from recsys.store.logs import json_logger
 from recsys.store.memory import (
     MemoryApiKeys,
     MemoryCache,
@@ -245,14 +247,29 @@ def _sql_workspace(
 
 
 def _keep_out(workspace: Workspace, engine: Engine) -> None:
-    """Suppress whoever the journal keeps out and the database does not, because a backup of it was put back."""
-    before = read_mark(engine)
-    is_begun = workspace.journal.has(before)
-    end = keep_out(workspace.erasures, workspace.journal, now=workspace.clock(), after=before)
+    """Keep out and limit whom the journal does and the database does not, because a backup of it was put back."""
+    before, journal, now = read_mark(engine), workspace.journal, workspace.clock()
+    is_begun = journal.has(before)
+    end, suppressed = keep_out(workspace.erasures, journal, workspace.fence, now=now, after=before)
+    kept = keep_limits(workspace, now=now, after=before)
     if not is_begun:  # it is new, or was lost, or what began it died before the mark was set
-        begin_journal(workspace.erasures, workspace.journal)
+        begin_journal(workspace.erasures, journal)
+        begin_limits(workspace.subjects, journal)
     if end != before:
         write_mark(engine, end)
+    if suppressed or kept.limited or kept.lifted:
+        _say_restored(suppressed, kept)
+
+
+def _say_restored(suppressed: int, kept: Kept) -> None:
+    """Tell the operator, in numbers: whoever restored a backup sees what it did not know."""
+    json_logger().warning(
+        "the record was older than the journal",
+        erasures_again=suppressed,
+        limits_again=kept.limited,
+        limits_lifted_again=kept.lifted,
+        counted="internal, not private",
+    )
 
 
 @contextmanager

@@ -33,6 +33,13 @@ def test_a_webhook_is_created_listed_and_deleted(shop: Shop) -> None:
     assert shop.get("/v1/webhooks", Scope.OPERATE).json() == {"webhooks": []}
 
 
+def test_the_same_webhook_again_is_the_first_and_is_told_once(shop: Shop) -> None:
+    first = created(shop, "model.promoted", "erasure.completed")
+    assert created(shop, "erasure.completed", "model.promoted") == first
+    assert created(shop, "model.promoted")["webhook_id"] != first["webhook_id"]
+    assert len(shop.get("/v1/webhooks", Scope.OPERATE).json()["webhooks"]) == 2
+
+
 @pytest.mark.parametrize(
     ("url", "events"),
     [

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -31,6 +32,31 @@ def test_webhooks_are_listed_oldest_first_as_they_were_made(ports: Workspace) ->
         ports.webhooks.create(each)
 
     assert ports.webhooks.list() == tuple(made)
+
+
+def test_the_same_webhook_again_finds_the_first(ports: Workspace) -> None:
+    first = webhook("a", ERASED, LIVE)
+    again = replace(first, webhook_id="again", created_at=NOON + timedelta(days=1))
+    others = [
+        replace(again, webhook_id="b", events=frozenset({LIVE})),
+        replace(again, webhook_id="c", url="https://c/"),
+    ]
+    assert [ports.webhooks.create(each) for each in (first, again)] == [first, first]
+    assert [ports.webhooks.create(each) for each in others] == others
+    assert ports.webhooks.list() == (first, *others)
+    ports.webhooks.delete("a")
+    assert ports.webhooks.create(again) == again
+
+
+def test_each_webhook_has_its_turn_and_its_share(ports: Workspace) -> None:
+    for name in ("a", "b", "c"):
+        ports.webhooks.create(webhook(name))
+    many = [ports.webhooks.test("a") for _ in range(5)]
+    few = [ports.webhooks.test("b"), ports.webhooks.test("c"), ports.webhooks.test("b")]
+    ports.webhooks.failed(many[0], "it is down", NOON + timedelta(minutes=1))
+    in_turn = [many[1], few[0], few[1], many[2], few[2], many[3]]
+    assert [each.delivery_id for each in ports.webhooks.due(NOON, 3)] == in_turn
+    assert [each.delivery_id for each in ports.webhooks.due(NOON, 1)] == in_turn[:3]
 
 
 def test_a_deleted_webhook_is_told_nothing_and_its_messages_are_gone(ports: Workspace) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from pipelines import imports as module
-from pipelines.erase import desk, worker
+from pipelines.erase import desk, subject_desk, worker
 from pipelines.imports import Importer
 from recsys.data.import_job import ImportJob, ImportKind, ImportReport, ImportState
+from recsys.data.subject_request import SubjectKind
 from recsys.errors import ArtifactError, StateError, StorageError
 from recsys.evidence.receipt import verify_receipt
 from recsys.store.memory import MemoryImports
@@ -130,8 +131,10 @@ def test_a_dry_run_says_what_an_import_will_do_and_stores_nothing(
     text = "item_id,name\ntea,Tea\nx,X\nx,X\nmilk,\n"
     if kind is ImportKind.PURCHASES:
         text = "user_id,item_id,timestamp,event_id\n" + "ada,tea,2026-02-01,e1\n" * 3 + "ada,milk,2026-02-01,e1\n"
-        text += f"{EVE},tea,2026-02-01,e1\nbo,coffee,2026-02-01,e1\n"
+        text += f"{EVE},tea,2026-02-01,e1\nbo,coffee,2026-02-01,e1\nbo,tea,2026-02-01,e2\n"
         desk(workspace).request(EVE)
+        subject_desk(workspace).limit("ada", SubjectKind.OBJECTION)
+        subject_desk(workspace).limit("bo", SubjectKind.RESTRICTION)
     before = workspace.catalogue.changed_since(-1)
     dry = worked_off(workspace, text, kind=kind, dry_run=True)
     assert (workspace.catalogue.changed_since(-1), purchases(workspace)) == (before, 0)

@@ -76,6 +76,17 @@ def test_a_dry_run_says_what_an_ingestion_will_do_and_stores_nothing(tmp_path: P
     assert foretold["duplicates"] == len(shop_rows()) - foretold["suppressed"]
 
 
+def test_a_dry_run_tells_who_objects_from_who_is_restricted(tmp_path: Path, fresh: Path) -> None:
+    done("ingest", write_csv(tmp_path / "before.csv", shop_rows()), *QUANTITIES)
+    done("subject", "object", ADA)
+    done("subject", "restrict", BEN)
+    rows = [(who, "i01", "2026-01-31", 1.0) for who in (ADA, BEN)]
+    file = write_csv(tmp_path / "more.csv", rows)
+    foretold = done("ingest", file, *QUANTITIES, "--dry-run", "--json").json
+    assert (foretold["accepted"], foretold["suppressed"]) == (1, 1)
+    assert foretold == done("ingest", file, *QUANTITIES, "--json").json
+
+
 def test_a_dry_run_tells_conflicts_with_what_is_stored(tmp_path: Path, fresh: Path) -> None:
     columns, named = (*COLUMNS, "event"), ("--event-column", "event")
     done("ingest", write_csv(tmp_path / "a.csv", [(BEN, "tea", "2026-01-31", 1, "e1")], columns), *named)

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines import background, webhooks
 from pipelines.erase import desk, worker
-from pipelines.webhooks import LONGEST_DELAY, MAX_ATTEMPTS, Sender, delay, sender_thread
+from pipelines.webhooks import LONGEST_DELAY, MAX_ATTEMPTS, SHARE, Sender, delay, sender_thread
 from recsys.errors import DeliveryError
 from recsys.evidence.webhook_signature import verify_message
 from recsys.store.https_post import HttpsPoster
@@ -142,6 +142,22 @@ def test_a_receiver_that_fails_does_not_hold_up_the_others(workspace: Workspace)
     assert [url for url, *_ in post.sent] == [slow.url, quick.url]
 
 
+def test_a_receiver_with_many_messages_does_not_hold_up_the_others(workspace: Workspace, clock: Clock) -> None:
+    busy, quiet = told(workspace, "https://busy.example/"), told(workspace, "https://quiet.example/")
+    for _ in range(150):
+        workspace.webhooks.test(busy.webhook_id)
+    clock.now += timedelta(seconds=1)
+    for _ in range(2):
+        workspace.webhooks.test(quiet.webhook_id)
+    post = Post()
+
+    assert Sender(workspace, post).run() == SHARE + 2
+    assert [url for url, *_ in post.sent][:4] == [busy.url, quiet.url] * 2
+    while Sender(workspace, post).run():
+        pass
+    assert len(post.sent) == 152
+
+
 def test_a_server_that_ends_does_not_wait_for_the_last_message(workspace: Workspace) -> None:
     webhook, post = told(workspace, "https://a.example/in"), Post()
     for _ in range(3):
@@ -227,6 +243,8 @@ def test_the_command_line_creates_lists_tests_and_deletes(fresh: Path) -> None:
     listed: Any = done("webhooks", "list", "--json").json
     assert listed == [{"webhook_id": webhook_id, "events": "erasure.completed", "url": "https://a.example/in"}]
     assert webhook_id in done("webhooks", "list").out
+    again: Any = done("webhooks", "create", "https://a.example/in", "--event", "erasure.completed", "--json").json
+    assert again == made
     assert "is queued" in done("webhooks", "test", webhook_id).out
     assert done("webhooks", "dead-letters", "--json").json == []
     done("webhooks", "delete", webhook_id)

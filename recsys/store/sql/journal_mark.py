@@ -5,7 +5,8 @@ from sqlalchemy import Engine, select
 from recsys.store.sql.engine import writing
 from recsys.store.sql.tables import installation
 
-MARK = "journal_mark"
+MARK = "journal_compared"
+"""Not "journal_mark", as when the journal had erasures only: so the first start since compares and completes it all."""
 
 
 def read_mark(engine: Engine) -> str:

@@ -28,11 +28,10 @@ class SqlWebhooks:
         """Use the database of the engine."""
         self._engine, self._clock = engine, clock
 
-    def create(self, webhook: Webhook) -> None:
-        """Tell this webhook from now on."""
+    def create(self, webhook: Webhook) -> Webhook:
+        """The webhook, which is told from now on; the earlier one of this URL and these events if there is one."""
         with writing(self._engine) as connection:
-            row = _row(webhook) | {"sequence": next_sequence(connection, webhooks.c.sequence)}
-            insert_all(connection, webhooks, [row])
+            return _kept(connection, webhook)
 
     def list(self) -> tuple[Webhook, ...]:
         """Every webhook, oldest first."""
@@ -66,12 +65,15 @@ class SqlWebhooks:
             enqueue(connection, WebhookEvent.MODEL_PROMOTED, promoted(version), self._clock())
         return True
 
-    def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
-        """Messages whose time has come, those that wait longest first; times sort as they are spelled."""
-        query = _messages().where(~deliveries.c.dead, deliveries.c.next_at <= isoformat(now))
+    def due(self, now: datetime, share: int) -> tuple[Delivery, ...]:
+        """Messages whose time has come, each webhook's in turn; times sort as they are spelled."""
+        is_due = (~deliveries.c.dead, deliveries.c.next_at <= isoformat(now))
+        waiting = (deliveries.c.next_at, deliveries.c.sequence)
+        turn = func.row_number().over(partition_by=deliveries.c.webhook_id, order_by=waiting).label("turn")
+        turns = select(deliveries.c.sequence, turn).where(*is_due).subquery()
+        query = _messages().join(turns, turns.c.sequence == deliveries.c.sequence).where(turns.c.turn <= share)
         with self._engine.connect() as connection:
-            ordered = query.order_by(deliveries.c.next_at, deliveries.c.sequence).limit(limit)
-            return tuple(map(_delivery, connection.execute(ordered)))
+            return tuple(map(_delivery, connection.execute(query.order_by(turns.c.turn, *waiting))))
 
     def delivered(self, delivery_id: str) -> None:
         """Forget a message that was taken, and a callback's URL with the last that was to go there."""
@@ -127,13 +129,19 @@ def enqueue(connection: Connection, event: WebhookEvent, data: Mapping[str, Json
 
 def enqueue_callback(connection: Connection, url: str, body: bytes, now: datetime) -> None:
     """Write a message to this URL, which need not be a webhook that somebody made, in this transaction."""
-    rows = map(_webhook, connection.execute(select(webhooks).where(webhooks.c.url == url)))
-    known = next((webhook for webhook in rows if webhook.events == CALLBACK), None)
-    if known is None:
-        known = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
-        sequence = next_sequence(connection, webhooks.c.sequence)
-        insert_all(connection, webhooks, [_row(known) | {"sequence": sequence}])
-    _insert(connection, [known.webhook_id], WebhookEvent.OPENDSR_STATUS, body, now)
+    webhook = Webhook(webhook_id=str(uuid.uuid4()), url=url, events=CALLBACK, created_at=now)
+    _insert(connection, [_kept(connection, webhook).webhook_id], WebhookEvent.OPENDSR_STATUS, body, now)
+
+
+def _kept(connection: Connection, webhook: Webhook) -> Webhook:
+    """The webhook, kept; the earlier one of this URL and these events if there is one."""
+    row = _row(webhook)
+    equal = (webhooks.c.url == row["url"], webhooks.c.events == row["events"])
+    first = connection.execute(select(webhooks).where(*equal).order_by(webhooks.c.sequence).limit(1)).one_or_none()
+    if first is not None:
+        return _webhook(first)
+    insert_all(connection, webhooks, [row | {"sequence": next_sequence(connection, webhooks.c.sequence)}])
+    return webhook
 
 
 def _forget_callback(connection: Connection, webhook_id: str | None) -> None:

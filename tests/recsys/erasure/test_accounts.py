@@ -13,6 +13,7 @@ from pipelines.erase import desk, preview, prove_roster, subject_desk
 from pipelines.exports import Exporter
 from recsys.data.account_merge import MergeStatus
 from recsys.data.export_job import ExportState
+from recsys.data.subject_request import Noted
 from recsys.erasure.lineage import lineage, roster_of
 from recsys.erasure.promotion import warm
 from recsys.errors import StateError, StorageError, VersionConflictError
@@ -20,7 +21,7 @@ from recsys.evidence.roster import verify_roster_proof
 from recsys.rights.files import SubjectFiles
 from recsys.store.memory_journal import MemoryJournal
 from recsys.store.settings import Settings
-from recsys.types import ErasureRequest, ErasureState, EventStatus, JournalEntry, Purchase
+from recsys.types import ErasureRequest, ErasureState, EventStatus, Purchase
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, work_in_a_process
 from tests.recsys.erasure.shop import (
     ADA,
@@ -150,7 +151,7 @@ def test_what_is_cancelled_in_time_leaves_the_account_alone(memory_shop: Shop) -
 
 def test_what_is_in_the_way_of_an_account_holds_up_its_customer_and_nobody_else(memory_shop: Shop) -> None:
     class Refusing(MemoryJournal):
-        def note(self, *entries: JournalEntry) -> None:
+        def note(self, *entries: Noted) -> None:
             if any(entry.user_key == memory_shop.key(ADA) for entry in entries):
                 msg = "expected room on the disk, got none; make some"
                 raise StorageError(msg)

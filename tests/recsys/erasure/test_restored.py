@@ -12,6 +12,8 @@ import pytest
 from pipelines.erase import desk
 from recsys.erasure.restored import WHY, keep_out
 from recsys.errors import ErasureConflictError, StorageError
+from recsys.serving.sealed_lists import TOMBSTONE
+from recsys.store.memory import MemoryCache, MemoryErasures
 from recsys.store.memory_journal import MemoryJournal
 from recsys.training.terms import TrainConfig
 from recsys.types import ErasureState, EventStatus, JournalEntry
@@ -157,7 +159,7 @@ def test_a_journal_whose_beginning_was_cut_short_is_completed(state_dir: Path, *
 
 def test_a_request_is_not_acknowledged_before_it_is_in_the_journal(memory_shop: Shop) -> None:
     class Full(MemoryJournal):
-        def note(self, *entries: JournalEntry) -> None:
+        def note(self, *entries: object) -> None:
             msg = "full"
             raise StorageError(msg)
 
@@ -174,8 +176,19 @@ def test_the_same_journal_again_changes_nothing(memory_shop: Shop) -> None:
     before = workspace.erasures.requests()
     _, end = workspace.journal.entries()
     for _ in range(2):
-        assert keep_out(workspace.erasures, workspace.journal, now=workspace.clock()) == end
+        kept = keep_out(workspace.erasures, workspace.journal, workspace.fence, now=workspace.clock())
+        assert kept == (end, 0)
     assert workspace.erasures.requests() == before
+
+
+def test_who_is_kept_out_again_is_buried_in_the_cache(memory_shop: Shop) -> None:
+    workspace, key = memory_shop.workspace, memory_shop.key(ADA)
+    other = replace(workspace, erasures=MemoryErasures())  # of before the restoration
+    desk(replace(other, cache=MemoryCache())).request(ADA)
+    assert memory_shop.cached(ADA) is not None
+    _, again = keep_out(workspace.erasures, workspace.journal, workspace.fence, now=workspace.clock())
+    assert again == 1
+    assert memory_shop.cache.get(key) == TOMBSTONE
 
 
 @pytest.mark.parametrize("way", ["cancel", "consent"])
@@ -189,7 +202,7 @@ def test_who_is_let_in_while_a_process_starts_is_not_suppressed_again(memory_sho
         let_in = partial(desk(workspace).cancel, memory_shop.ask(ADA)[0].request_id)
     memory_shop.ask(BEN)
     journal: Any = After(workspace.journal, "entries", let_in)
-    keep_out(workspace.erasures, journal, now=workspace.clock())
+    keep_out(workspace.erasures, journal, workspace.fence, now=workspace.clock())
     assert workspace.erasures.holding(memory_shop.key(ADA)) is None
     assert not workspace.histories.state(memory_shop.key(ADA)).suppressed
     assert workspace.histories.state(memory_shop.key(BEN)).suppressed
@@ -208,7 +221,7 @@ def test_who_cancels_while_a_process_suppresses_them_again_is_let_in_at_the_next
 
     erasures: Any = After(workspace.erasures, "suppress", let_in)
     for _ in range(2):
-        keep_out(erasures, journal, now=workspace.clock())
+        keep_out(erasures, journal, workspace.fence, now=workspace.clock())
         assert workspace.erasures.holding(key) is None
 
 

@@ -1,5 +1,6 @@
-"""Who dies while working on objections, rectifications or merges is followed by somebody who finishes."""
+"""Who dies over objections, rectifications or merges is followed by somebody who finishes; and a desk by a start."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from recsys.types import ModelStatus, Purchase
 from tests.pipelines.test_imports import run_in_a_process
 from tests.recsys.erasure.killed import AFTER, BEFORE, WITHIN, Moment, arm
 from tests.recsys.erasure.shop import ADA, BEN, LOG, Shop, content, open_sqlite, stock, sum_without, with_cache
+from tests.recsys.erasure.test_restored import DATABASE, put_back
 from tests.recsys.rights.test_merge import sum_as_one
 from tests.recsys.rights.test_worker import EXACT, work
 from tests.recsys.training.shop import OPENING, seeded
@@ -106,3 +108,49 @@ def test_a_merge_that_was_killed_at_any_moment_is_made_by_making_it_again(
         assert content(shop).to_bytes() == sum_as_one(whole, BEN, ADA).to_bytes()
         assert not workspace.histories.state(shop.key(ADA)).known
         assert sorted(shop.statuses().values()) == [ModelStatus.LIVE, ModelStatus.WITHDRAWN]
+
+
+def object_to(state_dir: Path, moment: Moment | None) -> None:
+    """The desk takes an objection, to the moment or to the end."""
+    with open_sqlite(state_dir, day=1) as workspace:
+        if moment is not None:
+            arm(workspace, moment)
+        subject_desk(workspace).limit(ADA, SubjectKind.OBJECTION)
+
+
+def take_back(state_dir: Path, moment: Moment | None) -> None:
+    """The desk takes it back, to the moment or to the end."""
+    with open_sqlite(state_dir, day=2) as workspace:
+        if moment is not None:
+            arm(workspace, moment)
+        subject_desk(workspace).lift(ADA, SubjectKind.OBJECTION)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [Moment("subjects", "limit", AFTER), Moment("journal", "note", AFTER)], ids=str)
+def test_a_desk_that_was_killed_over_an_objection_leaves_it_in_force_and_in_the_journal_once_it_is_made_again(
+    state_dir: Path, tmp_path: Path, moment: Moment
+) -> None:
+    backup = shutil.copy(state_dir / DATABASE, tmp_path / "backup")
+    assert run_in_a_process(object_to, state_dir, moment) == -signal.SIGKILL
+    with open_sqlite(state_dir, day=2) as workspace:
+        assert not Shop(workspace, seeded()).recommender.recommend(ADA).personalized
+    assert run_in_a_process(object_to, state_dir, None) == 0
+    put_back(state_dir, Path(backup))
+    with open_sqlite(state_dir, day=3) as workspace:
+        assert not Shop(workspace, seeded()).recommender.recommend(ADA).personalized
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [Moment("journal", "note", AFTER), Moment("subjects", "lift", AFTER)], ids=str)
+def test_a_desk_that_was_killed_over_the_end_of_an_objection_has_it_ended_by_the_next_start(
+    state_dir: Path, tmp_path: Path, moment: Moment
+) -> None:
+    assert run_in_a_process(object_to, state_dir, None) == 0
+    backup = shutil.copy(state_dir / DATABASE, tmp_path / "backup")
+    assert run_in_a_process(take_back, state_dir, moment) == -signal.SIGKILL
+    for is_old in (False, True):
+        if is_old:
+            put_back(state_dir, Path(backup))
+        with open_sqlite(state_dir, day=3) as workspace:
+            assert Shop(workspace, seeded()).recommender.recommend(ADA).personalized

@@ -1,5 +1,6 @@
 """Two accounts of one customer become one: what is served, and the sums and models that follow."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +40,9 @@ from tests.recsys.erasure.shop import (
     sum_without,
     with_cache,
 )
+from tests.recsys.erasure.test_restored import DATABASE, put_back
 from tests.recsys.rights.test_worker import EXACT, limit, work
-from tests.recsys.training.shop import OPENING, TickingClock
+from tests.recsys.training.shop import OPENING, TickingClock, seeded
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -51,11 +53,6 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
         return
     with open_sqlite(tmp_path / "shop") as workspace:
         yield stock(with_cache(workspace), EXACT)
-
-
-@pytest.fixture
-def memory_shop() -> Shop:
-    return stock(memory_workspace(clock=TickingClock(), wait=lambda _: None))
 
 
 def merge(shop: Shop, user_id: str = ADA, into: str = BEN) -> MergeStatus:
@@ -170,6 +167,18 @@ def test_an_objection_of_the_account_holds_for_the_other(memory_shop: Shop) -> N
     assert not shop.recommender.recommend(BEN).personalized
     work(shop)
     assert content(shop).to_bytes() == sum_without(whole, [ADA, BEN]).to_bytes()
+
+
+def test_an_old_database_profiles_neither_account_of_who_objected(state_dir: Path, tmp_path: Path) -> None:
+    backup = Path(shutil.copy(state_dir / DATABASE, tmp_path / "backup"))
+    with open_sqlite(state_dir, day=1) as workspace:
+        shop = Shop(with_cache(workspace), seeded(1))
+        limit(shop, ADA)
+        merge(shop)
+    put_back(state_dir, backup)
+    with open_sqlite(state_dir, day=2) as workspace:
+        shop = Shop(with_cache(workspace), seeded(2))
+        assert [shop.recommender.recommend(user).personalized for user in (ADA, BEN, EVE)] == [False, False, True]
 
 
 def test_who_objected_long_ago_takes_nothing_of_an_account_into_a_sum(shop: Shop) -> None:

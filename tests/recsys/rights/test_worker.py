@@ -136,7 +136,7 @@ def test_an_erasure_after_an_objection_subtracts_nobody_twice(shop: Shop) -> Non
     assert content(shop).to_bytes() == sum_without(whole, [ADA]).to_bytes()
     assert first in shop.outcomes(request)
     assert shop.workspace.subjects.of_customer(shop.key(ADA)) == ()
-    assert shop.receipt(request)["steps"]["erased"]["requests"] == "destroyed"
+    assert shop.receipt(request)["steps"]["erased"]["requests"].startswith("destroyed")
 
 
 def test_who_objected_before_a_version_was_made_is_on_its_roster_and_after_their_erasure_too(shop: Shop) -> None:

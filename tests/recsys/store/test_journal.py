@@ -1,18 +1,22 @@
 """The journal of suppressions: what outlives a backup of the database."""
 
+import base64
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from recsys.data.subject_request import LIMITS, LimitEntry, SubjectKind, SubjectRequest, SubjectState
 from recsys.errors import ArtifactError, StorageError
 from recsys.ports import Journal
-from recsys.store.journal import FileJournal
-from recsys.store.keys import KeyRing
+from recsys.store.journal import CONTEXT, FileJournal
+from recsys.store.keys import KeyRing, Purpose
 from recsys.store.memory_journal import MemoryJournal
 from recsys.types import ErasureRequest, ErasureState, JournalEntry, UserKey
+from tests.recsys.store.conftest import NOON
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -25,6 +29,11 @@ def entry(request: ErasureRequest, number: int, *, lifted: bool = False) -> Jour
     return JournalEntry(user_key=UserKey(bytes([number]) * 16), request=asked, lifted=lifted)
 
 
+def limit(number: int, *, kind: SubjectKind = SubjectKind.OBJECTION, lifted: bool = False) -> LimitEntry:
+    asked = SubjectRequest(request_id=f"l{number}", kind=kind, received_at=NOON)
+    return LimitEntry(user_key=UserKey(bytes([number]) * 16), request=asked, lifted=lifted)
+
+
 def test_entries_come_back_in_their_order_with_the_requests_as_they_came(
     journal: Journal, erasure_request: ErasureRequest
 ) -> None:
@@ -34,6 +43,34 @@ def test_entries_come_back_in_their_order_with_the_requests_as_they_came(
     journal.note(*made[1:])
     journal.note()
     assert journal.entries()[0] == tuple(made)
+
+
+@pytest.mark.parametrize("kind", sorted(LIMITS))
+def test_limits_stand_among_erasures_as_they_came(
+    journal: Journal, erasure_request: ErasureRequest, kind: SubjectKind
+) -> None:
+    first, erased, lifted = limit(1, kind=kind), entry(erasure_request, 1), limit(1, kind=kind, lifted=True)
+    done = replace(first.request, state=SubjectState.DONE, details={"a": 1}, moves=b"x")
+    journal.note(replace(first, request=done), erased, lifted)
+    assert journal.entries()[0] == (first, erased, lifted)
+
+
+def test_a_line_from_before_there_were_limits_is_read(
+    tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
+) -> None:
+    line = {
+        "user_key": "01" * 16,
+        "lifted": True,
+        "request_id": "r1",
+        "subject": "ab" * 32,
+        "reason": "customer request",
+        "received_at": "2026-01-31T12:00:00.000Z",
+        "due_at": "2026-03-02T12:00:00.000Z",
+        "release": True,
+    }
+    sealed = ring.seal(Purpose.JOURNAL, json.dumps(line).encode(), CONTEXT)
+    (tmp_path / "journal").write_bytes(base64.b64encode(sealed) + b"\n")
+    assert FileJournal(tmp_path / "journal", ring).entries()[0] == (entry(erasure_request, 1, lifted=True),)
 
 
 def test_reading_goes_on_from_a_place_and_from_the_beginning_if_there_is_no_such_place(
@@ -66,6 +103,15 @@ def test_to_begin_notes_who_has_no_entry_yet_and_leaves_who_was_let_in(
     for _ in range(2):
         journal.begin(*(entry(erasure_request, number) for number in (1, 2, 3)))
     assert journal.entries()[0] == (lifted, entry(erasure_request, 1), entry(erasure_request, 3))
+
+
+def test_to_begin_notes_each_limit_that_has_no_entry_yet(journal: Journal, erasure_request: ErasureRequest) -> None:
+    erased, lifted = entry(erasure_request, 1), limit(1, lifted=True)
+    objected_too = replace(limit(2), user_key=erased.user_key)
+    journal.note(erased, lifted)
+    for _ in range(2):
+        journal.begin(limit(1), objected_too, entry(erasure_request, 2))
+    assert journal.entries()[0] == (erased, lifted, objected_too, entry(erasure_request, 2))
 
 
 def test_entries_that_did_not_fit_on_the_disk_are_not_there(
@@ -124,9 +170,10 @@ def test_neither_reason_nor_key_of_a_customer_can_be_read_in_the_file(
     tmp_path: Path, ring: KeyRing, erasure_request: ErasureRequest
 ) -> None:
     journal = FileJournal(tmp_path / "journal", ring)
-    journal.note(entry(replace(erasure_request, reason="by letter"), 65))
+    journal.note(entry(replace(erasure_request, reason="by letter"), 65), limit(65))
     content = (tmp_path / "journal").read_bytes()
     assert b"by letter" not in content
+    assert b"objection" not in content
     assert b"A" * 16 not in content
     assert (b"41" * 16) not in content
     assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
