@@ -22,7 +22,7 @@ from recsys.models.certified_bound import Balanced, angle
 from recsys.models.certified_problem import USUAL, Matrix, Problem, Weights
 from recsys.models.certified_solver import FIRST_SWEEPS, Optimum, optimum, random_start
 from recsys.models.factors import ItemFactors
-from recsys.models.subspace_form import on_grid, rotation
+from recsys.models.subspace_form import cut, gaps_behind, on_grid, rotation
 from recsys.types import Json
 
 POWER = 0.25
@@ -36,6 +36,8 @@ HEAD_SIZE = 0.25
 """The root of the mean square of the head."""
 ITEMS_SIZE = 4.0
 """Times the items, in the table that the next erasure starts from."""
+FAINT = 1e-3
+"""A last column of less than this part of the first is hardly known: then the table ends where the values fall most."""
 MARGIN = 2e-10
 """How far an entry must be from a boundary of the grid."""
 SAFETY = 10.0
@@ -55,7 +57,7 @@ class ScoresCertificate:
     size: float
     """|M|_F."""
     columns: int
-    """Of the solution."""
+    """Of the solution, without faint ones at its end."""
     outside: float
     """The norm of what is outside the solution's spaces, as it was seen."""
     outside_bound: float
@@ -131,8 +133,8 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
     Raises:
         InputError: the solution is not known well enough for the grid, or no grid fits.
     """
-    spaces = found.spaces
-    error = entry_error(problem, spaces, found.bound)
+    spaces, gap = published(found.spaces)
+    error = entry_error(problem, found.spaces, found.bound)
     if not error * SAFETY <= MARGIN:
         msg = (
             f"expected entries that are known to {MARGIN / SAFETY:.1g}, got {error:.1g}: the last column hardly "
@@ -147,7 +149,7 @@ def in_one_form(problem: Problem, items: tuple[str, ...], found: Optimum) -> Cer
         columns=len(spaces.values),
         outside=found.outside.seen,
         outside_bound=found.outside.bound,
-        angle=angle(problem, spaces, found.bound),
+        angle=angle(problem, gap, found.bound),
         margin=MARGIN,
         offset=offset,
     )
@@ -173,10 +175,25 @@ def _tables(problem: Problem, items: tuple[str, ...], spaces: Balanced) -> list[
     return [table @ rotation(table, items) for table in (whole, head)]
 
 
+def published(spaces: Balanced) -> tuple[Balanced, float]:
+    """The columns that are published, and the gap behind the last; the gap is 1 where there is none.
+
+    Columns come and go at zero as customers do. One that has just come has a value, and no direction that two searches
+    would agree on.
+    """
+    values, size = spaces.values, len(spaces.values)
+    if not size:
+        return spaces, 1.0
+    if values[-1] < FAINT * values[0]:
+        size = cut(values, size)
+    return spaces.kept(size), float(gaps_behind(values, np.array([size]))[0])
+
+
 def entry_error(problem: Problem, spaces: Balanced, bound: float) -> float:
     """An estimate of what one entry of the tables is off by: the angle, spread over the columns."""
-    largest = max(ITEMS_SIZE * _size(spaces.factors(problem)[1]), HEAD_SIZE)
-    return float(angle(problem, spaces, bound) / np.sqrt(max(len(spaces.values), 1)) * largest)
+    kept, gap = published(spaces)
+    largest = max(ITEMS_SIZE * _size(kept.factors(problem)[1]), HEAD_SIZE)
+    return float(angle(problem, gap, bound) / np.sqrt(max(len(kept.values), 1)) * largest)
 
 
 def _known(problem: Problem, spaces: Balanced, bound: float) -> bool:

@@ -63,9 +63,15 @@ def distance(problem: Problem, spaces: Balanced, customers: Matrix, items: Matri
     return float(np.sqrt(max(np.vdot(left.T @ left, right.T @ right), 0.0)) / unobserved)
 
 
-def angle(problem: Problem, spaces: Balanced, bound: float) -> float:
-    """A bound of the sine of the largest angle between the items' space and the exact one (Wedin 1972)."""
-    return scale(problem) * bound / float(spaces.values[-1]) if len(spaces.values) else 0.0
+def angle(problem: Problem, gap: float, bound: float) -> float:
+    """A bound of the sine of the largest angle between the items' space and the exact one (Wedin 1972).
+
+    Args:
+        problem: the problem
+        gap: between the last value within the space and the first outside
+        bound: of the distance of the scores
+    """
+    return scale(problem) * bound / gap
 
 
 def scale(problem: Problem) -> float:

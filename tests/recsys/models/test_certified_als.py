@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import InputError
-from recsys.models.certified_als import LARGEST_TABLES, CertifiedALS, certified_als
-from recsys.models.certified_problem import Weights
+from recsys.models.certified_als import FAINT, LARGEST_TABLES, CertifiedALS, certified_als
+from recsys.models.certified_problem import Problem, Weights
+from recsys.models.certified_solver import FIRST_SWEEPS, optimum, random_start
 from recsys.models.factors import ItemFactors
 from recsys.models.ranking import model_scores
 from tests.recsys.models.shops import baskets, catalogue, purchases_of
@@ -38,6 +39,21 @@ def test_whoever_is_erased_was_never_there(n_erased: int, threads: int) -> None:
 
 def test_every_start_leads_to_the_same_bytes() -> None:
     assert len({model_of(tastes(), seed=seed).factors.digest for seed in range(3)}) == 1
+
+
+def test_a_column_that_has_hardly_come_is_not_published() -> None:
+    """At this penalty the last of 34 columns has a value of 2e-5 of the first, and no direction that is known."""
+    purchased, weights = tastes(), Weights(penalty=0.35439453)
+    items = catalogue(purchased.shape[1])
+    made = [certified_als(purchased, items, weights=weights, n_factors=60, seed=seed) for seed in range(2)]
+    again = certified_als(purchased, items, weights=weights, n_factors=60, before=made[0].factors)
+    assert len({model.factors.digest for model in (*made, again)}) == 1
+    assert 30 <= made[0].certificate.columns < 34
+    problem = Problem.of(purchased, weights)
+    start = random_start(len(items), 60, 0)
+    found = optimum(problem, start, enough=lambda _, bound: bound < 1e-6, most_columns=60, sweeps=FIRST_SWEEPS)
+    assert len(found.spaces.values) == 34
+    assert found.spaces.values[-1] < FAINT * found.spaces.values[0]
 
 
 def test_one_customer_after_another_leaves_no_trace() -> None:
