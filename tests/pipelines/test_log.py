@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,10 @@ def test_a_restored_backup_is_found_out_by_a_checkpoint_that_was_kept(trained: P
     (trained / "privrec.sqlite").write_bytes(backup)
     for name in ("privrec.sqlite-wal", "privrec.sqlite-shm"):
         (trained / name).unlink(missing_ok=True)
-    assert_refused(privrec("log", "consistency", "--from", 2), 7, "cut")
+    restored = privrec("log", "consistency", "--from", 2)
+    told, _, refusal = restored.err.partition("\n")
+    assert json.loads(told)["erasures_again"] == 1
+    assert_refused(replace(restored, err=refusal), 7, "cut")
     done("erase", NOBODY, "--receipt", trained / "nobody.json")
 
     seen = ("verify", trained / "nobody.json", "--public-key", key)
