@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import Task20, fold, ml1m, recall20
 from recsys.evaluation.protocol import Protocol
-from recsys.models.gram import GramSum
+from recsys.models.factorise import item_factors
+from recsys.models.gram import GramSum, release_gram
 from recsys.models.popularity import popularity_model
 from recsys.training.fit import fit, fit_again, released_rule
-from recsys.training.terms import Terms, TrainConfig
+from recsys.training.terms import N_FACTORS, Terms, TrainConfig
 from recsys.types import Task
 
 ITEMS = 20_000
@@ -98,7 +100,8 @@ def train(shop: Path, epsilon: float) -> dict[str, float]:
     fitted = fit(task.train, task.items, Terms.under(TrainConfig(epsilon=epsilon)), entropy=entropy)
     seconds, cpu_seconds, peak = time.perf_counter() - wall, time.process_time() - cpu, peak_gb()
     popular = popularity_model(fitted.factors.popularity.astype(np.float64), task.items)
-    return {
+    same_sum = without_noise(task, fitted.content) if fitted.content else {}
+    return same_sum | {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "peak_gb": peak,
@@ -106,6 +109,14 @@ def train(shop: Path, epsilon: float) -> dict[str, float]:
         "recall20": recall20(task, fitted.factors),
         "popularity_recall20": recall20(task, popular),
     }
+
+
+def without_noise(task: Task20, content: GramSum) -> dict[str, float]:
+    """The recall of the same sum, of the same items, without noise: with as many factors, and with all of them."""
+    gram = release_gram(content.gram, 0.0)
+    factorise = partial(item_factors, gram, content.rule, task.items, noise_scale=0.0)
+    numbers = {"same_sum_recall20": N_FACTORS, "same_sum_all_recall20": len(content.rule.head)}
+    return {name: recall20(task, factorise(n_factors=number)) for name, number in numbers.items()}
 
 
 def size(shop: Path, part: int, head: int) -> dict[str, float]:
