@@ -36,8 +36,9 @@ HEAD_SIZE = 0.25
 """The root of the mean square of the head."""
 ITEMS_SIZE = 4.0
 """Times the items, in the table that the next erasure starts from."""
-FAINT = 1e-3
-"""A last column of less than this part of the first is hardly known: then the table ends where the values fall most."""
+FAINT = 2e-4
+"""A last column of less than this part of the first is hardly known: then the table ends where the values fall most. No
+more is left out than has to be, because the next search has to find it again."""
 MARGIN = 2e-10
 """How far an entry must be from a boundary of the grid."""
 SAFETY = 10.0

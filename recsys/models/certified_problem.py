@@ -101,9 +101,10 @@ class Problem:
         """(n, m): these values where the purchases are."""
         return sp.csr_matrix((values, self.bought.indices, self.bought.indptr), self.bought.shape, copy=False)
 
-    def objective(self, customers: Matrix, items: Matrix) -> float:
-        """L."""
-        missing = 1 - self.at_purchases(customers, items)
+    def objective(self, customers: Matrix, items: Matrix, missing: Vector | None = None) -> float:
+        """L; whoever has x_u v_j - 1 of every purchase at hand gives it, for it is most of the work."""
+        if missing is None:
+            missing = self.at_purchases(customers, items) - 1
         everywhere = np.vdot(customers.T @ customers, items.T @ items)
         lengths = self.customer_penalties @ (customers**2).sum(axis=1) + self.item_penalties @ (items**2).sum(axis=1)
         return float(missing @ missing + self.weights.unobserved * everywhere + lengths)

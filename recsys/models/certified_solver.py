@@ -108,7 +108,8 @@ def looked_at(problem: Problem, customers: Matrix, items: Matrix) -> Point:
     customers, items = _turned(problem, spaces, items)
     slopes = Slopes.at(problem, customers, items)
     bound = distance(problem, spaces, customers, items, slopes.missing)
-    return Point(customers, items, spaces, slopes, bound, problem.objective(customers, items))
+    objective = problem.objective(customers, items, slopes.missing)
+    return Point(customers, items, spaces, slopes, bound, objective)
 
 
 def _turned(problem: Problem, spaces: Balanced, before: Matrix) -> tuple[Matrix, Matrix]:
