@@ -103,8 +103,7 @@ class Problem:
 
     def objective(self, customers: Matrix, items: Matrix, missing: Vector | None = None) -> float:
         """L; whoever has x_u v_j - 1 of every purchase at hand gives it, for it is most of the work."""
-        if missing is None:
-            missing = self.at_purchases(customers, items) - 1
+        left = self.at_purchases(customers, items) - 1 if missing is None else missing
         everywhere = np.vdot(customers.T @ customers, items.T @ items)
         lengths = self.customer_penalties @ (customers**2).sum(axis=1) + self.item_penalties @ (items**2).sum(axis=1)
-        return float(missing @ missing + self.weights.unobserved * everywhere + lengths)
+        return float(left @ left + self.weights.unobserved * everywhere + lengths)
