@@ -6,12 +6,14 @@ disk: one transaction of Python's sqlite3 that writes two rows (WAL, full sync, 
 is waited for is the disk; the figures are p50 and p99 of each, and their ratios.
 """
 
+import os
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.report import options, report
@@ -20,16 +22,43 @@ from recsys.store.settings import Settings
 from recsys.store.workspace import open_workspace
 
 ERASURES, QUICK_ERASURES = 2_000, 100
+BLOCK = 2**20
+"""Bytes that the other process writes at a time."""
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
 
 
 def main() -> None:
     """Measure and report."""
     chosen = options(__doc__ or "")
-    report("acknowledging", acknowledging(QUICK_ERASURES if chosen.quick else ERASURES), chosen, seeds=[0])
+    n = QUICK_ERASURES if chosen.quick else ERASURES
+    with busy_disk():
+        disturbed = acknowledging(n, "erasure.busy")
+    report("acknowledging", acknowledging(n) | disturbed, chosen, seeds=[0])
 
 
-def acknowledging(n: int) -> dict[str, float]:
+@contextmanager
+def busy_disk() -> Iterator[None]:
+    """A block in which another process writes to the disk."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        writer = get_context("spawn").Process(target=write_for_ever, args=(Path(directory) / "written",), daemon=True)
+        writer.start()
+        try:
+            yield
+        finally:
+            writer.kill()
+            writer.join()
+
+
+def write_for_ever(path: Path) -> None:
+    """Write a block over the one before, and sync, again and again."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.seek(0)
+            file.write(bytes(BLOCK))
+            os.fsync(file.fileno())
+
+
+def acknowledging(n: int, prefix: str = "erasure") -> dict[str, float]:
     """Every figure, by key."""
     ours: list[float] = []
     bare: list[float] = []
@@ -45,13 +74,13 @@ def acknowledging(n: int) -> dict[str, float]:
             ours.append(milliseconds(lambda of=number: taken.request(f"customer {of}")))  # type: ignore[misc]
             bare.append(milliseconds(lambda of=number: transaction(database, of)))  # type: ignore[misc]
     figures = {
-        f"erasure.{name}_{part}_ms": value
+        f"{prefix}.{name}_{part}_ms": value
         for name, times in (("ack", ours), ("sqlite", bare))
         for part, value in told(times)
     }
     return figures | {
-        "erasure.ack_p50_over_sqlite": figures["erasure.ack_p50_ms"] / figures["erasure.sqlite_p50_ms"],
-        "erasure.ack_p99_over_sqlite": figures["erasure.ack_p99_ms"] / figures["erasure.sqlite_p99_ms"],
+        f"{prefix}.ack_{part}_over_sqlite": figures[f"{prefix}.ack_{part}_ms"] / figures[f"{prefix}.sqlite_{part}_ms"]
+        for part in ("p50", "p99")
     }
 
 
