@@ -8,6 +8,8 @@ Wozniakowski 1992, theorem 4.2). So the norm is bounded from above, but for a ch
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
+from scipy import linalg
 
 from recsys.models.certified_bound import Balanced
 from recsys.models.certified_problem import Matrix, Problem, Vector
@@ -31,8 +33,8 @@ class Outside:
     spaces: Balanced
     customers: Matrix
     items: Matrix
-    missing: Vector
-    """(nnz,): x_u v_j - 1 of every purchase."""
+    missing: sp.csr_matrix
+    """(n, m): x_u v_j - 1 of every purchase."""
 
     def by_items(self, vector: Vector) -> Vector:
         """(n,): its product with a vector over the items."""
@@ -49,13 +51,13 @@ class Outside:
     def _by_items(self, vector: Vector) -> Vector:
         scaled = vector / np.sqrt(self.problem.item_penalties)
         everywhere = self.problem.weights.unobserved * self.customers @ (self.items.T @ scaled)
-        slope = self.problem.table(self.missing) @ scaled + everywhere
+        slope = self.missing @ scaled + everywhere
         return _without(self.spaces.customers, slope / np.sqrt(self.problem.customer_penalties))
 
     def _by_customers(self, vector: Vector) -> Vector:
         scaled = vector / np.sqrt(self.problem.customer_penalties)
         everywhere = self.problem.weights.unobserved * self.items @ (self.customers.T @ scaled)
-        slope = self.problem.table(self.missing).T @ scaled + everywhere
+        slope = self.missing.T @ scaled + everywhere
         return _without(self.spaces.items, slope / np.sqrt(self.problem.item_penalties))
 
 
@@ -118,7 +120,7 @@ class _Space:
     def known(self) -> Norm:
         """What so many rounds say."""
         beside = self.beside[:-1]
-        values, vectors = np.linalg.eigh(np.diag(self.diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+        values, vectors = linalg.eigh_tridiagonal(self.diagonal, beside)
         roots = np.sqrt(np.maximum(values[::-1], 0.0))
         above = np.flatnonzero(roots > 1)[:MOST_COLUMNS]
         part = 0.0 if self.whole else (np.log(1.648 * np.sqrt(len(self.next)) / CHANCE) / (2 * len(roots) - 1)) ** 2

@@ -128,7 +128,8 @@ def size_of(point: Point) -> float:
 
 def outside_of(problem: Problem, point: Point) -> Outside:
     """What is outside the spaces there."""
-    return Outside(problem, point.spaces, point.customers, point.items, point.slopes.missing)
+    missing = problem.table(point.slopes.missing)
+    return Outside(problem, point.spaces, point.customers, point.items, missing)
 
 
 def _first(problem: Problem, start: Matrix, sweeps: int) -> Point:
