@@ -326,7 +326,7 @@ def test_lines_of_one_turn_are_written_together_and_name_no_one(
 
     assert [line["status"] for line in lines] == [200, 200]
     assert len({line["request_id"] for line in lines}) == 2
-    assert "ada" not in str(lines)
+    assert "ada" not in str([line | {"request_id": ""} for line in lines])  # which is hexadecimal, as she is
 
 
 def test_no_two_requests_have_one_id() -> None:
