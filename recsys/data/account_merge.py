@@ -61,11 +61,8 @@ class Standing:
     @property
     def is_settled(self) -> bool:
         """Whether the sums that it is in follow every correction of its purchases."""
-        return not self.has(SubjectKind.RECTIFICATION) or all(
-            request.state is not SubjectState.ACKNOWLEDGED
-            for request in self.requests
-            if request.kind is SubjectKind.RECTIFICATION
-        )
+        corrections = (request for request in self.requests if request.kind is SubjectKind.RECTIFICATION)
+        return self.erased or all(request.state is not SubjectState.ACKNOWLEDGED for request in corrections)
 
 
 def takes_objection(account: Standing, into: Standing) -> bool:

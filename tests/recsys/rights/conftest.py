@@ -1,12 +1,23 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recsys.store.workspace import memory_workspace
-from tests.recsys.erasure.shop import Shop, open_sqlite, stock
+from tests.recsys.erasure.shop import Shop, open_sqlite, stock, with_cache
 from tests.recsys.rights.test_worker import EXACT
 from tests.recsys.training.shop import TickingClock
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose live model is a function of an exact sum."""
+    if request.param == "memory":
+        yield stock(memory_workspace(clock=TickingClock(), wait=lambda _: None), EXACT)
+        return
+    with open_sqlite(tmp_path / "shop") as workspace:
+        yield stock(with_cache(workspace), EXACT)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Two accounts of one customer become one: what is served, and the sums and models that follow."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from recsys.rights.files import SubjectFiles
 from recsys.rights.holding import gather
 from recsys.serving.sealed_lists import TOMBSTONE
 from recsys.store.memory import MemoryCache
-from recsys.store.workspace import memory_workspace
 from recsys.types import CatalogueItem, ModelStatus, Purchase
 from tests.recsys.erasure.shop import (
     ADA,
@@ -42,17 +40,7 @@ from tests.recsys.erasure.shop import (
 )
 from tests.recsys.erasure.test_restored import DATABASE, put_back
 from tests.recsys.rights.test_worker import EXACT, limit, work
-from tests.recsys.training.shop import OPENING, TickingClock, seeded
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    """A shop whose live model is a function of an exact sum."""
-    if request.param == "memory":
-        yield stock(memory_workspace(clock=TickingClock(), wait=lambda _: None), EXACT)
-        return
-    with open_sqlite(tmp_path / "shop") as workspace:
-        yield stock(with_cache(workspace), EXACT)
+from tests.recsys.training.shop import OPENING, seeded
 
 
 def merge(shop: Shop, user_id: str = ADA, into: str = BEN) -> MergeStatus:

@@ -1,8 +1,6 @@
 """Sums and models after objections, restrictions and rectifications; in memory and on SQLite."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,20 +18,10 @@ from recsys.store.workspace import Workspace, memory_workspace
 from recsys.training.renew import renew
 from recsys.training.terms import TrainConfig
 from recsys.types import CatalogueItem, ModelStatus, Purchase
-from tests.recsys.erasure.shop import ADA, BEN, Shop, content, live, open_sqlite, stock, sum_without, with_cache
+from tests.recsys.erasure.shop import ADA, BEN, Shop, content, live, stock, sum_without
 from tests.recsys.training.shop import OPENING, TickingClock
 
 EXACT = TrainConfig(epsilon=float("inf"), erasable=True, n_factors=4)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    """A shop whose live model is a function of an exact sum."""
-    if request.param == "memory":
-        yield stock(memory_workspace(clock=TickingClock(), wait=lambda _: None), EXACT)
-        return
-    with open_sqlite(tmp_path / "shop") as workspace:
-        yield stock(with_cache(workspace), EXACT)
 
 
 def work(shop: Shop) -> None:
